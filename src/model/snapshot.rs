@@ -1,0 +1,314 @@
+//! What is known of the target at one moment: plain data, every number with its trust.
+//!
+//! The sampler fills it from measurements, the model adds what only time can tell, and views read it. Nothing here
+//! does any I/O.
+
+use std::time::Duration;
+
+use crate::region::Region;
+
+/// Everything known at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot {
+    /// Time since the attach, by the injected clock (emulated time in lockstep).
+    pub at: Duration,
+    /// Counts the target's resets seen since the attach: marks and history do not carry over one.
+    pub epoch: u32,
+    /// What the target is.
+    pub target: Target,
+    /// Whether the numbers are fresh.
+    pub health: Health,
+    /// The memories, each with its regions, in ascending address order; flash and RAM alike.
+    pub memories: Vec<MemoryMap>,
+    /// All stacks: threads, main, idle, timer, interrupt.
+    pub stacks: Vec<Stack>,
+    /// All heaps.
+    pub heaps: Vec<Heap>,
+    /// What the link did for this refresh.
+    pub link: Link,
+    /// Hints: what is not known and what the user can do about it, in whole sentences.
+    pub hints: Vec<String>,
+}
+
+/// What the tool is looking at.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Target {
+    /// File name of the ELF, without its folder.
+    pub elf: String,
+    /// The firmware's build id as hexadecimal text.
+    pub build_id: Option<String>,
+    /// The chip, as probe-rs names it.
+    pub chip: Option<String>,
+    /// The core: `Cortex-M3`.
+    pub core: Option<String>,
+    /// Who told of the threads: `agent 1.0`, `bare metal`.
+    pub kernel: Option<String>,
+    /// Where the bytes come from: `sim`, a probe's name, `file` when there is no target.
+    pub source: String,
+}
+
+/// Whether the numbers are fresh, and what the link is doing about it when they are not.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Health {
+    /// There is no target: a static picture from the ELF.
+    Static,
+    /// The last refresh came through.
+    Live,
+    /// The target sleeps or does not answer for now; the numbers are from `since`.
+    Stale {
+        /// Time of the last good refresh, since the attach.
+        since: Duration,
+        /// Why, in words.
+        why: String,
+    },
+    /// The link is gone and is being opened again.
+    Reconnecting {
+        /// Time of the last good refresh, since the attach.
+        since: Duration,
+        /// Why, in words.
+        why: String,
+    },
+}
+
+/// How much a number can be relied on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Trust {
+    /// Measured, and nothing can hide behind it.
+    Exact,
+    /// A lower bound: it may be more (a high-water mark by paint before all of the stack was read).
+    AtLeast,
+    /// Worked out, not measured.
+    Estimated,
+    /// Read while it changed, and the two halves may not belong together.
+    Torn,
+    /// Older than the last refresh.
+    Stale,
+    /// Nobody painted this stack: there is no mark to read.
+    Unpainted,
+    /// It could not be read.
+    Gap,
+}
+
+/// A number of bytes and its worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Measured {
+    /// Bytes.
+    pub bytes: u32,
+    /// What it is worth.
+    pub trust: Trust,
+}
+
+/// One physical memory and what lies in it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MemoryMap {
+    /// `RAM`, `Flash`, `CCM`.
+    pub name: String,
+    /// Flash or RAM.
+    pub kind: MemoryKind,
+    /// Its address range.
+    pub range: Region,
+    /// Whether the range is known (chip or linker symbols) or only spans what the ELF puts there.
+    pub size_known: bool,
+    /// Its parts in ascending address order, without gap or overlap: their sizes add up to the range's.
+    pub parts: Vec<Part>,
+}
+
+/// Flash or RAM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MemoryKind {
+    /// Holds its content without power; not written by the running program.
+    Flash,
+    /// Written by the running program.
+    Ram,
+}
+
+/// A named range of one memory. A heap's parts lie in it, and fill it without gap or overlap when there are any.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Part {
+    /// Stable across refreshes and, as far as its owner has a name, across builds: `ram/heap/stack:growth`.
+    pub id: String,
+    /// What a person calls it.
+    pub name: String,
+    /// What it is.
+    pub kind: PartKind,
+    /// Where it is.
+    pub range: Region,
+    /// Fixed at link time (not allocated at run time).
+    pub is_static: bool,
+    /// Index into [`Snapshot::stacks`], when it is a stack.
+    pub stack: Option<usize>,
+    /// Index into [`Snapshot::heaps`], when it is a heap.
+    pub heap: Option<usize>,
+    /// What lies in it (a heap's blocks), in ascending address order.
+    pub parts: Vec<Part>,
+}
+
+/// What a part of a memory is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PartKind {
+    /// Vector table, in flash or its copy in RAM.
+    Vectors,
+    /// Bootloader.
+    Bootloader,
+    /// Code.
+    Code,
+    /// Read-only data.
+    Constants,
+    /// Initial values of `.data`, in flash.
+    DataImage,
+    /// Initialised globals (RW).
+    Data,
+    /// Zero-initialised globals (ZI).
+    Bss,
+    /// Memory that keeps its content over a reset (`.uninit`, `.noinit`).
+    Uninit,
+    /// A stack.
+    Stack,
+    /// A heap.
+    Heap,
+    /// A block of a heap, in use.
+    Block,
+    /// A part of a heap that is free.
+    Free,
+    /// A part of a heap of which only totals are known: blocks or free.
+    Blocks,
+    /// A registered buffer.
+    Buffer,
+    /// Anything else that the ELF or the agent names.
+    Other,
+    /// Claimed by nobody.
+    Unclaimed,
+}
+
+/// What a stack belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StackKind {
+    /// The main thread's, or the only one.
+    Main,
+    /// The interrupts' and the scheduler's (MSP).
+    Isr,
+    /// The idle thread's.
+    Idle,
+    /// The timer thread's.
+    Timer,
+    /// Any other thread's.
+    User,
+}
+
+/// One stack. It grows down: first use at the top, the limit at the bottom.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stack {
+    /// Stable across refreshes: address and generation, not the name, tell stacks apart.
+    pub id: String,
+    /// The thread's name, made printable.
+    pub name: String,
+    /// Whose it is.
+    pub kind: StackKind,
+    /// Where it is.
+    pub range: Region,
+    /// In use now, or at the thread's last switch out. `None` when nothing tells it without halting the core.
+    pub current: Option<Measured>,
+    /// Bytes used at the lowest SP ever seen.
+    pub lowest_sp: Option<Measured>,
+    /// Bytes between the first use and the deepest word ever written, by paint.
+    pub peak: Option<Measured>,
+    /// Static worst case from the call graph, in bytes.
+    pub worst_case: Option<Measured>,
+    /// Time of the last rescan of all that was never touched, since the attach.
+    pub rescanned: Option<Duration>,
+    /// What an overflow hits next, and where it begins to be hit.
+    pub victim: Option<Victim>,
+    /// The guard at the limit is broken.
+    pub overflowed: bool,
+    /// The thread's priority as its kernel counts it.
+    pub priority: Option<u32>,
+    /// What the thread does, in a word.
+    pub state: Option<String>,
+}
+
+impl Stack {
+    /// The worst number of bytes in use that anything proves: by paint, or by the lowest SP when that is deeper.
+    #[must_use]
+    pub fn deepest(&self) -> Option<Measured> {
+        match (self.peak, self.lowest_sp) {
+            (Some(peak), Some(sp)) if sp.bytes > peak.bytes => Some(sp),
+            (peak, sp) => peak.or(sp),
+        }
+    }
+
+    /// Bytes never used so far.
+    #[must_use]
+    pub fn margin(&self) -> Option<u32> {
+        self.deepest().map(|deepest| self.range.size().saturating_sub(deepest.bytes))
+    }
+}
+
+/// What lies just below a stack.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Victim {
+    /// What a person calls it: a symbol, a block, another stack, `unclaimed`, `end of RAM`.
+    pub name: String,
+    /// Where it is; empty at the end of the memory.
+    pub range: Region,
+}
+
+/// One heap.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Heap {
+    /// What a person calls it.
+    pub name: String,
+    /// Where it is.
+    pub range: Region,
+    /// In use now.
+    pub used: Option<Measured>,
+    /// The most ever in use.
+    pub peak: Option<Measured>,
+    /// The largest single free block.
+    pub largest_free: Option<Measured>,
+    /// Blocks in use.
+    pub blocks: Option<u32>,
+    /// Allocator's own bytes within `used`, when the allocator tells.
+    pub overhead: Option<u32>,
+    /// Allocations that failed since the start.
+    pub failures: Option<u32>,
+    /// Allocations since the start.
+    pub allocations: Option<u32>,
+    /// The end of the highest block ever seen: above it nothing was handed out while we looked.
+    pub high_water: Option<u32>,
+}
+
+impl Heap {
+    /// Bytes not in use.
+    #[must_use]
+    pub fn free(&self) -> Option<u32> {
+        self.used.map(|used| self.range.size().saturating_sub(used.bytes))
+    }
+
+    /// `1 - largest free / free`, from 0 (one free block) to 1; `None` when nothing is free or not known.
+    #[must_use]
+    pub fn fragmentation(&self) -> Option<f64> {
+        let free = self.free().filter(|free| *free > 0)?;
+        Some(1.0 - f64::from(self.largest_free?.bytes.min(free)) / f64::from(free))
+    }
+}
+
+/// What the link did: totals, and per refresh where it says so.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Link {
+    /// Refreshes per second, achieved over the last second.
+    pub refresh_hz: f64,
+    /// SWD transactions in the last refresh, where the source counts them.
+    pub transactions_per_refresh: Option<u32>,
+    /// USB commands in the last refresh, counted or computed from the link's packet size.
+    pub usb_commands_per_refresh: Option<u32>,
+    /// Bytes read in the last refresh.
+    pub bytes_per_refresh: u32,
+    /// Times the core entered debug state since the attach, where the source counts them.
+    pub halts: Option<u32>,
+    /// Writes to the target's memory since the attach, where the source counts them.
+    pub writes: Option<u32>,
+    /// Ranges that could not be read in the last refresh.
+    pub gaps: u32,
+    /// Refreshes dropped because the screen was slower than the link, since the attach.
+    pub drops: u64,
+}
