@@ -1,8 +1,13 @@
 //! See where memory goes on a microcontroller, live.
 #![forbid(unsafe_code)]
 
+pub mod heap;
+pub mod image;
+pub mod kernel;
+pub mod memory;
 pub mod model;
 pub mod region;
 pub mod sampler;
 pub mod source;
+pub mod stack;
 pub mod units;

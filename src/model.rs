@@ -4,6 +4,7 @@
 
 pub mod alert;
 pub mod history;
+pub mod picture;
 pub mod snapshot;
 
 use std::collections::BTreeMap;

@@ -1,5 +1,11 @@
 //! Where target memory comes from. One narrow, read-only trait; a probe, a recording and a file are sources.
 
+pub mod chip;
+pub mod link;
+pub mod probe;
+#[cfg(test)]
+pub(crate) mod testing;
+
 use std::time::Duration;
 
 use thiserror::Error;

@@ -1,10 +1,28 @@
 //! What one refresh found: the only thing that passes from the sampler to the model.
 
 use crate::model::snapshot::Snapshot;
+use crate::source::CoreStatus;
 
 /// One refresh.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Observation {
-    /// What was measured. The model fills in what only time can tell.
+    /// What was measured.
     pub snapshot: Snapshot,
+    /// What else was found: the model makes alerts of it.
+    pub facts: Facts,
+}
+
+/// What a refresh found besides numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// The target does not hold this ELF: what differs, in words.
+    pub wrong_elf: Option<String>,
+    /// The ELF has an agent, but the target's block is not there.
+    pub agent_missing: bool,
+    /// A number that grows while the firmware runs.
+    pub heartbeat: Option<u32>,
+    /// Registrations that found no slot.
+    pub refused: u32,
+    /// What the core does, when it was asked in this refresh.
+    pub core: Option<CoreStatus>,
 }

@@ -1,0 +1,339 @@
+//! The ELF of the firmware, opened once: sections, symbols, and the bytes that were linked.
+//!
+//! The file is hostile input: it is bounded before it is read, and a part that makes no sense is left out rather
+//! than believed. What is kept is owned, so that the file may change while we look.
+
+pub mod frames;
+pub mod layout;
+pub mod symbols;
+
+use std::path::{Path, PathBuf};
+
+use object::elf;
+use object::read::elf::{ElfFile32, FileHeader, ProgramHeader};
+use object::{Endianness, FileKind, Object, ObjectSection, ObjectSymbol, SectionFlags, SymbolKind};
+use thiserror::Error;
+
+use crate::region::Region;
+use symbols::{Symbol, Symbols};
+
+/// The largest file that is read.
+pub const MAX_FILE: u64 = 2 << 30;
+/// The most sections and segments that are looked at.
+const MAX_SECTIONS: usize = 1 << 16;
+/// The most symbols that are looked at: the largest firmware known has a hundredth of it.
+const MAX_SYMBOLS: usize = 1 << 22;
+
+/// Why a file cannot be used as a firmware image.
+#[derive(Debug, Error)]
+pub enum ImageError {
+    /// It cannot be read.
+    #[error("cannot read {}: {why}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        why: String,
+    },
+    /// It is not an ELF file.
+    #[error("{} is not an ELF file (it {hint}); give the linker's output, not a .bin, .hex or .uf2 made from it", path.display())]
+    NotElf {
+        /// The file.
+        path: PathBuf,
+        /// What it looks like.
+        hint: String,
+    },
+    /// It is an ELF file for another kind of machine.
+    #[error("{} is built for {machine}, not for a 32-bit Arm or RISC-V microcontroller: is it the host's program?", path.display())]
+    WrongMachine {
+        /// The file.
+        path: PathBuf,
+        /// What it is built for.
+        machine: String,
+    },
+    /// Its tables make no sense.
+    #[error("{} is damaged: {why}; was it still being written?", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The first thing that made no sense.
+        why: String,
+    },
+}
+
+/// What the firmware is built for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Machine {
+    /// 32-bit Arm.
+    Arm,
+    /// 32-bit RISC-V.
+    RiscV,
+}
+
+/// A loadable piece of the file.
+#[derive(Clone, Debug)]
+pub struct Segment {
+    /// Where the program sees it.
+    pub run: Region,
+    /// Where it is stored (load address), as far as the file has bytes for it.
+    pub load: Region,
+    /// The stored bytes.
+    pub data: Vec<u8>,
+}
+
+/// A section that takes memory.
+#[derive(Clone, Debug)]
+pub struct Section {
+    /// Its name, made printable.
+    pub name: String,
+    /// Where the program sees it.
+    pub run: Region,
+    /// Where its initial content is stored, when it has any.
+    pub load: Option<Region>,
+    /// Whether the program may write it.
+    pub writable: bool,
+    /// Whether it holds instructions.
+    pub executable: bool,
+}
+
+/// One firmware image.
+#[derive(Clone, Debug)]
+pub struct Image {
+    /// Where it was read from.
+    pub path: PathBuf,
+    /// What it is built for.
+    pub machine: Machine,
+    /// The loadable pieces, in file order.
+    pub segments: Vec<Segment>,
+    /// The sections that take memory, in address order.
+    pub sections: Vec<Section>,
+    /// Its symbols.
+    pub symbols: Symbols,
+    /// The linker's build id, as bytes, when there is one.
+    pub gnu_build_id: Option<Vec<u8>>,
+    /// The chip named in the section `.probe-rs.chip`.
+    pub chip: Option<String>,
+    /// The largest stack frame of any function in bytes, by the debug information; `None` when it does not tell.
+    pub largest_frame: Option<u32>,
+}
+
+impl Image {
+    /// Reads and parses the file.
+    ///
+    /// # Errors
+    ///
+    /// See [`ImageError`]: each says what to do.
+    pub fn open(path: &Path) -> Result<Self, ImageError> {
+        let unreadable = |why: String| ImageError::Unreadable { path: path.to_owned(), why };
+        let found = std::fs::metadata(path).map_err(|error| unreadable(plain(&error)))?;
+        if found.is_dir() {
+            return Err(unreadable("it is a folder".into()));
+        }
+        if found.len() > MAX_FILE {
+            return Err(unreadable(format!("it is larger than {} bytes", MAX_FILE)));
+        }
+        // The file is read, not mapped: a linker that rewrites a mapped file would take this process down.
+        let data = std::fs::read(path).map_err(|error| unreadable(plain(&error)))?;
+        Self::parse(path, &data)
+    }
+
+    /// Parses the content of `path`.
+    ///
+    /// # Errors
+    ///
+    /// See [`ImageError`].
+    pub fn parse(path: &Path, data: &[u8]) -> Result<Self, ImageError> {
+        let path = path.to_owned();
+        match FileKind::parse(data) {
+            Ok(FileKind::Elf32) => {}
+            Ok(FileKind::Elf64) => {
+                return Err(ImageError::WrongMachine { path, machine: "a 64-bit machine".into() });
+            }
+            _ => return Err(ImageError::NotElf { path, hint: looks_like(data).into() }),
+        }
+        let damaged = |why: object::Error| ImageError::Damaged { path: path.clone(), why: why.to_string() };
+        let file = ElfFile32::<Endianness>::parse(data).map_err(damaged)?;
+        let endian = file.endian();
+        let machine = match file.elf_header().e_machine(endian) {
+            elf::EM_ARM => Machine::Arm,
+            elf::EM_RISCV => Machine::RiscV,
+            other => return Err(ImageError::WrongMachine { path, machine: machine_name(other) }),
+        };
+
+        let mut segments = Vec::new();
+        for header in file.elf_program_headers().iter().take(MAX_SECTIONS) {
+            if header.p_type(endian) != elf::PT_LOAD || header.p_memsz(endian) == 0 {
+                continue;
+            }
+            let stored = header.data(endian, data).unwrap_or_default();
+            segments.push(Segment {
+                run: Region::new(header.p_vaddr(endian), header.p_memsz(endian)),
+                load: Region::new(header.p_paddr(endian), u32::try_from(stored.len()).unwrap_or(u32::MAX)),
+                data: stored.to_vec(),
+            });
+        }
+
+        let mut sections = Vec::new();
+        let mut chip = None;
+        for section in file.sections().take(MAX_SECTIONS) {
+            let name = crate::units::printable(&String::from_utf8_lossy(section.name_bytes().unwrap_or_default()), 256);
+            if name == ".probe-rs.chip" {
+                let text = String::from_utf8_lossy(section.data().unwrap_or_default());
+                chip =
+                    Some(crate::units::printable(text.trim_matches('\0').trim(), 64)).filter(|chip| !chip.is_empty());
+            }
+            let SectionFlags::Elf { sh_flags, .. } = section.flags() else { continue };
+            let (Ok(start), Ok(size)) = (u32::try_from(section.address()), u32::try_from(section.size())) else {
+                continue;
+            };
+            if !sh_flags.contains(elf::SHF_ALLOC) || size == 0 {
+                continue;
+            }
+            let run = Region::new(start, size);
+            let has_content = section.kind() != object::SectionKind::UninitializedData
+                && section.elf_section_header().sh_type.get(endian) != elf::SHT_NOBITS;
+            sections.push(Section {
+                name,
+                run,
+                load: has_content.then(|| load_of(run, &segments)).flatten(),
+                writable: sh_flags.contains(elf::SHF_WRITE),
+                executable: sh_flags.contains(elf::SHF_EXECINSTR),
+            });
+        }
+        sections.sort_by_key(|section| section.run);
+
+        let symbols = file.symbols().take(MAX_SYMBOLS).filter_map(|symbol| read_symbol(&symbol)).collect();
+        let largest_frame = frames::largest(&file);
+        Ok(Self {
+            machine,
+            segments,
+            sections,
+            symbols: Symbols::new(symbols),
+            gnu_build_id: file.build_id().ok().flatten().map(<[u8]>::to_vec),
+            chip,
+            largest_frame,
+            path,
+        })
+    }
+
+    /// The file's name without its folder, printable.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let name = self.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        crate::units::printable(&name, 80)
+    }
+
+    /// The linked bytes of a range, by run or load address; `None` where the file has none.
+    #[must_use]
+    pub fn bytes(&self, range: Region) -> Option<&[u8]> {
+        self.segments.iter().find_map(|segment| {
+            let stored = Region::new(segment.run.start(), segment.load.size());
+            let base = [stored, segment.load].into_iter().find(|base| base.covers(range))?;
+            let offset = base.offset_of(range.start()).unwrap_or(0) as usize;
+            segment.data.get(offset..offset + range.size() as usize)
+        })
+    }
+
+    /// The NUL-terminated text at `address` in the linked bytes, at most `limit` bytes of it, made printable.
+    #[must_use]
+    pub fn text(&self, address: u32, limit: u32) -> Option<String> {
+        let mut bytes = Vec::new();
+        for offset in 0..limit {
+            match self.bytes(Region::new(address.checked_add(offset)?, 1))? {
+                [0] => break,
+                byte => bytes.extend_from_slice(byte),
+            }
+        }
+        Some(crate::units::printable(&String::from_utf8_lossy(&bytes), limit as usize))
+    }
+
+    /// Up to `count` samples of 16 bytes from read-only content, spread over it, the vector table first: what a
+    /// target that runs this firmware has at those addresses.
+    #[must_use]
+    pub fn samples(&self, count: usize) -> Vec<(Region, Vec<u8>)> {
+        const SAMPLE: u32 = 16;
+        let fixed: Vec<&Section> = self
+            .sections
+            .iter()
+            .filter(|section| !section.writable && section.load == Some(section.run) && section.run.size() >= SAMPLE)
+            .collect();
+        let total: u64 = fixed.iter().map(|section| u64::from(section.run.size())).sum();
+        let mut samples = Vec::new();
+        for index in 0..count as u64 {
+            let mut offset = total * index / count.max(1) as u64;
+            for section in &fixed {
+                let size = u64::from(section.run.size());
+                if offset < size {
+                    let at = (offset as u32 & !3).min(section.run.size() - SAMPLE) & !3;
+                    let range = section.run.slice(at, SAMPLE);
+                    samples.extend(self.bytes(range).map(|bytes| (range, bytes.to_vec())));
+                    break;
+                }
+                offset -= size;
+            }
+        }
+        samples.dedup();
+        samples
+    }
+}
+
+fn load_of(run: Region, segments: &[Segment]) -> Option<Region> {
+    segments.iter().find(|segment| segment.run.covers(run)).and_then(|segment| {
+        let offset = segment.run.offset_of(run.start())?;
+        let load = segment.load.slice(offset, run.size());
+        (!load.is_empty()).then_some(load)
+    })
+}
+
+fn read_symbol<'data>(symbol: &impl ObjectSymbol<'data>) -> Option<Symbol> {
+    let is_data = match symbol.kind() {
+        SymbolKind::Data | SymbolKind::Tls => true,
+        SymbolKind::Text | SymbolKind::Unknown | SymbolKind::Label => false,
+        _ => return None,
+    };
+    if symbol.is_undefined() {
+        return None;
+    }
+    let name = String::from_utf8_lossy(symbol.name_bytes().ok()?).into_owned();
+    // Mapping symbols ($t, $d, $a) mark instruction sets, not things.
+    if name.is_empty() || name.starts_with('$') {
+        return None;
+    }
+    let is_code = symbol.kind() == SymbolKind::Text;
+    let address = u32::try_from(symbol.address()).ok()?;
+    // The lowest bit of a Thumb function's address is a mode, not a place.
+    let address = if is_code { address & !1 } else { address };
+    Some(Symbol { name, range: Region::new(address, u32::try_from(symbol.size()).ok()?), is_code, is_data })
+}
+
+/// An I/O error without the number that the system appends.
+fn plain(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "there is no such file".into(),
+        std::io::ErrorKind::PermissionDenied => "permission denied".into(),
+        _ => error.to_string(),
+    }
+}
+
+fn looks_like(data: &[u8]) -> &'static str {
+    match data {
+        [] => "is empty",
+        [b':', ..] => "looks like Intel HEX",
+        [b'U', b'F', b'2', b'\n', ..] => "looks like UF2",
+        [0x7f, b'E', b'L', b'F', ..] => "starts like one, but its header is cut off or damaged",
+        _ if data.iter().take(512).all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace()) => {
+            "looks like text"
+        }
+        _ => "does not start with the ELF magic",
+    }
+}
+
+fn machine_name(machine: elf::Machine) -> String {
+    match machine {
+        elf::EM_386 => "a 32-bit x86".into(),
+        elf::EM_XTENSA => "an Xtensa core, which this tool does not know".into(),
+        elf::EM_AVR => "an AVR, which this tool does not know".into(),
+        elf::EM_MIPS => "a MIPS core".into(),
+        other => format!("ELF machine number {}", other.0),
+    }
+}

@@ -1,0 +1,239 @@
+//! The memories of a firmware and what the linker put into them, without looking at any target.
+
+use super::{Image, Section};
+use crate::model::snapshot::{MemoryKind, PartKind};
+use crate::region::{Region, merge};
+
+/// One physical memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// `RAM`, `Flash`, or the chip's name for it.
+    pub name: String,
+    /// Flash or RAM.
+    pub kind: MemoryKind,
+    /// Where it is.
+    pub range: Region,
+    /// Whether the chip or the linker says so; else it only spans what the ELF puts there.
+    pub size_known: bool,
+}
+
+/// Something the linker put into a memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Placed {
+    /// What a person calls it.
+    pub name: String,
+    /// What it is.
+    pub kind: PartKind,
+    /// Where it is.
+    pub range: Region,
+}
+
+/// Names that linker scripts give the two ends of a memory, with what they belong to.
+const MEMORY_SYMBOLS: &[(MemoryKind, &str, &str, &str)] = &[
+    // Our demo, and many hand-written scripts.
+    (MemoryKind::Ram, "RAM", "__ram_start", "__ram_end"),
+    (MemoryKind::Flash, "Flash", "__flash_start", "__flash_end"),
+    // cortex-m-rt since 0.7.4, and riscv-rt.
+    (MemoryKind::Ram, "RAM", "_ram_start", "_ram_end"),
+    (MemoryKind::Flash, "Flash", "_flash_start", "_flash_end"),
+    // NXP's MCUXpresso.
+    (MemoryKind::Ram, "RAM", "__base_RAM", "__top_RAM"),
+    (MemoryKind::Flash, "Flash", "__base_PROGRAM_FLASH", "__top_PROGRAM_FLASH"),
+    // TI's SimpleLink.
+    (MemoryKind::Ram, "RAM", "_sram_start", "_sram_end"),
+];
+
+/// Names that linker scripts give the two ends of a heap.
+const HEAP_SYMBOLS: &[(&str, &str)] = &[
+    ("__heap_start", "__heap_end"),
+    ("__HeapBase", "__HeapLimit"),
+    ("__end__", "__HeapLimit"),
+    ("_heap_start", "_heap_end"),
+    ("_sheap", "_eheap"),
+    ("__heap_start__", "__heap_end__"),
+];
+
+/// Names that linker scripts give the two ends of the main (MSP) stack: low end, high end.
+const STACK_SYMBOLS: &[(&str, &str)] = &[
+    ("__isr_stack_start", "__isr_stack_end"),
+    ("_stack_end", "_stack_start"),
+    ("__StackLimit", "__StackTop"),
+    ("_sstack", "_estack"),
+    ("__stack_limit", "__stack"),
+    ("__stack_end__", "__stack_start__"),
+];
+
+/// Names that linker scripts give only the high end of the main stack.
+const STACK_TOP_SYMBOLS: &[&str] = &["_stack_start", "__StackTop", "_estack", "__stack", "__INITIAL_SP", "_vStackTop"];
+
+/// The memories: the chip's when it is known, else the linker's, else what the segments span.
+#[must_use]
+pub fn memories(image: &Image, chip: &[Memory]) -> Vec<Memory> {
+    let used = used(image);
+    if !chip.is_empty() {
+        // A chip's memory that this firmware does not touch is left out unless it is the only one of its kind.
+        let touched = |memory: &Memory| used.iter().any(|(_, range)| memory.range.overlaps(*range));
+        let alone = |memory: &Memory| chip.iter().filter(|other| other.kind == memory.kind).count() == 1;
+        let mut all: Vec<Memory> = chip.iter().filter(|memory| touched(memory) || alone(memory)).cloned().collect();
+        add_missing(&mut all, &used);
+        return all;
+    }
+    let mut all: Vec<Memory> = Vec::new();
+    for (kind, name, start, end) in MEMORY_SYMBOLS {
+        let (Some(start), Some(end)) = (image.symbols.address(start), image.symbols.address(end)) else { continue };
+        let range = Region::between(start, end);
+        if !range.is_empty() && !all.iter().any(|memory| memory.range.overlaps(range)) {
+            all.push(Memory { name: (*name).into(), kind: *kind, range, size_known: true });
+        }
+    }
+    add_missing(&mut all, &used);
+    all
+}
+
+/// Adds a memory for each range in use that no memory covers: far-apart ranges are different memories.
+fn add_missing(all: &mut Vec<Memory>, used: &[(MemoryKind, Region)]) {
+    // Two uses within this distance are taken for one memory; microcontroller memories are further apart.
+    const SAME_MEMORY: u32 = 64 * 1024;
+    for kind in [MemoryKind::Ram, MemoryKind::Flash] {
+        let uncovered: Vec<Region> = used
+            .iter()
+            .filter(|(of, range)| *of == kind && !all.iter().any(|memory| memory.range.covers(*range)))
+            .map(|(_, range)| *range)
+            .collect();
+        for range in merge(&uncovered, SAME_MEMORY) {
+            if all.iter().any(|memory| memory.range.overlaps(range)) {
+                continue;
+            }
+            let name = match kind {
+                MemoryKind::Ram => "RAM",
+                MemoryKind::Flash => "Flash",
+            };
+            all.push(Memory { name: name.into(), kind, range, size_known: false });
+        }
+    }
+    all.sort_by_key(|memory| memory.range);
+    name_apart(all);
+}
+
+/// Gives memories of one name numbers: `RAM 1`, `RAM 2`.
+fn name_apart(all: &mut [Memory]) {
+    for name in ["RAM", "Flash"] {
+        let same: Vec<usize> = (0..all.len()).filter(|index| all[*index].name == name).collect();
+        if same.len() > 1 {
+            for (number, index) in same.into_iter().enumerate() {
+                all[index].name = format!("{name} {}", number + 1);
+            }
+        }
+    }
+}
+
+/// What the firmware uses, by kind: written or zeroed at run time is RAM, the stored bytes are flash.
+fn used(image: &Image) -> Vec<(MemoryKind, Region)> {
+    let mut used = Vec::new();
+    for section in &image.sections {
+        let runs_from_ram = section.writable || section.load.is_some_and(|load| load != section.run);
+        used.push((if runs_from_ram { MemoryKind::Ram } else { MemoryKind::Flash }, section.run));
+        if let Some(load) = section.load.filter(|load| *load != section.run) {
+            used.push((MemoryKind::Flash, load));
+        }
+    }
+    used.extend(heap(image).map(|range| (MemoryKind::Ram, range)));
+    used.extend(linker_stack(image).map(|range| (MemoryKind::Ram, range)));
+    used
+}
+
+/// Everything the linker placed, run and load addresses alike, in address order.
+#[must_use]
+pub fn placed(image: &Image) -> Vec<Placed> {
+    let mut placed = Vec::new();
+    for section in &image.sections {
+        placed.push(Placed { name: section_name(section), kind: section_kind(section), range: section.run });
+        if let Some(load) = section.load.filter(|load| *load != section.run) {
+            placed.push(Placed { name: format!("{} values", section.name), kind: PartKind::DataImage, range: load });
+        }
+    }
+    placed.sort_by_key(|placed| placed.range);
+    placed
+}
+
+/// The heap by linker symbols.
+#[must_use]
+pub fn heap(image: &Image) -> Option<Region> {
+    pair(image, HEAP_SYMBOLS)
+}
+
+/// The main stack by linker symbols that give both ends.
+fn linker_stack(image: &Image) -> Option<Region> {
+    pair(image, STACK_SYMBOLS)
+}
+
+fn pair(image: &Image, names: &[(&str, &str)]) -> Option<Region> {
+    names.iter().find_map(|(low, high)| {
+        let range = Region::between(image.symbols.address(low)?, image.symbols.address(high)?);
+        (!range.is_empty()).then_some(range)
+    })
+}
+
+/// The main (MSP) stack. Its top is a linker symbol or the first word of the vector table; when no symbol gives its
+/// limit it reaches down to whatever the linker put below it, or to the start of the memory (flip-link).
+#[must_use]
+pub fn main_stack(image: &Image, memories: &[Memory]) -> Option<Region> {
+    if let Some(range) = linker_stack(image) {
+        return Some(range);
+    }
+    let top = STACK_TOP_SYMBOLS.iter().find_map(|name| image.symbols.address(name)).or_else(|| initial_sp(image))?;
+    let last = top.checked_sub(1)?;
+    let memory = memories.iter().find(|memory| memory.kind == MemoryKind::Ram && memory.range.contains(last))?;
+    let below = image.sections.iter().map(|section| section.run).chain(heap(image));
+    let limit = below.filter(|range| range.end() <= u64::from(top)).map(Region::end_address).max();
+    let limit = limit.filter(|limit| memory.range.contains(*limit)).unwrap_or(memory.range.start());
+    let range = Region::between(limit, top);
+    (!range.is_empty()).then_some(range)
+}
+
+/// The initial SP: the first word of the vector table.
+#[must_use]
+pub fn initial_sp(image: &Image) -> Option<u32> {
+    let table =
+        image.sections.iter().find(|section| section_kind(section) == PartKind::Vectors && !section.writable)?;
+    let word = image.bytes(table.run.bottom(4))?;
+    Some(u32::from_le_bytes(word.try_into().ok()?)).filter(|sp| sp % 4 == 0 && *sp != 0)
+}
+
+fn section_name(section: &Section) -> String {
+    match section_kind(section) {
+        PartKind::Vectors => "vector table".into(),
+        PartKind::Bootloader => "bootloader".into(),
+        PartKind::Code => match section.name.as_str() {
+            ".text" => "code".into(),
+            other => other.trim_start_matches('.').into(),
+        },
+        PartKind::Constants if section.name == ".rodata" => "constants".into(),
+        _ => section.name.clone(),
+    }
+}
+
+/// What a section is, by its name where names are conventions, else by its flags.
+fn section_kind(section: &Section) -> PartKind {
+    let name = section.name.trim_start_matches('.').to_ascii_lowercase();
+    let named = |parts: &[&str]| parts.iter().any(|part| name.contains(part));
+    if named(&["vector", "isr_vec", "intvec"]) {
+        PartKind::Vectors
+    } else if named(&["bootloader", "boot2", "boot_loader"]) {
+        PartKind::Bootloader
+    } else if section.executable {
+        PartKind::Code
+    } else if !section.writable {
+        PartKind::Constants
+    } else if named(&["uninit", "noinit"]) {
+        PartKind::Uninit
+    } else if named(&["stack"]) {
+        PartKind::Stack
+    } else if named(&["heap"]) {
+        PartKind::Heap
+    } else if section.load.is_some() {
+        PartKind::Data
+    } else {
+        PartKind::Bss
+    }
+}

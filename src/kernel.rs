@@ -1,0 +1,79 @@
+//! Who runs on the target and on which stacks: one trait, one file for each kernel that is known.
+
+pub mod agent;
+pub mod baremetal;
+
+use crate::heap::HeapLook;
+use crate::image::Image;
+use crate::image::layout::{Memory as Chip, Placed};
+use crate::memory::Memory;
+use crate::model::snapshot::{Measured, StackKind};
+use crate::region::Region;
+use crate::stack::Paint;
+
+/// Tells the stacks, heaps and named regions of a running firmware. It reads through [`Memory`] only and is pure
+/// otherwise.
+pub trait Kernel: Send {
+    /// What it is called on screen: `agent 1.0`, `bare metal`.
+    fn name(&self) -> String;
+
+    /// What the next [`Kernel::look`] will surely read.
+    fn wants(&self) -> Vec<Region>;
+
+    /// What there is now; `None` when the target does not hold what this kernel needs (not started yet, another
+    /// firmware).
+    fn look(&mut self, memory: &mut Memory<'_>, image: &Image) -> Option<Look>;
+}
+
+/// What one look found.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Look {
+    /// All stacks.
+    pub stacks: Vec<StackLook>,
+    /// All heaps.
+    pub heaps: Vec<HeapLook>,
+    /// Regions that the firmware named itself.
+    pub named: Vec<Placed>,
+    /// What is not known and how to know it, in whole sentences.
+    pub hints: Vec<String>,
+    /// Starts of the firmware since power-on, where it counts them.
+    pub boots: Option<u32>,
+    /// A number that grows while the firmware runs.
+    pub heartbeat: Option<u32>,
+    /// The firmware's build id as it tells it.
+    pub build_id: Option<u64>,
+    /// Registrations that found no slot.
+    pub refused: u32,
+}
+
+/// One stack as its kernel tells it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StackLook {
+    /// Stable across refreshes, different for a new thread in an old one's place.
+    pub id: String,
+    /// Its name, made printable.
+    pub name: String,
+    /// Whose it is.
+    pub kind: StackKind,
+    /// Where it is.
+    pub range: Region,
+    /// How it was prepared.
+    pub paint: Paint,
+    /// Bytes at its limit that nothing may write.
+    pub guard: u32,
+    /// In use, with what the number is worth.
+    pub current: Option<Measured>,
+    /// The lowest SP seen by the kernel.
+    pub lowest_sp: Option<u32>,
+    /// The thread's priority.
+    pub priority: Option<u32>,
+    /// What the thread does, in a word.
+    pub state: Option<String>,
+}
+
+/// The kernel of this firmware by its symbols, and the fallback when the target does not hold what that one needs.
+#[must_use]
+pub fn detect(image: &Image, memories: &[Chip]) -> (Option<Box<dyn Kernel>>, Box<dyn Kernel>) {
+    let agent = agent::Agent::find(image, memories).map(|agent| Box::new(agent) as Box<dyn Kernel>);
+    (agent, Box::new(baremetal::BareMetal::new(image, memories)))
+}

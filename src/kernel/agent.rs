@@ -1,0 +1,365 @@
+//! The block that highwater-agent keeps in RAM, decoded.
+//!
+//! The block is hostile until it proves itself: the magic must be right in every burst, and every offset, stride and
+//! count is held against the block's size before it is used. A frame whose two counters differ was read while it
+//! changed: it is read again, and after the third time its numbers are called torn.
+
+use highwater_agent::layout::{self, ThreadKind, ThreadState};
+
+use super::{Kernel, Look, StackLook};
+use crate::heap::{Counted, HeapLook};
+use crate::image::Image;
+use crate::image::layout::{Memory as Chip, Placed};
+use crate::memory::Memory;
+use crate::model::snapshot::{Measured, Trust};
+use crate::model::snapshot::{MemoryKind, PartKind, StackKind};
+use crate::region::Region;
+use crate::stack::Paint;
+use crate::units::printable;
+
+/// The symbol of the block.
+pub const SYMBOL: &str = "HIGHWATER";
+/// The symbol of the build id in flash.
+pub const BUILD_ID_SYMBOL: &str = "HIGHWATER_BUILD_ID";
+
+const HEADER_BYTES: u32 = 4 * layout::header::WORDS as u32;
+/// Looks at one frame before it is called torn.
+const TRIES: usize = 3;
+/// Refreshes between two looks at what changes rarely without telling: thread states and the region table.
+const SLOW: u32 = 16;
+/// The longest name that is read, in bytes.
+const NAME_LIMIT: u32 = 64;
+
+/// Decodes the block.
+#[derive(Debug)]
+pub struct Agent {
+    block: Region,
+    ram: Vec<Region>,
+    version: Option<u32>,
+    tables: Option<Tables>,
+    threads: Vec<Vec<u32>>,
+    threads_frame: Option<u32>,
+    regions: Vec<Vec<u32>>,
+    looks: u32,
+}
+
+/// Where the parts of the block are, checked against its size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Tables {
+    heaps: Table,
+    marks: Table,
+    threads: Table,
+    regions: Table,
+}
+
+/// One part of the block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Table {
+    range: Region,
+    stride: u32,
+    count: u32,
+}
+
+impl Table {
+    /// Unpacks and checks a table; `framed` tables have a counter at either end.
+    fn unpack(packed: u32, block: Region, min_words: usize, framed: bool) -> Option<Self> {
+        let (offset, stride, count) =
+            (layout::table_offset(packed), layout::table_stride(packed), layout::table_count(packed));
+        let frame = if framed { 8 } else { 0 };
+        let size = stride * count + frame;
+        let range = block.slice(offset, size);
+        let sound = offset % 4 == 0
+            && stride % 4 == 0
+            && offset >= HEADER_BYTES
+            && range.size() == size
+            && (count == 0 || stride >= 4 * u32::try_from(min_words).unwrap_or(u32::MAX));
+        sound.then_some(Self { range, stride, count })
+    }
+
+    fn slot(self, index: u32) -> Region {
+        self.range.slice(index * self.stride, self.stride)
+    }
+
+    /// Cuts a framed table's words into slots, without its two counters.
+    fn slots(self, words: &[u32]) -> Vec<Vec<u32>> {
+        let inner = &words[1..words.len() - 1];
+        if self.stride == 0 {
+            return Vec::new();
+        }
+        inner.chunks_exact(self.stride as usize / 4).map(<[u32]>::to_vec).collect()
+    }
+}
+
+impl Agent {
+    /// The block of this firmware, if it has one.
+    #[must_use]
+    pub fn find(image: &Image, memories: &[Chip]) -> Option<Self> {
+        let symbol = image.symbols.get(SYMBOL)?;
+        let ram = memories.iter().filter(|memory| memory.kind == MemoryKind::Ram).map(|memory| memory.range).collect();
+        // A block in C may have no size in the symbol table; the header tells it then.
+        let size = if symbol.range.size() >= HEADER_BYTES { symbol.range.size() } else { 16 * 1024 };
+        Some(Self {
+            block: Region::new(symbol.range.start(), size),
+            ram,
+            version: None,
+            tables: None,
+            threads: Vec::new(),
+            threads_frame: None,
+            regions: Vec::new(),
+            looks: 0,
+        })
+    }
+
+    /// Everything up to the thread table's first counter: one burst a refresh.
+    fn burst(&self) -> Region {
+        match self.tables {
+            Some(tables) => self.block.below(tables.threads.range.start()).hull(tables.threads.range.bottom(4)),
+            None => self.block.bottom(HEADER_BYTES),
+        }
+    }
+
+    fn read_tables(&mut self, header: &[u32]) -> Option<Tables> {
+        use layout::{header as h, heap, mark, region, thread};
+        let size = header[h::SIZE].min(self.block.size());
+        let block = self.block.bottom(size);
+        Some(Tables {
+            heaps: Table::unpack(header[h::HEAPS], block, heap::WORDS, false)?,
+            marks: Table::unpack(header[h::MARKS], block, mark::WORDS, false)?,
+            threads: Table::unpack(header[h::THREADS], block, thread::WORDS, true)?,
+            regions: Table::unpack(header[h::REGIONS], block, region::WORDS, true)?,
+        })
+    }
+
+    fn look_at_threads(&mut self, memory: &mut Memory<'_>, table: Table) -> bool {
+        let slow = self.looks % SLOW == 1;
+        let first = memory.word(table.range.start());
+        if first == self.threads_frame && self.threads_frame.is_some() && !slow {
+            return true;
+        }
+        match frame(memory, table.range) {
+            Some((words, torn)) => {
+                self.threads = table.slots(&words);
+                self.threads_frame = (!torn).then(|| words[0]);
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn look_at_regions(&mut self, memory: &mut Memory<'_>, table: Table, threads_changed: bool) {
+        if (threads_changed || self.looks % SLOW == 1)
+            && let Some((words, _)) = frame(memory, table.range)
+        {
+            self.regions = table.slots(&words);
+        }
+    }
+
+    fn in_ram(&self, range: Region) -> bool {
+        !range.is_empty() && (self.ram.is_empty() || self.ram.iter().any(|ram| ram.covers(range)))
+    }
+
+    fn stacks(&self, memory: &mut Memory<'_>, tables: &Tables, running: u32, image: &Image) -> Vec<StackLook> {
+        use layout::{mark, thread};
+        let mut stacks = Vec::new();
+        for (index, slot) in (0u32..).zip(&self.threads) {
+            let range = Region::new(slot[thread::BASE], slot[thread::SIZE]);
+            if slot[thread::TAG] & layout::LIVE == 0 || !self.in_ram(range) {
+                continue;
+            }
+            let marks = (index < tables.marks.count).then(|| memory.words(tables.marks.slot(index))).flatten();
+            let inside = |sp: u32| (sp != 0 && sp >= range.start() && u64::from(sp) <= range.end()).then_some(sp);
+            let lowest_sp = marks.as_ref().and_then(|marks| inside(marks[mark::LOWEST]));
+            let saved = marks.as_ref().and_then(|marks| inside(marks[mark::SAVED]));
+            // The running thread's SP is in the core, where it cannot be read without a halt: the one it was saved
+            // with last is old.
+            let trust = if running == index + 1 { Trust::Stale } else { Trust::Exact };
+            let info = slot[thread::INFO];
+            let kind = kind_of(info);
+            let paint = slot[thread::PAINT];
+            stacks.push(StackLook {
+                id: format!("{:08x}.{}", range.start(), slot[thread::TAG] & layout::GENERATION),
+                name: name_of(image, slot[thread::NAME]).unwrap_or_else(|| default_name(kind, index)),
+                kind,
+                range,
+                paint: if paint == 0 { Paint::None } else { Paint::Word(paint) },
+                guard: layout::GUARD_BYTES,
+                current: saved.map(|sp| Measured { bytes: range.from(sp).size(), trust }),
+                lowest_sp,
+                priority: (kind != StackKind::Isr).then_some(info >> 16 & 0xff),
+                state: state_of(info).map(Into::into),
+            });
+        }
+        stacks
+    }
+
+    fn heaps(&self, memory: &mut Memory<'_>, table: Table, image: &Image) -> Vec<HeapLook> {
+        use layout::region;
+        let mut heaps = Vec::new();
+        for slot in self.live_regions(layout::RegionKind::Heap) {
+            let range = Region::new(slot[region::BASE], slot[region::SIZE]);
+            let index = slot[region::INFO] >> 8 & 0xff;
+            if !self.in_ram(range) {
+                continue;
+            }
+            let name = name_of(image, slot[region::NAME]).unwrap_or_else(|| "heap".into());
+            let counters = (index < table.count).then(|| heap_counters(memory, table.slot(index))).flatten();
+            heaps.push(match counters {
+                Some(counters) => HeapLook::counted(name, range, &counters),
+                None => HeapLook::unknown(&name, range),
+            });
+        }
+        heaps
+    }
+
+    fn named(&self, image: &Image) -> Vec<Placed> {
+        use layout::region;
+        let kinds = [
+            (layout::RegionKind::Vectors, PartKind::Vectors, "vector table"),
+            (layout::RegionKind::Data, PartKind::Data, "data"),
+            (layout::RegionKind::Buffer, PartKind::Buffer, "buffer"),
+            (layout::RegionKind::Bootloader, PartKind::Bootloader, "bootloader"),
+            (layout::RegionKind::Code, PartKind::Code, "code"),
+            (layout::RegionKind::Other, PartKind::Other, "region"),
+        ];
+        let mut named = Vec::new();
+        for (kind, part, fallback) in kinds {
+            for slot in self.live_regions(kind) {
+                let range = Region::new(slot[region::BASE], slot[region::SIZE]);
+                let name = name_of(image, slot[region::NAME]).unwrap_or_else(|| fallback.into());
+                if !range.is_empty() {
+                    named.push(Placed { name, kind: part, range });
+                }
+            }
+        }
+        named
+    }
+
+    fn live_regions(&self, kind: layout::RegionKind) -> impl Iterator<Item = &Vec<u32>> {
+        self.regions.iter().filter(move |slot| {
+            slot[layout::region::TAG] & layout::LIVE != 0 && slot[layout::region::INFO] & 0xff == kind as u32
+        })
+    }
+}
+
+impl Kernel for Agent {
+    fn name(&self) -> String {
+        match self.version {
+            Some(version) => format!("agent {}.{}", version >> 16, version & 0xffff),
+            None => "agent".into(),
+        }
+    }
+
+    fn wants(&self) -> Vec<Region> {
+        vec![self.burst()]
+    }
+
+    fn look(&mut self, memory: &mut Memory<'_>, image: &Image) -> Option<Look> {
+        use layout::header as h;
+        let header = memory.words(self.block.bottom(HEADER_BYTES))?;
+        let ours = header[h::MAGIC] == layout::MAGIC && header[h::ABI] >> 16 == layout::ABI >> 16;
+        let tables = if ours { self.read_tables(&header) } else { None };
+        let Some(tables) = tables else {
+            self.tables = None;
+            self.threads_frame = None;
+            return None;
+        };
+        self.version = Some(header[h::ABI]);
+        if self.tables != Some(tables) {
+            self.tables = Some(tables);
+            self.threads_frame = None;
+            self.looks = 0;
+        }
+        self.looks = self.looks.wrapping_add(1);
+        let before = self.threads_frame;
+        if !self.look_at_threads(memory, tables.threads) && self.threads.is_empty() {
+            return None;
+        }
+        self.look_at_regions(memory, tables.regions, before != self.threads_frame || before.is_none());
+        let refused = header[h::REFUSED];
+        let mut hints = Vec::new();
+        if refused > 0 {
+            hints.push(format!(
+                "{refused} registrations found no free slot in the agent's tables: enlarge its Block, the picture is \
+                 not whole."
+            ));
+        }
+        Some(Look {
+            stacks: self.stacks(memory, &tables, header[h::RUNNING], image),
+            heaps: self.heaps(memory, tables.heaps, image),
+            named: self.named(image),
+            hints,
+            boots: Some(header[h::BOOTS]),
+            heartbeat: Some(header[h::HEARTBEAT]),
+            build_id: Some(u64::from(header[h::BUILD_ID_HIGH]) << 32 | u64::from(header[h::BUILD_ID_LOW])),
+            refused,
+        })
+    }
+}
+
+/// The words of a frame, and whether its two counters still differed at the last try.
+fn frame(memory: &mut Memory<'_>, range: Region) -> Option<(Vec<u32>, bool)> {
+    let mut words = memory.words(range)?;
+    for _ in 1..TRIES {
+        if words.len() < 2 || words.first() == words.last() {
+            break;
+        }
+        memory.read_again(range)?;
+        words = memory.words(range)?;
+    }
+    (words.len() >= 2).then(|| {
+        let torn = words.first() != words.last();
+        (words, torn)
+    })
+}
+
+fn heap_counters(memory: &mut Memory<'_>, range: Region) -> Option<Counted> {
+    use layout::heap;
+    let (words, torn) = frame(memory, range.bottom(4 * heap::WORDS as u32))?;
+    Some(Counted {
+        freed: words[heap::FREED],
+        frees: words[heap::FREES],
+        allocated: words[heap::ALLOCATED],
+        allocs: words[heap::ALLOCS],
+        failures: words[heap::FAILURES],
+        peak: words[heap::PEAK],
+        torn,
+    })
+}
+
+/// A name from the linked bytes: names are pointers into flash, so they cost no read.
+fn name_of(image: &Image, address: u32) -> Option<String> {
+    let name = (address != 0).then(|| image.text(address, NAME_LIMIT)).flatten()?;
+    let name = printable(name.trim(), 32);
+    (!name.is_empty()).then_some(name)
+}
+
+fn default_name(kind: StackKind, index: u32) -> String {
+    match kind {
+        StackKind::Main => "main".into(),
+        StackKind::Isr => "ISR".into(),
+        StackKind::Idle => "idle".into(),
+        StackKind::Timer => "timer".into(),
+        StackKind::User => format!("thread {index}"),
+    }
+}
+
+fn kind_of(info: u32) -> StackKind {
+    match info & 0xff {
+        kind if kind == ThreadKind::Main as u32 => StackKind::Main,
+        kind if kind == ThreadKind::Isr as u32 => StackKind::Isr,
+        kind if kind == ThreadKind::Idle as u32 => StackKind::Idle,
+        kind if kind == ThreadKind::Timer as u32 => StackKind::Timer,
+        _ => StackKind::User,
+    }
+}
+
+fn state_of(info: u32) -> Option<&'static str> {
+    match info >> 8 & 0xff {
+        state if state == ThreadState::Ready as u32 => Some("ready"),
+        state if state == ThreadState::Running as u32 => Some("running"),
+        state if state == ThreadState::Blocked as u32 => Some("blocked"),
+        state if state == ThreadState::Delayed as u32 => Some("delayed"),
+        state if state == ThreadState::Ended as u32 => Some("ended"),
+        _ => None,
+    }
+}

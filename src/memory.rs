@@ -1,0 +1,127 @@
+//! One refresh's view of target memory: reads are cached, bounded, and failures become gaps.
+//!
+//! Decoders see the target through this and nothing else, so they are pure: the same bytes give the same answer,
+//! from a probe or from a recording.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use crate::region::Region;
+use crate::source::link::LinkCost;
+use crate::source::{ReadError, Source};
+
+/// A range that could not be read, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// What was asked for.
+    pub range: Region,
+    /// What the link said.
+    pub why: String,
+}
+
+/// Target memory during one refresh.
+pub struct Memory<'a> {
+    source: &'a mut dyn Source,
+    cost: LinkCost,
+    cache: Vec<(Region, Vec<u8>)>,
+    gaps: Vec<Gap>,
+    bytes: u32,
+    limit: u32,
+    failure: Option<ReadError>,
+}
+
+impl<'a> Memory<'a> {
+    /// A refresh over `source` that reads at most `limit` bytes.
+    pub fn new(source: &'a mut dyn Source, cost: LinkCost, limit: u32) -> Self {
+        Self { source, cost, cache: Vec::new(), gaps: Vec::new(), bytes: 0, limit, failure: None }
+    }
+
+    /// Reads what will be asked for, joined where that is cheaper.
+    pub fn prefetch(&mut self, ranges: &[Region]) {
+        for range in self.cost.plan(ranges) {
+            self.fetch(range);
+        }
+    }
+
+    /// The bytes of `range`, from the cache or the target; `None` when they cannot be had (see [`Memory::gaps`]).
+    ///
+    /// A range that was not prefetched whole is read again whole: its words come from one ascending pass.
+    pub fn read(&mut self, range: Region) -> Option<Cow<'_, [u8]>> {
+        if range.is_empty() {
+            return Some(Cow::Borrowed(&[]));
+        }
+        if self.find(range).is_none() {
+            self.fetch(range);
+        }
+        let (cached, bytes) = &self.cache[self.find(range)?];
+        let offset = cached.offset_of(range.start())? as usize;
+        Some(Cow::Borrowed(&bytes[offset..offset + range.size() as usize]))
+    }
+
+    /// The bytes of `range` as the target has them now, past the cache: a second look.
+    pub fn read_again(&mut self, range: Region) -> Option<Cow<'_, [u8]>> {
+        self.cache.retain(|(cached, _)| !cached.overlaps(range));
+        self.read(range)
+    }
+
+    /// The little-endian words of a range whose size is a multiple of four.
+    pub fn words(&mut self, range: Region) -> Option<Vec<u32>> {
+        let bytes = self.read(range)?;
+        Some(bytes.chunks_exact(4).map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]])).collect())
+    }
+
+    /// One little-endian word.
+    pub fn word(&mut self, address: u32) -> Option<u32> {
+        self.words(Region::new(address, 4))?.first().copied()
+    }
+
+    /// Time since the source was opened, by the source's clock.
+    #[must_use]
+    pub fn now(&self) -> Duration {
+        self.source.now()
+    }
+
+    /// What could not be read so far.
+    #[must_use]
+    pub fn gaps(&self) -> &[Gap] {
+        &self.gaps
+    }
+
+    /// Bytes read so far.
+    #[must_use]
+    pub fn bytes_read(&self) -> u32 {
+        self.bytes
+    }
+
+    /// The first failure that concerns the link and not only a range.
+    #[must_use]
+    pub fn failure(&self) -> Option<&ReadError> {
+        self.failure.as_ref()
+    }
+
+    fn find(&self, range: Region) -> Option<usize> {
+        self.cache.iter().position(|(cached, _)| cached.covers(range))
+    }
+
+    fn fetch(&mut self, range: Region) {
+        // A link that is gone answers nothing: asking for each range in turn would only take its time-out each time.
+        if self.failure.is_some() {
+            return;
+        }
+        let over = u64::from(self.bytes) + u64::from(range.size()) > u64::from(self.limit);
+        let outcome = if over {
+            Err(ReadError::Unreadable { range, why: format!("over the {} bytes of one refresh", self.limit) })
+        } else {
+            let mut bytes = vec![0; range.size() as usize];
+            self.source.read(range, &mut bytes).map(|()| bytes)
+        };
+        match outcome {
+            Ok(bytes) => {
+                self.bytes += range.size();
+                self.cache.push((range, bytes));
+            }
+            Err(ReadError::Unreadable { why, .. }) => self.gaps.push(Gap { range, why }),
+            Err(failure) => self.failure = Some(failure),
+        }
+    }
+}

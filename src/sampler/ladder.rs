@@ -1,0 +1,82 @@
+//! What to do when the link fails: wait a little, then open it again, with longer and longer pauses.
+
+use std::time::Duration;
+
+use crate::model::snapshot::Health;
+use crate::source::{ReadError, Source};
+
+/// Refreshes in a row that may find the target busy before the link is opened again.
+const PATIENCE: u32 = 20;
+/// The first pause between two tries to open the link.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// The longest pause between two tries.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// The state of a link that failed.
+#[derive(Debug)]
+pub struct Ladder {
+    last_good: Duration,
+    busy: u32,
+    lost: Option<Lost>,
+}
+
+/// A link that is gone.
+#[derive(Debug)]
+struct Lost {
+    why: String,
+    next_try: Duration,
+    pause: Duration,
+}
+
+impl Ladder {
+    /// A link that works, at `now`.
+    #[must_use]
+    pub fn new(now: Duration) -> Self {
+        Self { last_good: now, busy: 0, lost: None }
+    }
+
+    /// Whether the link can be used now; tries to open it when it is time to.
+    pub fn ready(&mut self, source: &mut dyn Source) -> bool {
+        let Some(lost) = &mut self.lost else { return true };
+        let now = source.now();
+        if now < lost.next_try {
+            return false;
+        }
+        match source.reopen() {
+            Ok(()) => {
+                self.lost = None;
+                self.busy = 0;
+                true
+            }
+            Err(error) => {
+                lost.why = error.to_string();
+                lost.pause = (lost.pause * 2).min(LONGEST_PAUSE);
+                lost.next_try = now + lost.pause;
+                false
+            }
+        }
+    }
+
+    /// A refresh came through.
+    pub fn succeed(&mut self, now: Duration) {
+        self.last_good = now;
+        self.busy = 0;
+    }
+
+    /// A refresh failed.
+    pub fn fail(&mut self, error: &ReadError, now: Duration) {
+        self.busy += 1;
+        if matches!(error, ReadError::Gone(_)) || self.busy > PATIENCE {
+            self.lost = Some(Lost { why: error.to_string(), next_try: now, pause: FIRST_PAUSE });
+        }
+    }
+
+    /// What to tell the user after a failure with this reason.
+    #[must_use]
+    pub fn health(&self, why: &str) -> Health {
+        match &self.lost {
+            Some(lost) => Health::Reconnecting { since: self.last_good, why: lost.why.clone() },
+            None => Health::Stale { since: self.last_good, why: why.into() },
+        }
+    }
+}

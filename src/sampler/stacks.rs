@@ -1,0 +1,117 @@
+//! The stacks of one target over its refreshes: a watermark for each, dropped when its thread is gone.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::budget::Plan;
+use crate::kernel::StackLook;
+use crate::memory::Memory;
+use crate::model::snapshot::{Measured, Stack, Trust};
+use crate::region::Region;
+use crate::stack::Paint;
+use crate::stack::watermark::{Effort, Watermark};
+
+/// The watermarks of all stacks, by id.
+#[derive(Debug, Default)]
+pub struct Stacks {
+    marks: BTreeMap<String, Watermark>,
+    turn: usize,
+}
+
+impl Stacks {
+    /// What the next [`Stacks::refresh`] will read of the stacks that are known.
+    #[must_use]
+    pub fn wants(&self, plan: &Plan) -> Vec<Region> {
+        self.marks.values().flat_map(|mark| mark.wants(plan.effort)).collect()
+    }
+
+    /// How many stacks are watched.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.marks.len()
+    }
+
+    /// Whether none is watched.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.marks.is_empty()
+    }
+
+    /// Forgets everything: the target was reset.
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Reads what the plan allows of each stack, and tells what is known of it now.
+    pub fn refresh(&mut self, memory: &mut Memory<'_>, looks: &[StackLook], plan: &Plan, now: Duration) -> Vec<Stack> {
+        self.follow(looks);
+        let turn = self.next_turn();
+        let mut stacks = Vec::with_capacity(looks.len());
+        for look in looks {
+            let mark = self.marks.get_mut(&look.id);
+            if let Some(mark) = mark {
+                let background = if turn.as_ref() == Some(&look.id) { plan.effort.background } else { 0 };
+                let effort = Effort { background, ..plan.effort };
+                let deepest = look.current.map(|current| look.range.top(current.bytes).start());
+                let deepest = deepest.into_iter().chain(look.lowest_sp).min();
+                mark.refresh(memory, effort, deepest, plan.window_is_bound, now);
+            }
+            stacks.push(self.tell(look));
+        }
+        stacks
+    }
+
+    /// Reads everything below each mark at once, so that each is exact.
+    pub fn finish(&mut self, memory: &mut Memory<'_>, looks: &[StackLook], now: Duration) -> Vec<Stack> {
+        self.follow(looks);
+        for mark in self.marks.values_mut() {
+            mark.finish_pass(memory, now);
+        }
+        looks.iter().map(|look| self.tell(look)).collect()
+    }
+
+    /// What is known of stacks that were never read.
+    #[must_use]
+    pub fn refresh_none(&self, looks: &[StackLook]) -> Vec<Stack> {
+        looks.iter().map(|look| self.tell(look)).collect()
+    }
+
+    /// Drops the marks of stacks that are gone and begins those of new ones.
+    fn follow(&mut self, looks: &[StackLook]) {
+        self.marks.retain(|id, _| looks.iter().any(|look| look.id == *id));
+        for look in looks {
+            if let Paint::Word(paint) = look.paint {
+                self.marks.entry(look.id.clone()).or_insert_with(|| Watermark::new(look.range, paint, look.guard));
+            }
+        }
+    }
+
+    /// The stack whose turn it is to be rescanned.
+    fn next_turn(&mut self) -> Option<String> {
+        if self.marks.is_empty() {
+            return None;
+        }
+        self.turn = (self.turn + 1) % self.marks.len();
+        self.marks.keys().nth(self.turn).cloned()
+    }
+
+    fn tell(&self, look: &StackLook) -> Stack {
+        let mark = self.marks.get(&look.id);
+        let lowest_sp = look.lowest_sp.map(|sp| Measured { bytes: look.range.from(sp).size(), trust: Trust::AtLeast });
+        Stack {
+            id: look.id.clone(),
+            name: look.name.clone(),
+            kind: look.kind,
+            range: look.range,
+            current: look.current,
+            lowest_sp,
+            peak: mark.map(|mark| Measured { bytes: mark.peak(), trust: mark.trust() }),
+            worst_case: None,
+            rescanned: mark.and_then(Watermark::rescanned),
+            victim: None,
+            overflowed: mark.is_some_and(Watermark::guard_broken),
+            priority: look.priority,
+            state: look.state.clone(),
+        }
+    }
+}

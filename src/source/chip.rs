@@ -1,0 +1,204 @@
+//! The chips probe-rs knows: their names, memories, and the way in.
+
+use probe_rs::Target;
+use probe_rs::architecture::arm::dp::DpAddress;
+use probe_rs::architecture::arm::{ApV2Address, FullyQualifiedApAddress};
+use probe_rs::config::{CoreType, DebugSequence, MemoryRegion, Registry};
+use probe_rs_target::{ApAddress, CoreAccessOptions};
+use thiserror::Error;
+
+use crate::image::layout::Memory;
+use crate::model::snapshot::MemoryKind;
+use crate::region::Region;
+
+/// Why a chip's name led nowhere.
+#[derive(Debug, Error)]
+pub enum ChipError {
+    /// No chip has that name.
+    #[error("no chip is called `{name}`{}", suggestion(near))]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// Names that are close to it, the closest first.
+        near: Vec<String>,
+    },
+    /// The name fits several chips.
+    #[error("`{name}` fits several chips: {}; give one of them with --chip", several.join(", "))]
+    Ambiguous {
+        /// What was asked for.
+        name: String,
+        /// The chips it fits.
+        several: Vec<String>,
+    },
+    /// A chip description file cannot be used.
+    #[error("cannot use the chip description {path}: {why}")]
+    Description {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+fn suggestion(near: &[String]) -> String {
+    match near {
+        [] => "; `probe-rs chip list` prints all names".into(),
+        near => format!("; did you mean {}?", near.join(", ")),
+    }
+}
+
+/// A chip that probe-rs knows.
+#[derive(Clone)]
+pub struct Chip {
+    target: Target,
+}
+
+impl std::fmt::Debug for Chip {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Chip({})", self.target.name)
+    }
+}
+
+impl Chip {
+    /// Finds a chip by its name, in the built-in list and in `description`, a probe-rs target file.
+    ///
+    /// # Errors
+    ///
+    /// There is none of that name (close names are given), or several.
+    pub fn find(name: &str, description: Option<&std::path::Path>) -> Result<Self, ChipError> {
+        let mut registry = Registry::from_builtin_families();
+        if let Some(path) = description {
+            let bad = |why: String| ChipError::Description { path: path.display().to_string(), why };
+            let yaml = std::fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;
+            registry.add_target_family_from_yaml(&yaml).map_err(|error| bad(error.to_string()))?;
+        }
+        match registry.get_target_by_name(name) {
+            Ok(target) => Ok(Self { target }),
+            Err(_) => Err(nearest(&registry, name)),
+        }
+    }
+
+    /// The chip's full name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.target.name
+    }
+
+    /// The first core's type: `Cortex-M4`.
+    #[must_use]
+    pub fn core(&self) -> String {
+        core_name(self.target.default_core().core_type).into()
+    }
+
+    /// Its flash and RAM, aliases left out, in address order. Empty when the description has none, as for the generic
+    /// core names.
+    #[must_use]
+    pub fn memories(&self) -> Vec<Memory> {
+        let mut memories: Vec<Memory> = self.target.memory_map.iter().filter_map(memory).collect();
+        memories.sort_by_key(|memory| memory.range);
+        // Banks that touch are one memory to a programmer, unless their names tell them apart.
+        memories.dedup_by(|next, last| {
+            let joined = last.kind == next.kind && last.name == next.name && last.range.gap_to(next.range) == Some(0);
+            if joined {
+                last.range = last.range.hull(next.range);
+            }
+            joined
+        });
+        memories
+    }
+
+    /// The debug sequence of its vendor.
+    pub(super) fn sequence(&self) -> DebugSequence {
+        self.target.debug_sequence.clone()
+    }
+
+    /// Where the first core's memory is reached; `None` when the description does not tell.
+    pub(super) fn memory_ap(&self) -> Option<FullyQualifiedApAddress> {
+        let CoreAccessOptions::Arm(options) = &self.target.default_core().core_access_options else { return None };
+        let dp = options.targetsel.map_or(DpAddress::Default, DpAddress::Multidrop);
+        Some(match options.ap {
+            ApAddress::V1(ap) => FullyQualifiedApAddress::v1_with_dp(dp, ap),
+            ApAddress::V2(base) => FullyQualifiedApAddress::v2_with_dp(dp, ApV2Address::new(base)),
+        })
+    }
+}
+
+/// The name of a core type as data sheets write it.
+fn core_name(core: CoreType) -> &'static str {
+    match core {
+        CoreType::Armv6m => "Cortex-M0",
+        CoreType::Armv7m => "Cortex-M3",
+        CoreType::Armv7em => "Cortex-M4",
+        CoreType::Armv8m => "Cortex-M33",
+        CoreType::Armv7a => "Cortex-A",
+        CoreType::Armv7r => "Cortex-R",
+        CoreType::Armv8a => "Cortex-A (64-bit)",
+        CoreType::Riscv => "RISC-V",
+        CoreType::Xtensa => "Xtensa",
+        _ => "unknown core",
+    }
+}
+
+fn memory(region: &MemoryRegion) -> Option<Memory> {
+    let (name, kind, range, alias) = match region {
+        MemoryRegion::Ram(ram) => (&ram.name, MemoryKind::Ram, &ram.range, ram.is_alias),
+        MemoryRegion::Nvm(nvm) => (&nvm.name, MemoryKind::Flash, &nvm.range, nvm.is_alias),
+        MemoryRegion::Generic(_) => return None,
+    };
+    let start = u32::try_from(range.start).ok()?;
+    let size = u32::try_from(range.end.checked_sub(range.start)?).unwrap_or(u32::MAX);
+    let generic = match kind {
+        MemoryKind::Ram => "RAM",
+        MemoryKind::Flash => "Flash",
+    };
+    // CMSIS packs name banks IRAM1, IROM1: a person reads RAM, Flash.
+    let name = match name.as_deref() {
+        None => generic,
+        Some(name) if name.starts_with("IRAM") || name.starts_with("SRAM") => "RAM",
+        Some(name) if name.starts_with("IROM") || name.starts_with("BANK") => "Flash",
+        Some(name) => name,
+    };
+    (!alias && size > 0).then(|| Memory {
+        name: crate::units::printable(name, 24),
+        kind,
+        range: Region::new(start, size),
+        size_known: true,
+    })
+}
+
+fn nearest(registry: &Registry, name: &str) -> ChipError {
+    let several = registry.search_chips(name);
+    if several.len() > 1 && several.len() <= 8 {
+        return ChipError::Ambiguous { name: name.into(), several };
+    }
+    let wanted = name.to_ascii_lowercase();
+    let mut scored: Vec<(f64, String)> = registry
+        .families()
+        .iter()
+        .flat_map(|family| family.variants.iter())
+        .map(|chip| (strsim::jaro_winkler(&wanted, &chip.name.to_ascii_lowercase()), chip.name.clone()))
+        .filter(|(score, _)| *score > 0.85)
+        .collect();
+    scored.sort_by(|a, b| b.0.total_cmp(&a.0));
+    ChipError::Unknown { name: name.into(), near: scored.into_iter().take(3).map(|(_, name)| name).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mistyped_chip_gets_near_names() {
+        let error = Chip::find("STM32F408VG", None).unwrap_err().to_string();
+        assert!(error.contains("did you mean") && error.contains("STM32F407VG"), "{error}");
+    }
+
+    #[test]
+    fn a_chip_has_its_memories_in_order_without_aliases() {
+        let chip = Chip::find("STM32F407VGTx", None).unwrap();
+        let memories = chip.memories();
+        assert!(memories.iter().any(|memory| memory.kind == MemoryKind::Flash && memory.range.start() == 0x0800_0000));
+        assert!(memories.iter().any(|memory| memory.kind == MemoryKind::Ram && memory.range.start() == 0x2000_0000));
+        assert!(memories.windows(2).all(|pair| pair[0].range.gap_to(pair[1].range).is_some()), "{memories:?}");
+    }
+}

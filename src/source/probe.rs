@@ -1,0 +1,522 @@
+//! A debug probe as a source: reads memory through the MEM-AP and never stops the core.
+//!
+//! A probe-rs `Session` halts the core when it attaches and when it is dropped (it clears breakpoints), so none is
+//! made here. The raw interface below it connects in some fourteen transactions and does nothing else.
+//!
+//! The probe lives on a thread of its own. A driver that panics or hangs takes that thread down or keeps it busy, and
+//! the tool says so instead of going with it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::str::FromStr;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+
+use probe_rs::MemoryMappedRegister;
+use probe_rs::architecture::arm::ap::AccessPortError;
+use probe_rs::architecture::arm::armv7m::Dhcsr;
+use probe_rs::architecture::arm::dp::DpAddress;
+use probe_rs::architecture::arm::memory::ArmMemoryInterface;
+use probe_rs::architecture::arm::sequences::{ArmDebugSequence, DefaultArmSequence};
+use probe_rs::architecture::arm::{ArmDebugInterface, ArmError, FullyQualifiedApAddress};
+use probe_rs::config::DebugSequence;
+use probe_rs::probe::list::Lister;
+use probe_rs::probe::{DebugProbeSelector, Probe, WireProtocol};
+use thiserror::Error;
+
+use super::chip::Chip;
+use super::{CoreStatus, Counters, Description, ReadError, Source};
+use crate::region::Region;
+
+/// How long the tool waits for the probe's thread before it says that the probe hangs.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Which probe, and how to use it.
+#[derive(Clone, Debug, Default)]
+pub struct ProbeOptions {
+    /// `VID:PID[-IF][:SERIAL]`; the only probe when it is not given.
+    pub selector: Option<String>,
+    /// SWD or JTAG; the probe's default when it is not given.
+    pub protocol: Option<Protocol>,
+    /// Clock in kHz; the probe's default when it is not given.
+    pub speed_khz: Option<u32>,
+    /// Hold the reset line while connecting. This resets the target: only when asked for.
+    pub connect_under_reset: bool,
+    /// The chip, when it is known: its vendor's sequence is used.
+    pub chip: Option<Chip>,
+}
+
+/// The wire protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Protocol {
+    /// Serial wire debug.
+    Swd,
+    /// JTAG.
+    Jtag,
+}
+
+/// Why no probe could be opened.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// There is none.
+    #[error(
+        "no debug probe is connected; plug one in, check `highwater list`, or try `--probe sim` for the emulated board"
+    )]
+    NoProbe,
+    /// There are several.
+    #[error("several debug probes are connected; choose one with --probe:\n{}", listed.join("\n"))]
+    SeveralProbes {
+        /// Their selectors and names.
+        listed: Vec<String>,
+    },
+    /// The selector is not one.
+    #[error("`{selector}` does not name a probe: {why}; use VID:PID or VID:PID:SERIAL as `highwater list` prints it")]
+    BadSelector {
+        /// What was given.
+        selector: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The probe could not be used.
+    #[error("cannot use the probe {probe}: {why}")]
+    Unusable {
+        /// Its name.
+        probe: String,
+        /// What probe-rs says.
+        why: String,
+    },
+    /// The probe works, the target does not answer.
+    #[error(
+        "the probe {probe} works, but no target answers: {why}; check power, wiring, --speed, and whether the chip is \
+         locked (highwater never erases one)"
+    )]
+    NoTarget {
+        /// The probe's name.
+        probe: String,
+        /// What probe-rs says.
+        why: String,
+    },
+    /// The chip's core cannot be read without stopping it.
+    #[error("{chip} is a {core}: reading its memory while it runs is not supported over a probe yet")]
+    UnsupportedCore {
+        /// The chip.
+        chip: String,
+        /// Its core.
+        core: String,
+    },
+}
+
+/// Time and counts of a probe that knows more of itself than a USB device does.
+pub trait Instruments: Send {
+    /// Time since the source was opened.
+    fn now(&self) -> Duration;
+    /// Lets that much time pass.
+    fn wait(&mut self, time: Duration);
+    /// What was done so far.
+    fn counters(&self) -> Counters;
+    /// Payload words of one USB packet.
+    fn packet_words(&self) -> Option<u32>;
+}
+
+/// A real probe's: the host's clock, and no counts.
+#[derive(Debug)]
+pub struct HostInstruments {
+    opened: Instant,
+}
+
+impl Default for HostInstruments {
+    fn default() -> Self {
+        Self { opened: Instant::now() }
+    }
+}
+
+impl Instruments for HostInstruments {
+    fn now(&self) -> Duration {
+        self.opened.elapsed()
+    }
+
+    fn wait(&mut self, time: Duration) {
+        std::thread::sleep(time);
+    }
+
+    fn counters(&self) -> Counters {
+        Counters::default()
+    }
+
+    fn packet_words(&self) -> Option<u32> {
+        None
+    }
+}
+
+/// A probe that `highwater list` shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// What `--probe` takes.
+    pub selector: String,
+    /// The probe's name.
+    pub name: String,
+    /// The driver.
+    pub kind: String,
+}
+
+/// All probes that are connected.
+#[must_use]
+pub fn list() -> Vec<Listed> {
+    Lister::new()
+        .list_all()
+        .into_iter()
+        .map(|probe| Listed {
+            selector: DebugProbeSelector::from(&probe).to_string(),
+            kind: probe.probe_type(),
+            name: probe.identifier,
+        })
+        .collect()
+}
+
+/// A probe, attached. Dropping it detaches, without touching the core.
+pub struct ProbeSource {
+    options: ProbeOptions,
+    name: String,
+    worker: Option<Worker>,
+    instruments: Box<dyn Instruments>,
+    core: Option<String>,
+    bytes: u64,
+}
+
+/// The probe's thread, and the way to it.
+struct Worker {
+    requests: Sender<Request>,
+    replies: Receiver<Reply>,
+}
+
+enum Request {
+    Read(Region),
+    Status,
+}
+
+enum Reply {
+    Read(Result<Vec<u8>, ReadError>),
+    Status(Result<CoreStatus, ReadError>),
+}
+
+impl ProbeSource {
+    /// Opens the probe and connects to the target, without stopping it.
+    ///
+    /// # Errors
+    ///
+    /// See [`OpenError`]: no probe, several, no permission, no answer.
+    pub fn open(options: ProbeOptions, instruments: Box<dyn Instruments>) -> Result<Self, OpenError> {
+        let (worker, name, cpuid) = connect(&options)?;
+        let core = cpuid.map(core_of).or_else(|| options.chip.as_ref().map(Chip::core));
+        Ok(Self { options, name, worker: Some(worker), instruments, core, bytes: 0 })
+    }
+
+    fn ask(&mut self, request: Request) -> Result<Reply, ReadError> {
+        let gone = || ReadError::Gone("the probe's driver stopped".into());
+        let worker = self.worker.as_ref().ok_or_else(gone)?;
+        let sent = worker.requests.send(request).is_ok();
+        let reply = if sent { worker.replies.recv_timeout(PATIENCE) } else { Err(RecvTimeoutError::Disconnected) };
+        let reply = reply.map_err(|error| match error {
+            RecvTimeoutError::Timeout => {
+                ReadError::Gone(format!("no answer from the probe for {} s", PATIENCE.as_secs()))
+            }
+            RecvTimeoutError::Disconnected => gone(),
+        });
+        let lost = matches!(
+            &reply,
+            Err(_) | Ok(Reply::Read(Err(ReadError::Gone(_)))) | Ok(Reply::Status(Err(ReadError::Gone(_))))
+        );
+        if lost {
+            // An answer that comes later would be taken for the next question's.
+            self.worker = None;
+        }
+        reply
+    }
+}
+
+impl Source for ProbeSource {
+    fn read(&mut self, range: Region, into: &mut [u8]) -> Result<(), ReadError> {
+        if range.is_empty() {
+            return Ok(());
+        }
+        match self.ask(Request::Read(range))? {
+            Reply::Read(bytes) => {
+                let bytes = bytes?;
+                into.copy_from_slice(&bytes);
+                self.bytes += bytes.len() as u64;
+                Ok(())
+            }
+            Reply::Status(_) => Err(ReadError::Busy("the probe answered another question".into())),
+        }
+    }
+
+    fn status(&mut self) -> Result<CoreStatus, ReadError> {
+        match self.ask(Request::Status)? {
+            Reply::Status(status) => status,
+            Reply::Read(_) => Err(ReadError::Busy("the probe answered another question".into())),
+        }
+    }
+
+    fn reopen(&mut self) -> Result<(), ReadError> {
+        // The old thread ends when its channel closes, and gives the probe back.
+        self.worker = None;
+        let (worker, name, _) = connect(&self.options).map_err(|error| ReadError::Gone(error.to_string()))?;
+        self.worker = Some(worker);
+        self.name = name;
+        Ok(())
+    }
+
+    fn now(&self) -> Duration {
+        self.instruments.now()
+    }
+
+    fn wait(&mut self, time: Duration) {
+        self.instruments.wait(time);
+    }
+
+    fn describe(&self) -> Description {
+        Description {
+            source: self.name.clone(),
+            chip: self.options.chip.as_ref().map(|chip| chip.name().to_owned()),
+            core: self.core.clone(),
+            packet_words: self.instruments.packet_words(),
+        }
+    }
+
+    fn counters(&self) -> Counters {
+        Counters { bytes: self.bytes, ..self.instruments.counters() }
+    }
+}
+
+/// Opens the probe on a new thread and waits until it is connected.
+fn connect(options: &ProbeOptions) -> Result<(Worker, String, Option<u32>), OpenError> {
+    let (requests, inbox) = channel();
+    let (outbox, replies) = channel();
+    let (ready, opened) = channel();
+    let options = options.clone();
+    std::thread::Builder::new()
+        .name("probe".into())
+        .spawn(move || {
+            // A driver that panics is a probe that is gone; the report of it goes the same way as any other loss.
+            let _ = catch_unwind(AssertUnwindSafe(|| serve(&options, &inbox, &outbox, &ready)));
+        })
+        .map_err(|error| OpenError::Unusable { probe: "thread".into(), why: error.to_string() })?;
+    let unusable = |why: &str| OpenError::Unusable { probe: "driver".into(), why: why.into() };
+    let (name, cpuid) = match opened.recv_timeout(PATIENCE * 4) {
+        Ok(result) => result?,
+        Err(RecvTimeoutError::Timeout) => return Err(unusable("it does not answer")),
+        Err(RecvTimeoutError::Disconnected) => return Err(unusable("its driver stopped")),
+    };
+    Ok((Worker { requests, replies }, name, cpuid))
+}
+
+type Opened = Result<(String, Option<u32>), OpenError>;
+
+/// The probe's thread: opens it, tells how that went, and answers until nobody asks any more.
+fn serve(options: &ProbeOptions, inbox: &Receiver<Request>, outbox: &Sender<Reply>, ready: &Sender<Opened>) {
+    let (name, mut interface, port) = match open_interface(options) {
+        Ok(opened) => opened,
+        Err(error) => {
+            let _ = ready.send(Err(error));
+            return;
+        }
+    };
+    let no_target = |error: &ArmError| OpenError::NoTarget { probe: name.clone(), why: chain(error) };
+    // The memory interface costs a dozen transactions to make: it is made once and held on to.
+    let mut memory = match interface.memory_interface(&port) {
+        Ok(memory) => memory,
+        Err(error) => {
+            let _ = ready.send(Err(no_target(&error)));
+            return;
+        }
+    };
+    let cpuid = match memory.read_word_32(CPUID) {
+        Ok(word) => Some(word),
+        Err(error) => {
+            let _ = ready.send(Err(no_target(&error)));
+            return;
+        }
+    };
+    if ready.send(Ok((name, cpuid))).is_err() {
+        return;
+    }
+    while let Ok(request) = inbox.recv() {
+        let reply = match request {
+            Request::Read(range) => Reply::Read(read(memory.as_mut(), range)),
+            Request::Status => Reply::Status(status(memory.as_mut())),
+        };
+        if outbox.send(reply).is_err() {
+            return;
+        }
+    }
+}
+
+/// CPUID base register, ARM DDI 0403E B3.2.3.
+const CPUID: u64 = 0xE000_ED00;
+
+fn open_interface(
+    options: &ProbeOptions,
+) -> Result<(String, Box<dyn ArmDebugInterface + 'static>, FullyQualifiedApAddress), OpenError> {
+    let mut probe = open_probe(options.selector.as_deref())?;
+    let name = probe.get_name();
+    let unusable = |why: String| OpenError::Unusable { probe: name.clone(), why };
+    if let Some(protocol) = options.protocol {
+        let protocol = match protocol {
+            Protocol::Swd => WireProtocol::Swd,
+            Protocol::Jtag => WireProtocol::Jtag,
+        };
+        probe.select_protocol(protocol).map_err(|error| unusable(chain(&error)))?;
+    }
+    if let Some(khz) = options.speed_khz {
+        probe.set_speed(khz).map_err(|error| unusable(chain(&error)))?;
+    }
+    let sequence: std::sync::Arc<dyn ArmDebugSequence> = match options.chip.as_ref().map(|chip| (chip, chip.sequence()))
+    {
+        None => DefaultArmSequence::create(),
+        Some((_, DebugSequence::Arm(sequence))) => sequence,
+        Some((chip, _)) => {
+            return Err(OpenError::UnsupportedCore { chip: chip.name().to_owned(), core: chip.core() });
+        }
+    };
+    let attached = if options.connect_under_reset {
+        probe.attach_to_unspecified_under_reset()
+    } else {
+        probe.attach_to_unspecified()
+    };
+    let no_target = |why: String| OpenError::NoTarget { probe: name.clone(), why };
+    attached.map_err(|error| no_target(chain(&error)))?;
+    let mut interface =
+        probe.try_into_arm_debug_interface(sequence.clone()).map_err(|(_, error)| no_target(chain(&error)))?;
+    let port = options
+        .chip
+        .as_ref()
+        .and_then(Chip::memory_ap)
+        .unwrap_or_else(|| FullyQualifiedApAddress::v1_with_default_dp(0));
+    let dp: DpAddress = port.dp();
+    interface.select_debug_port(dp).map_err(|error| no_target(chain(&error)))?;
+    if let Some(chip) = &options.chip {
+        // A chip whose vendor has an unlock sequence gets it; the default one does nothing.
+        let permissions = probe_rs::Permissions::new();
+        sequence
+            .debug_device_unlock(&mut *interface, &port, &permissions)
+            .map_err(|error| no_target(format!("{} did not unlock: {}", chip.name(), chain(&error))))?;
+    }
+    Ok((name, interface, port))
+}
+
+fn open_probe(selector: Option<&str>) -> Result<Probe, OpenError> {
+    let lister = Lister::new();
+    let unusable =
+        |probe: &str, error: &dyn std::error::Error| OpenError::Unusable { probe: probe.to_owned(), why: chain(error) };
+    if let Some(text) = selector {
+        let selector: DebugProbeSelector = DebugProbeSelector::from_str(text)
+            .map_err(|error| OpenError::BadSelector { selector: text.into(), why: error.to_string() })?;
+        return lister.open(selector).map_err(|error| unusable(text, &error));
+    }
+    match lister.list_all().as_slice() {
+        [] => Err(OpenError::NoProbe),
+        [only] => only.open().map_err(|error| unusable(&only.identifier, &error)),
+        _ => Err(OpenError::SeveralProbes {
+            listed: list().into_iter().map(|probe| format!("  --probe {}   {}", probe.selector, probe.name)).collect(),
+        }),
+    }
+}
+
+/// One read, in one ascending pass. Whole words are read as words: a byte costs as much as a word on the wire.
+fn read(memory: &mut (dyn ArmMemoryInterface + '_), range: Region) -> Result<Vec<u8>, ReadError> {
+    let words = range.words();
+    let count = (words.size() / 4) as usize;
+    let mut read = vec![0u32; count];
+    let start = u64::from(words.start());
+    let outcome = match read.as_mut_slice() {
+        // A single word goes out with its address in one command; a block needs a command to flush the address first.
+        [word] => memory.read_word_32(start).map(|value| *word = value),
+        block => memory.read_32(start, block),
+    };
+    outcome.map_err(|error| classify(&error, range))?;
+    let bytes: Vec<u8> = read.iter().flat_map(|word| word.to_le_bytes()).collect();
+    let skip = words.offset_of(range.start()).unwrap_or(0) as usize;
+    Ok(bytes[skip..skip + range.size() as usize].to_vec())
+}
+
+fn status(memory: &mut (dyn ArmMemoryInterface + '_)) -> Result<CoreStatus, ReadError> {
+    let address = Dhcsr::get_mmio_address();
+    let range = Region::new(u32::try_from(address).unwrap_or(0), 4);
+    let word = memory.read_word_32(address).map_err(|error| classify(&error, range))?;
+    // Reading clears S_RESET_ST (ARM DDI 0403E C1.6.2), so no reset is told twice.
+    let dhcsr = Dhcsr(word);
+    Ok(if dhcsr.s_reset_st() {
+        CoreStatus::WasReset
+    } else if dhcsr.s_lockup() {
+        CoreStatus::LockedUp
+    } else if dhcsr.s_halt() {
+        CoreStatus::Halted
+    } else {
+        CoreStatus::Running
+    })
+}
+
+/// Tells a bad address from a target that does not answer and from a probe that is gone.
+fn classify(error: &ArmError, range: Region) -> ReadError {
+    match error {
+        ArmError::AccessPort {
+            source: AccessPortError::RegisterRead { .. } | AccessPortError::RegisterWrite { .. },
+            ..
+        } => {
+            let why = chain(error);
+            // The same wrapper carries a bus fault and a dead wire: only the text of its cause tells them apart.
+            let dead = ["NoAck", "did not respond", "no acknowledge", "USB", "unplugged"];
+            if dead.iter().any(|sign| why.contains(sign)) {
+                ReadError::Gone(why)
+            } else if why.to_ascii_lowercase().contains("wait") {
+                ReadError::Busy(why)
+            } else {
+                ReadError::Unreadable { range, why }
+            }
+        }
+        ArmError::Dap(dap) => {
+            let why = chain(dap);
+            match dap {
+                probe_rs::architecture::arm::DapError::WaitResponse => ReadError::Busy(why),
+                probe_rs::architecture::arm::DapError::FaultResponse => ReadError::Unreadable { range, why },
+                _ => ReadError::Gone(why),
+            }
+        }
+        ArmError::Timeout => ReadError::Busy("timeout".into()),
+        ArmError::OutOfBounds | ArmError::AddressOutOf32BitAddressSpace | ArmError::MemoryNotAligned(_) => {
+            ReadError::Unreadable { range, why: chain(error) }
+        }
+        other => ReadError::Gone(chain(other)),
+    }
+}
+
+/// An error with its causes, on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let more = inner.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = inner.source();
+    }
+    crate::units::printable(&text.replace('\n', " "), 400)
+}
+
+/// The core's name from CPUID (ARM DDI 0403E B3.2.3, and the part numbers of the cores' reference manuals).
+fn core_of(cpuid: u32) -> String {
+    match cpuid >> 4 & 0xfff {
+        0xc20 => "Cortex-M0",
+        0xc60 => "Cortex-M0+",
+        0xc21 => "Cortex-M1",
+        0xc23 => "Cortex-M3",
+        0xc24 => "Cortex-M4",
+        0xc27 => "Cortex-M7",
+        0xd20 => "Cortex-M23",
+        0xd21 => "Cortex-M33",
+        0xd22 => "Cortex-M55",
+        0xd23 => "Cortex-M85",
+        _ => "unknown core",
+    }
+    .into()
+}
