@@ -2,6 +2,11 @@
 
 use std::time::Duration;
 
+use super::snapshot::{Health, Snapshot, Stack};
+use crate::sampler::observation::Facts;
+use crate::source::CoreStatus;
+use crate::units;
+
 /// Something a person should know.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Alert {
@@ -53,4 +58,161 @@ pub enum Severity {
     Warning,
     /// Good to know.
     Info,
+}
+
+/// From which share of a stack or heap on a person is warned, in percent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Of a stack's size, by its deepest use.
+    pub stack_percent: u8,
+    /// Of a heap's size, by its peak.
+    pub heap_percent: u8,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { stack_percent: 80, heap_percent: 90 }
+    }
+}
+
+/// Everything that is wrong in `snapshot`, worst first; all begin now.
+#[must_use]
+pub fn find(snapshot: &Snapshot, facts: &Facts, limits: Limits) -> Vec<Alert> {
+    let mut alerts: Vec<Alert> = Vec::new();
+    let mut add = |kind: AlertKind, severity: Severity, subject: &str, text: String| {
+        alerts.push(Alert { kind, severity, subject: subject.into(), text, since: snapshot.at, until: None });
+    };
+    let target = &snapshot.target.elf;
+    for stack in &snapshot.stacks {
+        if let Some(text) = overflow(stack) {
+            add(AlertKind::Overflow, Severity::Danger, &stack.name, text);
+        } else if let Some(text) = nearly_full(stack, limits) {
+            add(AlertKind::StackLimit, Severity::Danger, &stack.name, text);
+        }
+    }
+    for heap in &snapshot.heaps {
+        if let Some(failures) = heap.failures.filter(|failures| *failures > 0) {
+            let free =
+                heap.free().map_or_else(String::new, |free| format!(" {} are free now.", units::bytes(free.into())));
+            let times =
+                if failures == 1 { "1 allocation failed".into() } else { format!("{failures} allocations failed") };
+            add(AlertKind::HeapFailure, Severity::Danger, &heap.name, format!("{times} in {}.{free}", heap.name));
+        }
+        let peak = heap.peak.and_then(|peak| units::percent(peak.bytes.into(), heap.range.size().into()));
+        if let Some(percent) = peak.filter(|percent| *percent >= limits.heap_percent) {
+            let text = format!("{} was {percent} % full, past its limit of {} %.", heap.name, limits.heap_percent);
+            add(AlertKind::HeapLimit, Severity::Warning, &heap.name, text);
+        }
+    }
+    if let Some(difference) = &facts.wrong_elf {
+        let text = format!("The target does not run this ELF: {difference}. Names and addresses may be wrong.");
+        add(AlertKind::WrongElf, Severity::Danger, target, text);
+    }
+    if facts.agent_missing {
+        let text = "The ELF has an agent, but the target has no block: the firmware did not call its init (yet), or \
+                    it is another firmware. The bare-metal picture is shown.";
+        add(AlertKind::AgentMissing, Severity::Warning, target, text.into());
+    }
+    if facts.refused > 0 {
+        let text = format!("The agent refused {} registrations: its tables are full.", facts.refused);
+        add(AlertKind::Refused, Severity::Warning, target, text);
+    }
+    match &snapshot.health {
+        Health::Reconnecting { why, .. } => add(
+            AlertKind::LinkLost,
+            Severity::Warning,
+            &snapshot.target.source,
+            format!("The link is lost: {why}. Trying again."),
+        ),
+        Health::Stale { why, .. } => add(
+            AlertKind::LinkLost,
+            Severity::Warning,
+            &snapshot.target.source,
+            format!("The target does not answer: {why}."),
+        ),
+        Health::Live | Health::Static => {}
+    }
+    if facts.core == Some(CoreStatus::LockedUp) {
+        add(
+            AlertKind::Stalled,
+            Severity::Danger,
+            target,
+            "The core is in lockup: a fault within a fault handler.".into(),
+        );
+    } else if facts.core == Some(CoreStatus::Halted) {
+        add(
+            AlertKind::Stalled,
+            Severity::Warning,
+            target,
+            "The core is halted, by another debugger or a breakpoint instruction.".into(),
+        );
+    }
+    alerts.sort_by_key(|alert| (alert.severity, alert.kind));
+    alerts
+}
+
+fn overflow(stack: &Stack) -> Option<String> {
+    if !stack.overflowed {
+        return None;
+    }
+    let limit = units::address(stack.range.start().into());
+    let hit = match &stack.victim {
+        Some(victim) if !victim.range.is_empty() => {
+            format!(" What lies below is {}, and it may be overwritten.", victim.name)
+        }
+        Some(victim) => format!(" Below it is {}.", victim.name),
+        None => String::new(),
+    };
+    Some(format!("{} overflowed: its guard at {limit} is broken.{hit}", stack.name))
+}
+
+fn nearly_full(stack: &Stack, limits: Limits) -> Option<String> {
+    let deepest = stack.deepest()?;
+    let percent = units::percent(deepest.bytes.into(), stack.range.size().into())?;
+    if percent < limits.stack_percent {
+        return None;
+    }
+    let left = units::bytes(stack.margin()?.into());
+    let next = stack.victim.as_ref().map_or_else(String::new, |victim| match victim.range.is_empty() {
+        true => format!(" Next is {}.", victim.name),
+        false => format!(" Next it overwrites {}.", victim.name),
+    });
+    Some(format!("{} has {left} of stack left.{next}", stack.name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::snapshot::{Measured, StackKind, Trust, Victim};
+    use crate::region::Region;
+
+    fn stack(peak: u32, overflowed: bool) -> Stack {
+        Stack {
+            id: "1".into(),
+            name: "growth".into(),
+            kind: StackKind::User,
+            range: Region::new(0x2000_4cc8, 4096),
+            current: None,
+            lowest_sp: None,
+            peak: Some(Measured { bytes: peak, trust: Trust::AtLeast }),
+            worst_case: None,
+            rescanned: None,
+            victim: Some(Victim { name: "uart_rx_buf".into(), range: Region::new(0x2000_4ac0, 520) }),
+            overflowed,
+            priority: None,
+            state: None,
+        }
+    }
+
+    #[test]
+    fn a_stack_is_warned_of_at_its_limit_and_told_of_once_broken() {
+        let limits = Limits::default();
+        assert_eq!(
+            nearly_full(&stack(3276, false), limits),
+            Some("growth has 820 B of stack left. Next it overwrites uart_rx_buf.".into())
+        );
+        assert_eq!(nearly_full(&stack(3000, false), limits), None);
+        let told = overflow(&stack(4096, true)).unwrap();
+        assert!(told.contains("growth") && told.contains("2000_4cc8") && told.contains("uart_rx_buf"), "{told}");
+    }
 }

@@ -1,0 +1,380 @@
+//! The output contract that scripts rely on: `highwater/report@1`.
+//!
+//! Addresses and sizes are integers, in bytes. The parts of one region add up to it, and so do those of one memory.
+//! What is not known is `null`. The schema grows; nothing in it changes its meaning without a new number.
+
+use serde::Serialize;
+
+use crate::model::Model;
+use crate::model::snapshot::{Health, Heap, MemoryKind, MemoryMap, Part, PartKind, Stack, StackKind, Trust, Victim};
+
+/// The schema's name and version.
+pub const SCHEMA: &str = "highwater/report@1";
+
+/// One report.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Report {
+    /// Always [`SCHEMA`].
+    pub schema: &'static str,
+    /// Seconds since the attach.
+    pub at_s: f64,
+    /// Resets seen since the attach.
+    pub epoch: u32,
+    /// `static`, `live`, `stale` or `reconnecting`.
+    pub state: &'static str,
+    /// What was looked at.
+    pub target: Target,
+    /// Every memory and what lies in it. A memory itself has the kind `memory` and no parent.
+    pub regions: Vec<Region>,
+    /// Every stack.
+    pub stacks: Vec<StackReport>,
+    /// Every heap.
+    pub heaps: Vec<HeapReport>,
+    /// What is wrong now, worst first.
+    pub alerts: Vec<AlertReport>,
+    /// What the link did.
+    pub link: LinkReport,
+    /// What is not known and how to know it, in whole sentences.
+    pub hints: Vec<String>,
+}
+
+/// What was looked at.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Target {
+    /// File name of the ELF.
+    pub elf: String,
+    /// Build id in hexadecimal.
+    pub build_id: Option<String>,
+    /// The chip.
+    pub chip: Option<String>,
+    /// The core.
+    pub core: Option<String>,
+    /// Who told of the threads.
+    pub kernel: Option<String>,
+    /// Where the bytes came from.
+    pub source: String,
+}
+
+/// A range of memory.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Region {
+    /// Unique in the report, stable across reports.
+    pub id: String,
+    /// The region it lies in; `null` for a memory.
+    pub parent: Option<String>,
+    /// `ram` or `flash`.
+    pub memory: &'static str,
+    /// What it is: `memory`, `stack`, `heap`, `bss`, `unclaimed`, and so on.
+    pub kind: &'static str,
+    /// What a person calls it.
+    pub name: String,
+    /// First address.
+    pub start: u64,
+    /// Bytes.
+    pub size: u64,
+    /// Fixed at link time.
+    #[serde(rename = "static")]
+    pub is_static: bool,
+}
+
+/// A stack.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct StackReport {
+    /// Address and generation: tells two threads of one name apart.
+    pub id: String,
+    /// The thread's name.
+    pub name: String,
+    /// `main`, `isr`, `idle`, `timer` or `user`.
+    pub kind: &'static str,
+    /// First address: the limit, as the stack grows down.
+    pub start: u64,
+    /// Bytes.
+    pub size: u64,
+    /// Bytes in use now, or at the last switch out.
+    pub current: Option<u32>,
+    /// Bytes in use at the lowest SP seen.
+    pub lowest_sp_used: Option<u32>,
+    /// Bytes down to the deepest word ever written.
+    pub peak: Option<u32>,
+    /// Static worst case in bytes.
+    pub worst_case: Option<u32>,
+    /// Bytes never used.
+    pub margin: Option<u32>,
+    /// What the peak is worth: `exact`, `at least`, `unpainted`, and so on.
+    pub trust: &'static str,
+    /// What an overflow hits next.
+    pub victim: Option<String>,
+    /// The guard is broken.
+    pub overflowed: bool,
+}
+
+/// A heap.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct HeapReport {
+    /// Its name.
+    pub name: String,
+    /// First address.
+    pub start: u64,
+    /// Bytes.
+    pub size: u64,
+    /// Bytes in use.
+    pub used: Option<u32>,
+    /// The most bytes ever in use.
+    pub peak: Option<u32>,
+    /// Bytes not in use: with `used` they make the size.
+    pub free: Option<u32>,
+    /// The largest free block.
+    pub largest_free: Option<u32>,
+    /// Blocks in use.
+    pub blocks: Option<u32>,
+    /// The allocator's own bytes within `used`.
+    pub overhead: Option<u32>,
+    /// Allocations that failed.
+    pub failures: Option<u32>,
+    /// `1 - largest_free / free`.
+    pub fragmentation: Option<f64>,
+    /// What the numbers are worth.
+    pub trust: &'static str,
+    /// Who holds the memory; `null` when nobody keeps account of it.
+    pub owners: Option<Vec<OwnerReport>>,
+}
+
+/// A call site that holds memory.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct OwnerReport {
+    /// The function.
+    pub function: String,
+    /// Its source file.
+    pub file: Option<String>,
+    /// The line.
+    pub line: Option<u32>,
+    /// Blocks it holds.
+    pub blocks: u32,
+    /// Bytes it holds.
+    pub bytes: u32,
+    /// How fast that grows.
+    pub bytes_per_minute: Option<f64>,
+}
+
+/// An alert that holds.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct AlertReport {
+    /// `overflow`, `stack_limit`, `heap_failure`, and so on.
+    pub kind: &'static str,
+    /// `danger`, `warning` or `info`.
+    pub severity: &'static str,
+    /// Whom it concerns.
+    pub subject: String,
+    /// The whole sentence.
+    pub text: String,
+    /// When it began, in seconds since the attach.
+    pub since_s: f64,
+}
+
+/// What the link did.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LinkReport {
+    /// Refreshes per second, over the last second.
+    pub refresh_hz: f64,
+    /// SWD transactions of the last refresh.
+    pub transactions_per_refresh: Option<u32>,
+    /// USB commands of the last refresh.
+    pub usb_commands_per_refresh: Option<u32>,
+    /// Bytes of the last refresh.
+    pub bytes_per_refresh: u32,
+    /// Times the core was stopped since the attach; `null` where the probe cannot count it.
+    pub halts: Option<u32>,
+    /// Writes to the target's memory since the attach; `null` where the probe cannot count it.
+    pub writes: Option<u32>,
+    /// Ranges that could not be read in the last refresh.
+    pub gaps: u32,
+}
+
+impl Report {
+    /// What the model knows.
+    #[must_use]
+    pub fn new(model: &Model) -> Self {
+        let snapshot = &model.snapshot;
+        let target = &snapshot.target;
+        let link = &snapshot.link;
+        Self {
+            schema: SCHEMA,
+            at_s: seconds(snapshot.at),
+            epoch: snapshot.epoch,
+            state: match snapshot.health {
+                Health::Static => "static",
+                Health::Live => "live",
+                Health::Stale { .. } => "stale",
+                Health::Reconnecting { .. } => "reconnecting",
+            },
+            target: Target {
+                elf: target.elf.clone(),
+                build_id: target.build_id.clone(),
+                chip: target.chip.clone(),
+                core: target.core.clone(),
+                kernel: target.kernel.clone(),
+                source: target.source.clone(),
+            },
+            regions: snapshot.memories.iter().flat_map(memory).collect(),
+            stacks: snapshot.stacks.iter().map(stack).collect(),
+            heaps: snapshot.heaps.iter().map(heap).collect(),
+            alerts: model.active_alerts().map(alert).collect(),
+            link: LinkReport {
+                refresh_hz: (link.refresh_hz * 10.0).round() / 10.0,
+                transactions_per_refresh: link.transactions_per_refresh,
+                usb_commands_per_refresh: link.usb_commands_per_refresh,
+                bytes_per_refresh: link.bytes_per_refresh,
+                halts: link.halts,
+                writes: link.writes,
+                gaps: link.gaps,
+            },
+            hints: snapshot.hints.clone(),
+        }
+    }
+}
+
+/// Seconds to the millisecond.
+fn seconds(time: std::time::Duration) -> f64 {
+    (time.as_secs_f64() * 1000.0).round() / 1000.0
+}
+
+fn memory(map: &MemoryMap) -> Vec<Region> {
+    let memory = match map.kind {
+        MemoryKind::Ram => "ram",
+        MemoryKind::Flash => "flash",
+    };
+    let id = map.name.to_lowercase().replace(' ', "-");
+    let mut regions = vec![Region {
+        id: id.clone(),
+        parent: None,
+        memory,
+        kind: "memory",
+        name: map.name.clone(),
+        start: map.range.start().into(),
+        size: map.range.size().into(),
+        is_static: true,
+    }];
+    add_parts(&mut regions, &id, memory, &map.parts);
+    regions
+}
+
+fn add_parts(regions: &mut Vec<Region>, parent: &str, memory: &'static str, parts: &[Part]) {
+    for part in parts {
+        regions.push(Region {
+            id: part.id.clone(),
+            parent: Some(parent.into()),
+            memory,
+            kind: part_kind(part.kind),
+            name: part.name.clone(),
+            start: part.range.start().into(),
+            size: part.range.size().into(),
+            is_static: part.is_static,
+        });
+        add_parts(regions, &part.id, memory, &part.parts);
+    }
+}
+
+/// The contract's word for a kind of part.
+#[must_use]
+pub fn part_kind(kind: PartKind) -> &'static str {
+    match kind {
+        PartKind::Vectors => "vectors",
+        PartKind::Bootloader => "bootloader",
+        PartKind::Code => "code",
+        PartKind::Constants => "constants",
+        PartKind::DataImage => "data_image",
+        PartKind::Data => "data",
+        PartKind::Bss => "bss",
+        PartKind::Uninit => "uninit",
+        PartKind::Stack => "stack",
+        PartKind::Heap => "heap",
+        PartKind::Block => "block",
+        PartKind::Free => "free",
+        PartKind::Blocks => "blocks",
+        PartKind::Buffer => "buffer",
+        PartKind::Other => "other",
+        PartKind::Unclaimed => "unclaimed",
+    }
+}
+
+/// The contract's word for what a number is worth.
+#[must_use]
+pub fn trust(trust: Trust) -> &'static str {
+    match trust {
+        Trust::Exact => "exact",
+        Trust::AtLeast => "at least",
+        Trust::Estimated => "estimated",
+        Trust::Torn => "torn",
+        Trust::Stale => "stale",
+        Trust::Unpainted => "unpainted",
+        Trust::Gap => "gap",
+    }
+}
+
+fn stack(stack: &Stack) -> StackReport {
+    StackReport {
+        id: stack.id.clone(),
+        name: stack.name.clone(),
+        kind: match stack.kind {
+            StackKind::Main => "main",
+            StackKind::Isr => "isr",
+            StackKind::Idle => "idle",
+            StackKind::Timer => "timer",
+            StackKind::User => "user",
+        },
+        start: stack.range.start().into(),
+        size: stack.range.size().into(),
+        current: stack.current.map(|current| current.bytes),
+        lowest_sp_used: stack.lowest_sp.map(|lowest| lowest.bytes),
+        peak: stack.peak.map(|peak| peak.bytes),
+        worst_case: stack.worst_case.map(|worst| worst.bytes),
+        margin: stack.margin(),
+        trust: trust(stack.peak.map_or(Trust::Unpainted, |peak| peak.trust)),
+        victim: stack.victim.as_ref().map(|victim: &Victim| victim.name.clone()),
+        overflowed: stack.overflowed,
+    }
+}
+
+fn heap(heap: &Heap) -> HeapReport {
+    HeapReport {
+        name: heap.name.clone(),
+        start: heap.range.start().into(),
+        size: heap.range.size().into(),
+        used: heap.used.map(|used| used.bytes),
+        peak: heap.peak.map(|peak| peak.bytes),
+        free: heap.free(),
+        largest_free: heap.largest_free.map(|largest| largest.bytes),
+        blocks: heap.blocks,
+        overhead: heap.overhead,
+        failures: heap.failures,
+        fragmentation: heap.fragmentation(),
+        trust: trust(heap.used.map_or(Trust::Gap, |used| used.trust)),
+        owners: None,
+    }
+}
+
+fn alert(alert: &crate::model::alert::Alert) -> AlertReport {
+    use crate::model::alert::{AlertKind, Severity};
+    AlertReport {
+        kind: match alert.kind {
+            AlertKind::Overflow => "overflow",
+            AlertKind::HeapFailure => "heap_failure",
+            AlertKind::StackLimit => "stack_limit",
+            AlertKind::HeapLimit => "heap_limit",
+            AlertKind::WrongElf => "wrong_elf",
+            AlertKind::AgentMissing => "agent_missing",
+            AlertKind::Stalled => "stalled",
+            AlertKind::Reset => "reset",
+            AlertKind::LinkLost => "link_lost",
+            AlertKind::Refused => "refused",
+        },
+        severity: match alert.severity {
+            Severity::Danger => "danger",
+            Severity::Warning => "warning",
+            Severity::Info => "info",
+        },
+        subject: alert.subject.clone(),
+        text: alert.text.clone(),
+        since_s: seconds(alert.since),
+    }
+}

@@ -1,0 +1,15 @@
+//! The report as one JSON document.
+
+use std::io::{self, Write};
+
+use crate::report::Report;
+
+/// Writes the report, indented, with a line break at the end.
+///
+/// # Errors
+///
+/// The output could not be written.
+pub fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, report)?;
+    writeln!(out)
+}
