@@ -1,6 +1,8 @@
 //! See where memory goes on a microcontroller, live.
 #![forbid(unsafe_code)]
 
+pub mod cli;
+pub mod config;
 pub mod heap;
 pub mod image;
 pub mod kernel;

@@ -120,12 +120,17 @@ impl Sampler {
 
     /// Lets the time to the next refresh pass, `spent` of which is gone already.
     pub fn wait(&mut self, spent: Duration) {
+        self.wait_at_most(spent, Duration::MAX);
+    }
+
+    /// Lets the time to the next refresh pass, but not more than `limit`.
+    pub fn wait_at_most(&mut self, spent: Duration, limit: Duration) {
         let period = match self.last.health {
             Health::Reconnecting { .. } => Some(Duration::from_millis(50)),
             _ => self.options.rate_hz.map(|hz| Duration::from_secs_f64(1.0 / hz.max(0.01))),
         };
         if let Some(rest) = period.and_then(|period| period.checked_sub(spent)) {
-            self.source.wait(rest);
+            self.source.wait(rest.min(limit));
         }
     }
 

@@ -1,0 +1,177 @@
+//! Carries out what the command line asks for. All effects on files, terminals and targets start here.
+
+pub mod open;
+
+use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
+
+use clap::CommandFactory;
+
+use crate::cli::{AttachArgs, Cli, Color, Command, LayoutArgs, ListArgs, ListFormat, Look};
+use crate::image::Image;
+use crate::image::layout;
+use crate::model::Model;
+use crate::report::Report;
+use crate::sampler::{Sampler, static_snapshot};
+use crate::source::probe;
+use crate::view::{self, Format};
+use open::Opened;
+
+/// How long a snapshot of the emulated board runs first, in emulated time.
+const SNAPSHOT_AFTER: Duration = Duration::from_secs(5);
+
+/// Why a command ended without doing what was asked.
+#[derive(Debug)]
+pub enum Failure {
+    /// Something is wrong with a file, an option's value, or the output.
+    Error(String),
+    /// The probe or the target cannot be reached.
+    Unreachable(String),
+    /// Nobody reads the output any more: not an error.
+    BrokenPipe,
+}
+
+impl Failure {
+    /// The exit code: 1 error, 4 not reachable, 0 for a closed pipe.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Error(_) => 1,
+            Self::Unreachable(_) => 4,
+            Self::BrokenPipe => 0,
+        }
+    }
+
+    /// What to tell the user.
+    #[must_use]
+    pub fn message(&self) -> Option<&str> {
+        match self {
+            Self::Error(text) | Self::Unreachable(text) => Some(text),
+            Self::BrokenPipe => None,
+        }
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::BrokenPipe,
+            _ => Self::Error(error.to_string()),
+        }
+    }
+}
+
+/// Does what the command line says.
+///
+/// # Errors
+///
+/// See [`Failure`].
+pub fn run(cli: &Cli) -> Result<(), Failure> {
+    let look = &cli.look;
+    match &cli.command {
+        #[cfg(feature = "simulator")]
+        Command::Demo(args) => {
+            let wanted = open::Wanted::demo(args);
+            watch(&wanted, args.format, look)
+        }
+        Command::Attach(args) => watch(&open::Wanted::attach(args), args.format, look),
+        Command::Snapshot(args) => snapshot(args, look),
+        Command::Layout(args) => print_layout(args, look),
+        Command::List(args) => list(args),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "highwater", &mut script);
+            Ok(io::stdout().write_all(&script)?)
+        }
+        Command::Man => Ok(clap_mangen::Man::new(Cli::command()).render(&mut io::stdout())?),
+    }
+}
+
+/// The live screen on a terminal; elsewhere, or when a format is asked for, one snapshot.
+fn watch(wanted: &open::Wanted, format: Option<Format>, look: &Look) -> Result<(), Failure> {
+    let on_terminal = io::stdout().is_terminal() && io::stdin().is_terminal();
+    if format.is_some() || !on_terminal {
+        return print_snapshot(wanted, format.unwrap_or(Format::Human), look);
+    }
+    let opened = open::open(wanted, open::For::Watching)?;
+    live::run(opened, look)
+}
+
+fn snapshot(args: &AttachArgs, look: &Look) -> Result<(), Failure> {
+    print_snapshot(&open::Wanted::attach(args), args.format.unwrap_or(Format::Human), look)
+}
+
+/// One report, after a thorough look.
+fn print_snapshot(wanted: &open::Wanted, format: Format, look: &Look) -> Result<(), Failure> {
+    let Opened { mut sampler, mut model, run_first } = open::open(wanted, open::For::Snapshot)?;
+    pass_time(&mut sampler, &mut model, run_first.or(wanted.is_emulated().then_some(SNAPSHOT_AFTER)));
+    // The first refresh finds the stacks, the second reads each of them to the end.
+    model.ingest(sampler.refresh());
+    model.ingest(sampler.refresh_thoroughly());
+    let health = &model.snapshot.health;
+    if let crate::model::snapshot::Health::Reconnecting { why, .. } | crate::model::snapshot::Health::Stale { why, .. } = health {
+        return Err(Failure::Unreachable(why.clone()));
+    }
+    print(&Report::new(&model), format, look)
+}
+
+/// Refreshes until that much time has passed since the attach.
+fn pass_time(sampler: &mut Sampler, model: &mut Model, until: Option<Duration>) {
+    let Some(until) = until else { return };
+    while sampler.now() < until {
+        let before = sampler.now();
+        model.ingest(sampler.refresh());
+        let spent = sampler.now().saturating_sub(before);
+        sampler.wait_at_most(spent, until.saturating_sub(sampler.now()));
+    }
+}
+
+fn print_layout(args: &LayoutArgs, look: &Look) -> Result<(), Failure> {
+    let image = Image::open(&args.firmware.elf).map_err(|error| Failure::Error(error.to_string()))?;
+    let chip = open::chip(&args.firmware.chip, &image)?;
+    let chips = layout::memories(&image, &chip.map(|chip| chip.memories()).unwrap_or_default());
+    print(&Report::new(&Model::new(static_snapshot(&image, &chips))), args.format, look)
+}
+
+fn print(report: &Report, format: Format, look: &Look) -> Result<(), Failure> {
+    let style = view::text::Style { ascii: look.ascii, color: uses_color(look.color) };
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    view::write(report, format, style, &mut out)?;
+    Ok(out.flush()?)
+}
+
+/// Whether standard output takes colour.
+fn uses_color(color: Color) -> bool {
+    match color {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto => io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+    }
+}
+
+fn list(args: &ListArgs) -> Result<(), Failure> {
+    let probes = probe::list();
+    let mut out = io::stdout().lock();
+    match args.format {
+        ListFormat::Json => {
+            let probes: Vec<serde_json::Value> = probes
+                .iter()
+                .map(|probe| serde_json::json!({"selector": probe.selector, "name": probe.name, "kind": probe.kind}))
+                .collect();
+            let document = serde_json::json!({"schema": "highwater/list@1", "probes": probes});
+            writeln!(out, "{document:#}")?;
+        }
+        ListFormat::Human => {
+            if probes.is_empty() {
+                writeln!(out, "no debug probe is connected")?;
+            }
+            for probe in &probes {
+                writeln!(out, "--probe {:<28} {} ({})", probe.selector, probe.name, probe.kind)?;
+            }
+            if cfg!(feature = "simulator") {
+                writeln!(out, "--probe {:<28} the emulated board, always there", "sim")?;
+            }
+        }
+    }
+    Ok(())
+}

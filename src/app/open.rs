@@ -1,0 +1,249 @@
+//! From the command line's words to a sampler that works: ELF, chip, memories, source.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Failure;
+use crate::cli::{AttachArgs, ChipArgs, ProbeArgs, SimArgs};
+use crate::config;
+use crate::image::layout::{self, Memory};
+use crate::image::{Image, Machine};
+use crate::model::Model;
+use crate::sampler::{Options, Sampler, static_snapshot};
+use crate::source::chip::{Chip, ChipError};
+use crate::source::probe::{HostInstruments, OpenError, ProbeOptions, ProbeSource};
+use crate::source::{ReadError, Source};
+
+/// What `--probe` is for the emulated board.
+const SIM: &str = "sim";
+
+/// What the user wants to look at.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    elf: Elf,
+    chip: ChipArgs,
+    probe: ProbeArgs,
+    sim: SimArgs,
+    scenario: Option<u32>,
+    rate_hz: Option<f64>,
+}
+
+/// Where the ELF comes from.
+#[derive(Clone, Debug)]
+enum Elf {
+    /// A file.
+    File(PathBuf),
+    /// The demo firmware that is built in.
+    #[cfg(feature = "simulator")]
+    Demo,
+}
+
+/// The demo firmware.
+#[cfg(feature = "simulator")]
+const DEMO: &[u8] = include_bytes!("../../assets/demo.elf");
+
+impl Wanted {
+    /// What `highwater demo` wants.
+    #[cfg(feature = "simulator")]
+    #[must_use]
+    pub fn demo(args: &crate::cli::DemoArgs) -> Self {
+        Self {
+            elf: Elf::Demo,
+            chip: ChipArgs::default(),
+            probe: ProbeArgs { probe: Some(SIM.into()), ..ProbeArgs::default() },
+            sim: args.sim.clone(),
+            scenario: Some(args.scenario.number()),
+            rate_hz: args.pace.rate_hz(),
+        }
+    }
+
+    /// What `highwater attach` wants.
+    #[must_use]
+    pub fn attach(args: &AttachArgs) -> Self {
+        Self {
+            elf: Elf::File(args.firmware.elf.clone()),
+            chip: args.firmware.chip.clone(),
+            probe: args.probe.clone(),
+            sim: args.sim.clone(),
+            scenario: args.sim_scenario.map(crate::cli::Scenario::number),
+            rate_hz: args.pace.rate_hz(),
+        }
+    }
+
+    /// Whether the emulated board is meant.
+    #[must_use]
+    pub fn is_emulated(&self) -> bool {
+        self.probe.probe.as_deref() == Some(SIM)
+    }
+}
+
+/// What the target is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum For {
+    /// A person who watches.
+    Watching,
+    /// One snapshot: emulated time passes as fast as it can, and the same way each time.
+    Snapshot,
+}
+
+/// A target that is attached to.
+pub struct Opened {
+    /// Reads it.
+    pub sampler: Sampler,
+    /// Knows the static picture so far.
+    pub model: Model,
+    /// Time to let pass first, in emulated time.
+    pub run_first: Option<Duration>,
+}
+
+/// Attaches to the target.
+///
+/// # Errors
+///
+/// See [`Failure`]: the ELF, the chip, the probe or the target is not what it should be.
+pub fn open(wanted: &Wanted, purpose: For) -> Result<Opened, Failure> {
+    let error = |error: &dyn std::error::Error| Failure::Error(error.to_string());
+    let (image, bytes) = match &wanted.elf {
+        Elf::File(path) => {
+            let image = Image::open(path).map_err(|failure| error(&failure))?;
+            (image, std::fs::read(path).map_err(|failure| error(&failure))?)
+        }
+        #[cfg(feature = "simulator")]
+        Elf::Demo => {
+            let image = Image::parse(std::path::Path::new("demo.elf"), DEMO).map_err(|failure| error(&failure))?;
+            (image, DEMO.to_vec())
+        }
+    };
+    let chip = chip(&wanted.chip, &image)?;
+    let known = chip.as_ref().map(Chip::memories).unwrap_or_default();
+    let memories = layout::memories(&image, &known);
+    let source = if wanted.is_emulated() {
+        open_emulated(wanted, purpose, &image, bytes, &memories)?
+    } else {
+        open_probe(wanted, &image, chip)?
+    };
+    let model = Model::new(static_snapshot(&image, &memories));
+    let options = Options { rate_hz: wanted.rate_hz };
+    let gone = |error: ReadError| Failure::Unreachable(error.to_string());
+    let mut sampler = Sampler::new(source, Arc::new(image), memories, options).map_err(gone)?;
+    if let Some(difference) = sampler.verify().map_err(gone)?
+        && !wanted.probe.allow_mismatch
+    {
+        return Err(Failure::Error(format!(
+            "the target does not run this ELF: {difference}; flash it, give the ELF that was flashed, or look anyway \
+             with --allow-mismatch"
+        )));
+    }
+    Ok(Opened { sampler, model, run_first: wanted.sim.sim_time })
+}
+
+/// The chip by the flag or by what the project says; `None` when nobody says.
+///
+/// # Errors
+///
+/// There is no such chip.
+pub fn chip(args: &ChipArgs, image: &Image) -> Result<Option<Chip>, Failure> {
+    let folder = std::env::current_dir().unwrap_or_default();
+    let Some(found) = config::chip(args.chip.as_deref(), image, &folder) else { return Ok(None) };
+    match Chip::find(&found.name, args.chip_description_path.as_deref()) {
+        Ok(chip) => Ok(Some(chip)),
+        Err(ChipError::Unknown { name, near }) if found.said_by != "--chip" => {
+            let error = ChipError::Unknown { name, near };
+            Err(Failure::Error(format!("{error} (named by {})", found.said_by)))
+        }
+        Err(error) => Err(Failure::Error(error.to_string())),
+    }
+}
+
+fn open_probe(wanted: &Wanted, image: &Image, chip: Option<Chip>) -> Result<Box<dyn Source>, Failure> {
+    if image.machine != Machine::Arm {
+        return Err(Failure::Error(format!(
+            "{} is a RISC-V firmware: over a probe, only Arm Cortex-M targets can be read without stopping them so \
+             far. `highwater layout` shows its static picture.",
+            image.name()
+        )));
+    }
+    let options = ProbeOptions {
+        selector: wanted.probe.probe.clone(),
+        protocol: wanted.probe.protocol,
+        speed_khz: wanted.probe.speed,
+        connect_under_reset: wanted.probe.connect_under_reset,
+        chip,
+    };
+    match ProbeSource::open(options, Box::<HostInstruments>::default()) {
+        Ok(source) => Ok(Box::new(source)),
+        Err(error @ (OpenError::BadSelector { .. } | OpenError::UnsupportedCore { .. })) => {
+            Err(Failure::Error(error.to_string()))
+        }
+        Err(error) => Err(Failure::Unreachable(error.to_string())),
+    }
+}
+
+#[cfg(feature = "simulator")]
+fn open_emulated(
+    wanted: &Wanted,
+    purpose: For,
+    image: &Image,
+    elf: Vec<u8>,
+    memories: &[Memory],
+) -> Result<Box<dyn Source>, Failure> {
+    use crate::cli::SimLink;
+    use crate::simulator::{Clock, LinkModel};
+    use crate::source::emulated::{self, Emulation, EmulationError};
+
+    let sim = &wanted.sim;
+    let words = [
+        ("HIGHWATER_DEMO_SCENARIO", wanted.scenario.map(|number| 0xD0D0_0000 | number)),
+        ("HIGHWATER_DEMO_SEED", Some(u32::try_from(sim.seed & 0xffff_ffff).unwrap_or(0))),
+    ];
+    let poke = |(name, value): (&str, Option<u32>)| Some((image.symbols.address(name)?, value?));
+    if wanted.scenario.is_some() && image.symbols.address(words[0].0).is_none() {
+        return Err(Failure::Error(format!("{} has no scenarios: only the demo firmware has", image.name())));
+    }
+    let lockstep = purpose == For::Snapshot || sim.sim_time.is_some();
+    let emulation = Emulation {
+        elf,
+        memories: memories.to_vec(),
+        pokes: words.into_iter().filter_map(poke).collect(),
+        seed: sim.seed,
+        link: match sim.sim_link {
+            SimLink::Hid => LinkModel::hid(),
+            SimLink::Fs => LinkModel::fs(),
+            SimLink::Hs => LinkModel::hs(),
+            SimLink::Ideal => LinkModel::ideal(),
+        },
+        clock: if lockstep { Clock::Lockstep } else { Clock::FreeRunning },
+        paced: purpose == For::Watching,
+        faults: sim.sim_mishap.iter().flat_map(mishap).collect(),
+    };
+    match emulated::open(&emulation) {
+        Ok((source, _board)) => Ok(Box::new(source)),
+        Err(error @ EmulationError::Open(_)) => Err(Failure::Unreachable(error.to_string())),
+        Err(error) => Err(Failure::Error(error.to_string())),
+    }
+}
+
+#[cfg(feature = "simulator")]
+fn mishap(mishap: &crate::cli::Mishap) -> Vec<(Duration, crate::simulator::Fault)> {
+    use crate::cli::MishapKind;
+    use crate::simulator::Fault;
+    /// How long the probe stays unplugged.
+    const UNPLUGGED: Duration = Duration::from_secs(2);
+    match mishap.kind {
+        MishapKind::Reset => vec![(mishap.at, Fault::Reset)],
+        MishapKind::PowerCycle => vec![(mishap.at, Fault::PowerCycle)],
+        MishapKind::Unplug => vec![(mishap.at, Fault::Unplug), (mishap.at + UNPLUGGED, Fault::Plug)],
+    }
+}
+
+#[cfg(not(feature = "simulator"))]
+fn open_emulated(
+    _wanted: &Wanted,
+    _purpose: For,
+    _image: &Image,
+    _elf: Vec<u8>,
+    _memories: &[Memory],
+) -> Result<Box<dyn Source>, Failure> {
+    Err(Failure::Error("this highwater was built without the emulated board (feature `simulator`)".into()))
+}

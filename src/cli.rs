@@ -1,0 +1,393 @@
+//! The command line: names and variables are those of probe-rs where it has them.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::source::probe::Protocol;
+use crate::view::Format;
+
+/// See where memory goes on a microcontroller, live, without stopping it.
+#[derive(Debug, Parser)]
+#[command(
+    name = "highwater",
+    version,
+    about = "See where memory goes on a microcontroller, live, without stopping it",
+    after_help = "Examples:
+  highwater demo                              the whole tool on the built-in emulated board
+  highwater demo --scenario overflow          watch a stack overflow happen
+  highwater attach firmware.elf               the live map of a board on the only probe
+  highwater attach firmware.elf --chip STM32F407VGTx --probe 0483:374b
+  highwater snapshot firmware.elf --format json > report.json
+  highwater layout firmware.elf               the static picture, no target needed
+
+Exit codes: 0 done, 1 error, 2 usage, 3 budget exceeded, 4 probe or target not reachable.",
+    arg_required_else_help = true,
+    max_term_width = 110
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// How to print.
+    #[command(flatten)]
+    pub look: Look,
+}
+
+/// How to print and draw.
+#[derive(Args, Clone, Debug)]
+pub struct Look {
+    /// Use colour
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, help_heading = "Look")]
+    pub color: Color,
+    /// Draw with ASCII characters only
+    #[arg(long, global = true, help_heading = "Look", env = "HIGHWATER_ASCII", value_parser = clap::builder::BoolishValueParser::new())]
+    pub ascii: bool,
+    /// Colours of the screen
+    #[arg(long, global = true, value_enum, default_value_t = ThemeName::Auto, help_heading = "Look", env = "HIGHWATER_THEME")]
+    pub theme: ThemeName,
+    /// Write the tool's own log to this file; RUST_LOG chooses how much
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Look")]
+    pub log_file: Option<PathBuf>,
+}
+
+/// When to use colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// Names of the themes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ThemeName {
+    /// The terminal's own 16 colours
+    Auto,
+    /// For a dark background
+    Dark,
+    /// For a light background
+    Light,
+    /// The strongest contrast
+    HighContrast,
+    /// No colour: bold and reverse only
+    Mono,
+    /// Colours that colour-blind people can tell apart
+    OkabeIto,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// The whole tool on the built-in emulated board
+    #[cfg(feature = "simulator")]
+    #[command(after_help = "Examples:
+  highwater demo                           a calm firmware
+  highwater demo --scenario overflow       one stack grows until it breaks its guard
+  highwater demo --scenario leak --sim-link fs
+  highwater demo --sim-time 12s --scenario overflow --format json | jq .alerts
+
+Without a terminal it prints one snapshot and ends.")]
+    Demo(DemoArgs),
+    /// The live map of a running firmware
+    #[command(after_help = "Nothing is written to the target and its core is not stopped, from attach to detach.
+
+Examples:
+  highwater attach target/thumbv7em-none-eabihf/debug/app --chip nRF52840_xxAA
+  highwater attach app.elf --probe 0d28:0204 --speed 4000 --rate 60
+  highwater attach app.elf --probe sim     run it on the emulated board
+
+Without a terminal it prints one snapshot and ends.")]
+    Attach(AttachArgs),
+    /// One report of a running firmware, and out
+    #[command(after_help = "Examples:
+  highwater snapshot app.elf
+  highwater snapshot app.elf --format json | jq '.stacks[] | {name, peak, margin}'
+  highwater snapshot app.elf --format svg > map.svg")]
+    Snapshot(AttachArgs),
+    /// The static picture of an ELF, without a target
+    #[command(after_help = "Examples:
+  highwater layout app.elf
+  highwater layout app.elf --chip STM32F407VGTx --format svg > map.svg")]
+    Layout(LayoutArgs),
+    /// The debug probes that are connected
+    List(ListArgs),
+    /// A completion script for a shell
+    #[command(after_help = "Example:
+  highwater completions bash > ~/.local/share/bash-completion/completions/highwater")]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// The manual page, in roff
+    #[command(after_help = "Example:
+  highwater man | man -l -")]
+    Man,
+}
+
+/// Which firmware, on which chip.
+#[derive(Args, Clone, Debug)]
+pub struct Firmware {
+    /// The firmware's ELF file, as the linker wrote it
+    #[arg(value_name = "ELF")]
+    pub elf: PathBuf,
+    /// The chip
+    #[command(flatten)]
+    pub chip: ChipArgs,
+}
+
+/// Which chip.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ChipArgs {
+    /// The chip, by probe-rs's name; else it is taken from the ELF, Embed.toml or .cargo/config.toml
+    #[arg(long, value_name = "NAME", env = "PROBE_RS_CHIP", help_heading = "Target")]
+    pub chip: Option<String>,
+    /// A probe-rs target description that has the chip
+    #[arg(long, value_name = "FILE", env = "PROBE_RS_CHIP_DESCRIPTION_PATH", help_heading = "Target")]
+    pub chip_description_path: Option<PathBuf>,
+}
+
+/// How to reach the target.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ProbeArgs {
+    /// The probe: VID:PID, VID:PID:SERIAL, or `sim` for the emulated board
+    #[arg(long, value_name = "PROBE", env = "PROBE_RS_PROBE", help_heading = "Target")]
+    pub probe: Option<String>,
+    /// The wire protocol
+    #[arg(long, value_enum, env = "PROBE_RS_PROTOCOL", help_heading = "Target")]
+    pub protocol: Option<Protocol>,
+    /// The wire's clock in kHz
+    #[arg(long, value_name = "KHZ", env = "PROBE_RS_SPEED", help_heading = "Target")]
+    pub speed: Option<u32>,
+    /// Hold the target in reset while connecting (this resets it)
+    #[arg(long, env = "PROBE_RS_CONNECT_UNDER_RESET", value_parser = clap::builder::BoolishValueParser::new(), help_heading = "Target")]
+    pub connect_under_reset: bool,
+    /// Look even if the target does not run this ELF
+    #[arg(long, help_heading = "Target")]
+    pub allow_mismatch: bool,
+}
+
+/// The refresh.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct PaceArgs {
+    /// Refreshes per second; 0 for as many as the link gives
+    #[arg(long, value_name = "HZ", default_value_t = 30.0, value_parser = parse_rate, env = "HIGHWATER_RATE")]
+    pub rate: f64,
+}
+
+impl PaceArgs {
+    /// Refreshes per second; `None` for as many as possible.
+    #[must_use]
+    pub fn rate_hz(&self) -> Option<f64> {
+        (self.rate > 0.0).then_some(self.rate)
+    }
+}
+
+/// The emulated board.
+#[derive(Args, Clone, Debug)]
+pub struct SimArgs {
+    /// Seed of the emulated board: the content of RAM at power-on, and the demo's choices
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Emulated board")]
+    pub seed: u64,
+    /// The link that is modelled: HID, full-speed or high-speed CMSIS-DAP, or one without latency
+    #[arg(long, value_enum, default_value_t = SimLink::Hs, help_heading = "Emulated board")]
+    pub sim_link: SimLink,
+    /// Run this long in emulated time first, the same every time for the same seed
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, help_heading = "Emulated board")]
+    pub sim_time: Option<Duration>,
+    /// What happens to the emulated board while it runs, for trying out: reset, unplug or sleep, at a time
+    #[arg(long, value_name = "WHAT@TIME", value_parser = parse_mishap, help_heading = "Emulated board")]
+    pub sim_mishap: Vec<Mishap>,
+}
+
+/// Something that happens to the emulated board.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mishap {
+    /// What happens.
+    pub kind: MishapKind,
+    /// When, in emulated time.
+    pub at: Duration,
+}
+
+/// What can happen to the emulated board.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MishapKind {
+    /// It is reset; RAM keeps its content.
+    Reset,
+    /// It loses its power for a moment; RAM is lost.
+    PowerCycle,
+    /// The probe is unplugged, and plugged in again two seconds later.
+    Unplug,
+}
+
+/// Modelled links.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SimLink {
+    /// CMSIS-DAP v1 over HID
+    Hid,
+    /// CMSIS-DAP v2, full speed, 64-byte packets
+    Fs,
+    /// CMSIS-DAP v2, high speed, 512-byte packets
+    Hs,
+    /// No latency
+    Ideal,
+}
+
+/// Scenarios of the demo firmware.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Scenario {
+    /// Every stack keeps its distance, the heap is stable
+    #[default]
+    Calm,
+    /// One thread's stack grows until it breaks its guard
+    Overflow,
+    /// One call site never gives back what it takes
+    Leak,
+    /// Holes between blocks: much is free, nothing large fits
+    Fragmentation,
+}
+
+impl Scenario {
+    /// The number that the demo firmware reads at boot.
+    #[must_use]
+    pub fn number(self) -> u32 {
+        match self {
+            Self::Calm => 0,
+            Self::Overflow => 1,
+            Self::Leak => 2,
+            Self::Fragmentation => 3,
+        }
+    }
+}
+
+/// `highwater demo`.
+#[derive(Args, Clone, Debug)]
+pub struct DemoArgs {
+    /// What the demo firmware does
+    #[arg(long, value_enum, default_value_t = Scenario::Calm)]
+    pub scenario: Scenario,
+    /// The emulated board.
+    #[command(flatten)]
+    pub sim: SimArgs,
+    /// The refresh.
+    #[command(flatten)]
+    pub pace: PaceArgs,
+    /// Format of the snapshot; asks for one even on a terminal
+    #[arg(long, value_enum)]
+    pub format: Option<Format>,
+}
+
+/// `highwater attach` and `highwater snapshot`.
+#[derive(Args, Clone, Debug)]
+pub struct AttachArgs {
+    /// Which firmware.
+    #[command(flatten)]
+    pub firmware: Firmware,
+    /// Which probe.
+    #[command(flatten)]
+    pub probe: ProbeArgs,
+    /// The refresh.
+    #[command(flatten)]
+    pub pace: PaceArgs,
+    /// Format of the snapshot; with attach, asks for one even on a terminal
+    #[arg(long, value_enum)]
+    pub format: Option<Format>,
+    /// With `--probe sim` and the demo firmware: what it does
+    #[arg(long, value_enum, help_heading = "Emulated board")]
+    pub sim_scenario: Option<Scenario>,
+    /// The emulated board.
+    #[command(flatten)]
+    pub sim: SimArgs,
+}
+
+/// `highwater layout`.
+#[derive(Args, Clone, Debug)]
+pub struct LayoutArgs {
+    /// Which firmware.
+    #[command(flatten)]
+    pub firmware: Firmware,
+    /// Format of the report
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    pub format: Format,
+}
+
+/// `highwater list`.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct ListArgs {
+    /// Format of the list
+    #[arg(long, value_enum, default_value_t = ListFormat::Human)]
+    pub format: ListFormat,
+}
+
+/// Formats of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ListFormat {
+    /// Text
+    Human,
+    /// JSON, schema highwater/list@1
+    Json,
+}
+
+fn parse_rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(rate) if (0.0..=10_000.0).contains(&rate) => Ok(rate),
+        _ => Err("a number from 0 to 10000".into()),
+    }
+}
+
+/// `5s`, `250ms`, `2m`, or plain seconds.
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let bad = || format!("`{text}` is not a time: write 250ms, 5s or 2m");
+    let (number, scale) = if let Some(number) = text.strip_suffix("ms") {
+        (number, 0.001)
+    } else if let Some(number) = text.strip_suffix('s') {
+        (number, 1.0)
+    } else if let Some(number) = text.strip_suffix('m') {
+        (number, 60.0)
+    } else {
+        (text, 1.0)
+    };
+    let seconds = number.trim().parse::<f64>().map_err(|_| bad())? * scale;
+    if !(0.0..=86_400.0 * 7.0).contains(&seconds) {
+        return Err(format!("`{text}` is not between 0 and a week"));
+    }
+    Ok(Duration::from_secs_f64(seconds))
+}
+
+/// `reset@3s`.
+fn parse_mishap(text: &str) -> Result<Mishap, String> {
+    let (kind, at) = text.split_once('@').ok_or_else(|| format!("`{text}` has no time: write reset@3s"))?;
+    let kind = match kind {
+        "reset" => MishapKind::Reset,
+        "power-cycle" => MishapKind::PowerCycle,
+        "unplug" => MishapKind::Unplug,
+        other => return Err(format!("`{other}` cannot happen here: reset, power-cycle, unplug")),
+    };
+    Ok(Mishap { kind, at: parse_duration(at)? })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn times_are_read_with_their_units() {
+        for (text, expected) in [("5s", 5000), ("250ms", 250), ("2m", 120_000), ("1.5", 1500)] {
+            assert_eq!(parse_duration(text), Ok(Duration::from_millis(expected)), "{text}");
+        }
+        for text in ["", "s", "-1s", "NaN", "1e30s", "5 weeks"] {
+            assert!(parse_duration(text).is_err(), "{text}");
+        }
+    }
+}

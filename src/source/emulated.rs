@@ -1,0 +1,119 @@
+//! The emulated board as a source: `--probe sim`. The bytes go through probe-rs like any probe's.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use super::Counters;
+use super::probe::{Instruments, OpenError, ProbeOptions, ProbeSource};
+use crate::image::layout::Memory;
+use crate::model::snapshot::MemoryKind;
+use crate::simulator::{Board, BoardError, Clock, Fault, Image, ImageError, LinkModel, MemoryKind as Kind, Options};
+
+/// How to emulate a board.
+#[derive(Clone, Debug)]
+pub struct Emulation {
+    /// The firmware's ELF.
+    pub elf: Vec<u8>,
+    /// The memories the board has.
+    pub memories: Vec<Memory>,
+    /// Words set at each power-on, before the core starts.
+    pub pokes: Vec<(u32, u32)>,
+    /// The seed of RAM's content at power-on.
+    pub seed: u64,
+    /// The link that is modelled.
+    pub link: LinkModel,
+    /// Whether emulated time passes by itself or with the reads only.
+    pub clock: Clock,
+    /// Whether waiting takes real time too, in lockstep: for people.
+    pub paced: bool,
+    /// What goes wrong, and when.
+    pub faults: Vec<(Duration, Fault)>,
+}
+
+/// Why the board could not be emulated.
+#[derive(Debug, Error)]
+pub enum EmulationError {
+    /// The ELF cannot be run.
+    #[error("the emulated board cannot run this ELF: {0}")]
+    Image(#[from] ImageError),
+    /// The board cannot be made.
+    #[error("the emulated board cannot be made: {0}")]
+    Board(#[from] BoardError),
+    /// Its probe does not open.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+}
+
+/// Powers a board on and attaches to it.
+///
+/// # Errors
+///
+/// The ELF is not for a Cortex-M, or its memories are no memory map.
+pub fn open(emulation: &Emulation) -> Result<(ProbeSource, Arc<Board>), EmulationError> {
+    let mut options = Options::new(Image::from_elf(&emulation.elf)?).link(emulation.link).seed(emulation.seed);
+    options.clock = emulation.clock;
+    options.pokes.clone_from(&emulation.pokes);
+    if emulation.memories.iter().all(|memory| memory.size_known) {
+        options.memory = emulation.memories.iter().map(|memory| (kind(memory.kind), memory.range)).collect();
+    }
+    let board = Board::create(options)?;
+    for (at, fault) in &emulation.faults {
+        board.inject_at(*at, *fault);
+    }
+    let probe = ProbeOptions { selector: Some(board.selector().to_string()), ..ProbeOptions::default() };
+    let instruments = BoardInstruments {
+        packet_words: emulation.link.packet_words(),
+        board: Arc::clone(&board),
+        lockstep: emulation.clock == Clock::Lockstep,
+        paced: emulation.paced,
+    };
+    Ok((ProbeSource::open(probe, Box::new(instruments))?, board))
+}
+
+fn kind(kind: MemoryKind) -> Kind {
+    match kind {
+        MemoryKind::Flash => Kind::Flash,
+        MemoryKind::Ram => Kind::Ram,
+    }
+}
+
+/// The board's own clock and counters.
+#[derive(Debug)]
+pub struct BoardInstruments {
+    board: Arc<Board>,
+    packet_words: u32,
+    lockstep: bool,
+    paced: bool,
+}
+
+impl Instruments for BoardInstruments {
+    fn now(&self) -> Duration {
+        self.board.now()
+    }
+
+    fn wait(&mut self, time: Duration) {
+        if self.lockstep {
+            self.board.advance(time);
+        }
+        if self.paced || !self.lockstep {
+            std::thread::sleep(time);
+        }
+    }
+
+    fn counters(&self) -> Counters {
+        let counters = self.board.counters();
+        Counters {
+            bytes: counters.bytes_read,
+            transactions: Some(counters.transactions),
+            usb_commands: Some(counters.usb_commands),
+            halts: Some(counters.halts),
+            writes: Some(counters.memory_writes),
+        }
+    }
+
+    fn packet_words(&self) -> Option<u32> {
+        Some(self.packet_words)
+    }
+}
