@@ -1,0 +1,23 @@
+//! The threads: one file each, as different as those of a real device.
+
+pub mod alloc;
+pub mod comms;
+pub mod growth;
+pub mod idle;
+pub mod main;
+pub mod sensor;
+pub mod timer;
+pub mod waiter;
+
+/// Where every thread starts: the kernel's first frame names it, with the thread's function as its argument.
+pub extern "C" fn begin(run: extern "C" fn() -> !) -> ! {
+    run()
+}
+
+/// What the tick does besides waking threads: every tenth millisecond it smooths the sensor's last samples, on the
+/// interrupt stack.
+pub fn from_tick(now: u32) {
+    if now % 10 == 0 {
+        sensor::smooth_in_interrupt();
+    }
+}
