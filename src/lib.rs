@@ -4,5 +4,7 @@
 pub mod model;
 pub mod region;
 pub mod sampler;
+#[cfg(feature = "simulator")]
+pub mod simulator;
 pub mod source;
 pub mod units;
