@@ -11,6 +11,8 @@ pub mod model;
 pub mod region;
 pub mod report;
 pub mod sampler;
+#[cfg(feature = "simulator")]
+pub mod simulator;
 pub mod source;
 pub mod stack;
 pub mod units;
