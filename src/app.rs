@@ -1,5 +1,6 @@
 //! Carries out what the command line asks for. All effects on files, terminals and targets start here.
 
+pub mod live;
 pub mod open;
 
 use std::io::{self, IsTerminal, Write};
@@ -109,7 +110,9 @@ fn print_snapshot(wanted: &open::Wanted, format: Format, look: &Look) -> Result<
     model.ingest(sampler.refresh());
     model.ingest(sampler.refresh_thoroughly());
     let health = &model.snapshot.health;
-    if let crate::model::snapshot::Health::Reconnecting { why, .. } | crate::model::snapshot::Health::Stale { why, .. } = health {
+    if let crate::model::snapshot::Health::Reconnecting { why, .. }
+    | crate::model::snapshot::Health::Stale { why, .. } = health
+    {
         return Err(Failure::Unreachable(why.clone()));
     }
     print(&Report::new(&model), format, look)

@@ -1,6 +1,7 @@
 //! See where memory goes on a microcontroller, live.
 #![forbid(unsafe_code)]
 
+pub mod app;
 pub mod cli;
 pub mod config;
 pub mod heap;

@@ -1,6 +1,8 @@
 //! Where target memory comes from. One narrow, read-only trait; a probe, a recording and a file are sources.
 
 pub mod chip;
+#[cfg(feature = "simulator")]
+pub mod emulated;
 pub mod link;
 pub mod probe;
 #[cfg(test)]
