@@ -1,7 +1,10 @@
 //! Heaps: how much is in use, and by whom it is told.
 
+pub mod linked_list;
+
 use crate::model::snapshot::{Measured, Trust};
 use crate::region::Region;
+use linked_list::Holes;
 
 /// One heap as its decoder tells it.
 #[derive(Clone, Debug, PartialEq)]
@@ -10,10 +13,18 @@ pub struct HeapLook {
     pub name: String,
     /// Where it is.
     pub range: Region,
-    /// In use now.
+    /// In use now, the allocator's own bytes included where they are known.
     pub used: Option<Measured>,
     /// The most ever in use.
     pub peak: Option<Measured>,
+    /// In use as the program asked for it.
+    pub requested: Option<Measured>,
+    /// The most ever in use as the program asked for it.
+    pub requested_peak: Option<Measured>,
+    /// The free parts in address order, where the allocator's list was walked.
+    pub free: Option<Vec<Region>>,
+    /// Where its highest block ends now.
+    pub top: Option<u32>,
     /// Allocations that failed since the start.
     pub failures: Option<u32>,
     /// Allocations since the start.
@@ -26,23 +37,54 @@ impl HeapLook {
     /// A heap of which only the place is known.
     #[must_use]
     pub fn unknown(name: &str, range: Region) -> Self {
-        Self { name: name.into(), range, used: None, peak: None, failures: None, allocations: None, blocks: None }
+        Self {
+            name: name.into(),
+            range,
+            used: None,
+            peak: None,
+            requested: None,
+            requested_peak: None,
+            free: None,
+            top: None,
+            failures: None,
+            allocations: None,
+            blocks: None,
+        }
     }
 
-    /// A heap whose agent counts: totals wrap, and their difference stays right.
+    /// A heap whose agent counts: totals wrap, and their difference stays right. What the program asked for is the
+    /// least that is in use: the allocator rounds up.
     #[must_use]
     pub fn counted(name: String, range: Region, counters: &Counted) -> Self {
-        let trust = if counters.torn { Trust::Torn } else { Trust::Exact };
-        let measured = |bytes: u32| Some(Measured { bytes, trust });
+        let exact = if counters.torn { Trust::Torn } else { Trust::Exact };
+        let at_least = if counters.torn { Trust::Torn } else { Trust::AtLeast };
+        let requested = counters.allocated.wrapping_sub(counters.freed);
+        let measured = |bytes: u32, trust: Trust| Some(Measured { bytes, trust });
         Self {
-            name,
-            range,
-            used: measured(counters.allocated.wrapping_sub(counters.freed)),
-            peak: measured(counters.peak),
+            used: measured(requested, at_least),
+            peak: measured(counters.peak, at_least),
+            requested: measured(requested, exact),
+            requested_peak: measured(counters.peak, exact),
             failures: Some(counters.failures),
             allocations: Some(counters.allocs),
             blocks: Some(counters.allocs.wrapping_sub(counters.frees)),
+            ..Self::unknown(&name, range)
         }
+    }
+
+    /// The same with the holes its allocator has: what is not a hole is in use.
+    #[must_use]
+    pub fn with_holes(mut self, holes: Holes) -> Self {
+        let free: u32 = holes.free.iter().map(|hole| hole.size()).sum();
+        let used = self.range.size().saturating_sub(free);
+        self.used = Some(Measured { bytes: used, trust: Trust::Exact });
+        // The peak is counted as asked for; with the allocator's rounding it was at least what is in use now.
+        self.peak = self.peak.map(|peak| Measured { bytes: peak.bytes.max(used), ..peak });
+        // The end of the last block: the hole above it, if there is one, reaches the end.
+        let last = holes.free.last().filter(|hole| hole.end() >= holes.range.end());
+        self.top = Some(last.map_or(self.range.end_address(), |hole| hole.start()));
+        self.free = Some(holes.free);
+        self
     }
 }
 

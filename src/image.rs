@@ -6,8 +6,11 @@
 pub mod frames;
 pub mod layout;
 pub mod symbols;
+pub mod types;
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use object::elf;
 use object::read::elf::{ElfFile32, FileHeader, ProgramHeader};
@@ -90,6 +93,8 @@ pub struct Section {
     pub run: Region,
     /// Where its initial content is stored, when it has any.
     pub load: Option<Region>,
+    /// Whether the file has content for it; else it is set up at run time.
+    pub is_stored: bool,
     /// Whether the program may write it.
     pub writable: bool,
     /// Whether it holds instructions.
@@ -115,6 +120,7 @@ pub struct Image {
     pub chip: Option<String>,
     /// The largest stack frame of any function in bytes, by the debug information; `None` when it does not tell.
     pub largest_frame: Option<u32>,
+    data: Arc<[u8]>,
 }
 
 impl Image {
@@ -195,6 +201,7 @@ impl Image {
             sections.push(Section {
                 name,
                 run,
+                is_stored: has_content,
                 load: has_content.then(|| load_of(run, &segments)).flatten(),
                 writable: sh_flags.contains(elf::SHF_WRITE),
                 executable: sh_flags.contains(elf::SHF_EXECINSTR),
@@ -212,8 +219,15 @@ impl Image {
             gnu_build_id: file.build_id().ok().flatten().map(<[u8]>::to_vec),
             chip,
             largest_frame,
+            data: data.into(),
             path,
         })
+    }
+
+    /// The types of its statics, from the debug information; empty when there is none.
+    #[must_use]
+    pub fn types(&self) -> types::Types {
+        ElfFile32::<Endianness>::parse(&*self.data).map(|file| types::Types::read(&file)).unwrap_or_default()
     }
 
     /// The file's name without its folder, printable.
@@ -275,6 +289,17 @@ impl Image {
         samples.dedup();
         samples
     }
+}
+
+/// The content of a section, inflated when it is compressed. A section that says it inflates beyond all measure is
+/// left out before it is inflated.
+fn section_content<'data>(file: &ElfFile32<'data, Endianness>, name: &str) -> Option<Cow<'data, [u8]>> {
+    const AT_LEAST: u64 = 64 << 20;
+    const AT_MOST: u64 = 1 << 30;
+    let compressed = file.section_by_name(name)?.compressed_data().ok()?;
+    let allowed = (file.data().len() as u64 * 8).clamp(AT_LEAST, AT_MOST);
+    (compressed.uncompressed_size <= allowed).then_some(())?;
+    compressed.decompress().ok()
 }
 
 fn load_of(run: Region, segments: &[Segment]) -> Option<Region> {

@@ -81,7 +81,10 @@ impl Model {
         let Observation { snapshot, facts } = observation;
         let was_reset = snapshot.epoch != self.snapshot.epoch;
         let changed = differs(&self.snapshot, &snapshot);
-        self.snapshot = snapshot;
+        let before = std::mem::replace(&mut self.snapshot, snapshot);
+        if !was_reset {
+            raise_high_water(&before, &mut self.snapshot);
+        }
         self.remember(was_reset);
         let mut found = alert::find(&self.snapshot, &facts, self.limits);
         found.extend(self.stalled(&facts));
@@ -192,6 +195,14 @@ impl Model {
         holding.extend(over);
         self.alerts = holding;
         self.alerts != before
+    }
+}
+
+/// Keeps the highest end of each heap's blocks that was ever seen.
+fn raise_high_water(before: &Snapshot, now: &mut Snapshot) {
+    for heap in &mut now.heaps {
+        let earlier = before.heaps.iter().find(|earlier| earlier.name == heap.name && earlier.range == heap.range);
+        heap.high_water = heap.high_water.max(earlier.and_then(|earlier| earlier.high_water));
     }
 }
 

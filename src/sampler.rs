@@ -20,7 +20,9 @@ use crate::image::layout::{self, Memory as Chip, Placed};
 use crate::kernel::{self, Kernel, Look};
 use crate::memory::Memory;
 use crate::model::picture::{self, Claim};
-use crate::model::snapshot::{Health, Heap, Link, MemoryKind, PartKind, Snapshot, StackKind, Target};
+use crate::model::snapshot::{
+    Health, Heap, Link, Measured, MemoryKind, MemoryMap, PartKind, Snapshot, StackKind, Target, Trust,
+};
 use crate::region::Region;
 use crate::source::link::LinkCost;
 use crate::source::{CoreStatus, Counters, ReadError, Source};
@@ -240,7 +242,7 @@ impl Sampler {
         let gaps = u32::try_from(memory.gaps().len()).unwrap_or(u32::MAX);
         self.facts.heartbeat = look.heartbeat;
         self.facts.refused = look.refused;
-        let memories = picture::draw(&self.chips, &claims(&look, &self.placed), &|_| PartKind::Blocks);
+        let memories = draw(&self.chips, &look, &self.placed);
         for stack in &mut stacks {
             stack.victim = victim::below(stack.range, &memories, &self.image);
         }
@@ -328,6 +330,16 @@ fn look(
     (fallback.name(), look)
 }
 
+/// The memory map of one look.
+fn draw(chips: &[Chip], look: &Look, placed: &[Placed]) -> Vec<MemoryMap> {
+    // What is left of a heap is in use when its holes are known, and anything when they are not.
+    let rest = |index: usize| match look.heaps.get(index).and_then(|heap| heap.free.as_ref()) {
+        Some(_) => PartKind::Block,
+        None => PartKind::Blocks,
+    };
+    picture::draw(chips, &claims(look, placed), &rest)
+}
+
 /// Everything that claims memory, the most precise first.
 fn claims(look: &Look, placed: &[Placed]) -> Vec<Claim> {
     let in_heap = |range: Region| look.heaps.iter().any(|heap| heap.range.covers(range));
@@ -340,8 +352,18 @@ fn claims(look: &Look, placed: &[Placed]) -> Vec<Claim> {
         let placed = Placed { name, kind: PartKind::Stack, range: stack.range };
         claims.push(Claim { placed, is_static: !in_heap(stack.range), index: Some(index) });
     }
-    for named in &look.named {
+    // A region that the linker has a wider section of the same kind for is told by that.
+    let told = |named: &Placed| {
+        placed.iter().any(|section| {
+            section.kind == named.kind && section.range.covers(named.range) && section.range != named.range
+        })
+    };
+    for named in look.named.iter().filter(|named| !told(named)) {
         claims.push(Claim { placed: named.clone(), is_static: !in_heap(named.range), index: None });
+    }
+    for hole in look.heaps.iter().filter_map(|heap| heap.free.as_ref()).flatten() {
+        let placed = Placed { name: "free".into(), kind: PartKind::Free, range: *hole };
+        claims.push(Claim { placed, is_static: false, index: None });
     }
     for (index, heap) in look.heaps.iter().enumerate() {
         let placed = Placed { name: heap.name.clone(), kind: PartKind::Heap, range: heap.range };
@@ -357,12 +379,18 @@ fn heap(look: &crate::heap::HeapLook) -> Heap {
         range: look.range,
         used: look.used,
         peak: look.peak,
-        largest_free: None,
+        largest_free: look
+            .free
+            .as_ref()
+            .map(|free| free.iter().map(|hole| hole.size()).max().unwrap_or(0))
+            .map(|bytes| Measured { bytes, trust: Trust::Exact }),
+        requested: look.requested,
+        requested_peak: look.requested_peak,
         blocks: look.blocks,
         overhead: None,
         failures: look.failures,
         allocations: look.allocations,
-        high_water: None,
+        high_water: look.top,
     }
 }
 
@@ -428,7 +456,7 @@ pub fn static_snapshot(image: &Image, chips: &[Chip]) -> Snapshot {
             state: None,
         });
     }
-    let memories = picture::draw(chips, &claims(&look, &placed), &|_| PartKind::Blocks);
+    let memories = draw(chips, &look, &placed);
     let mut stacks = Stacks::default().refresh_none(&look.stacks);
     for stack in &mut stacks {
         stack.victim = victim::below(stack.range, &memories, image);

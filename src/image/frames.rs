@@ -6,12 +6,12 @@
 
 use gimli::{BaseAddresses, CfaRule, DebugFrame, EhFrame, EndianSlice, RunTimeEndian, UnwindContext, UnwindSection};
 use object::read::elf::ElfFile32;
-use object::{Endianness, Object, ObjectSection};
+use object::{Endianness, Object};
+
+use super::section_content;
 
 /// The most functions that are looked at.
 const MAX_ENTRIES: usize = 1 << 20;
-/// Section bytes past this are not believed: no firmware has as much call frame information.
-const MAX_BYTES: u64 = 256 << 20;
 /// A frame larger than this is taken for damage.
 const MAX_FRAME: u64 = 1 << 24;
 
@@ -19,20 +19,12 @@ const MAX_FRAME: u64 = 1 << 24;
 /// does not tell.
 pub(super) fn largest(file: &ElfFile32<'_, Endianness>) -> Option<u32> {
     let endian = if file.is_little_endian() { RunTimeEndian::Little } else { RunTimeEndian::Big };
-    let content = |name: &str| {
-        let section = file.section_by_name(name)?;
-        (section.size() <= MAX_BYTES).then_some(())?;
-        // A compressed section says its inflated size before it is inflated.
-        let compressed = section.compressed_data().ok()?;
-        (compressed.uncompressed_size <= MAX_BYTES).then_some(())?;
-        compressed.decompress().ok()
-    };
-    let debug = content(".debug_frame").and_then(|data| {
+    let debug = section_content(file, ".debug_frame").and_then(|data| {
         let mut section = DebugFrame::from(EndianSlice::new(&data, endian));
         section.set_address_size(4);
         largest_in(&section)
     });
-    let eh = content(".eh_frame").and_then(|data| {
+    let eh = section_content(file, ".eh_frame").and_then(|data| {
         let mut section = EhFrame::from(EndianSlice::new(&data, endian));
         section.set_address_size(4);
         largest_in(&section)

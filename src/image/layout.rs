@@ -131,7 +131,8 @@ fn name_apart(all: &mut [Memory]) {
 fn used(image: &Image) -> Vec<(MemoryKind, Region)> {
     let mut used = Vec::new();
     for section in &image.sections {
-        let runs_from_ram = section.writable || section.load.is_some_and(|load| load != section.run);
+        let runs_from_ram =
+            section.writable || !section.is_stored || section.load.is_some_and(|load| load != section.run);
         used.push((if runs_from_ram { MemoryKind::Ram } else { MemoryKind::Flash }, section.run));
         if let Some(load) = section.load.filter(|load| *load != section.run) {
             used.push((MemoryKind::Flash, load));

@@ -7,6 +7,7 @@
 use highwater_agent::layout::{self, ThreadKind, ThreadState};
 
 use super::{Kernel, Look, StackLook};
+use crate::heap::linked_list::LinkedList;
 use crate::heap::{Counted, HeapLook};
 use crate::image::Image;
 use crate::image::layout::{Memory as Chip, Placed};
@@ -40,6 +41,7 @@ pub struct Agent {
     threads: Vec<Vec<u32>>,
     threads_frame: Option<u32>,
     regions: Vec<Vec<u32>>,
+    allocators: Vec<LinkedList>,
     looks: u32,
 }
 
@@ -106,6 +108,7 @@ impl Agent {
             threads: Vec::new(),
             threads_frame: None,
             regions: Vec::new(),
+            allocators: LinkedList::find(image),
             looks: 0,
         })
     }
@@ -203,9 +206,16 @@ impl Agent {
             }
             let name = name_of(image, slot[region::NAME]).unwrap_or_else(|| "heap".into());
             let counters = (index < table.count).then(|| heap_counters(memory, table.slot(index))).flatten();
-            heaps.push(match counters {
+            let look = match counters {
                 Some(counters) => HeapLook::counted(name, range, &counters),
                 None => HeapLook::unknown(&name, range),
+            };
+            let walks = self.allocators.iter().filter_map(|allocator| allocator.walk(memory));
+            // The allocator rounds its ends to its alignment, so its range lies within the registered one.
+            let holes = walks.into_iter().find(|holes| range.covers(holes.range));
+            heaps.push(match holes {
+                Some(holes) => look.with_holes(holes),
+                None => look,
             });
         }
         heaps
@@ -250,7 +260,9 @@ impl Kernel for Agent {
     }
 
     fn wants(&self) -> Vec<Region> {
-        vec![self.burst()]
+        let mut wants = vec![self.burst()];
+        wants.extend(self.allocators.iter().map(LinkedList::wants));
+        wants
     }
 
     fn look(&mut self, memory: &mut Memory<'_>, image: &Image) -> Option<Look> {

@@ -259,10 +259,14 @@ pub struct Heap {
     pub name: String,
     /// Where it is.
     pub range: Region,
-    /// In use now.
+    /// In use now, the allocator's own bytes included as far as they are known.
     pub used: Option<Measured>,
     /// The most ever in use.
     pub peak: Option<Measured>,
+    /// Bytes in use as the program asked for them.
+    pub requested: Option<Measured>,
+    /// The most bytes ever in use as the program asked for them.
+    pub requested_peak: Option<Measured>,
     /// The largest single free block.
     pub largest_free: Option<Measured>,
     /// Blocks in use.

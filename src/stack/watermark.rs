@@ -125,7 +125,6 @@ impl Watermark {
 
     fn look_at_guard(&mut self, memory: &mut Memory<'_>, guard: Region) {
         if let Some(dirty) = self.lowest_dirty(memory, guard) {
-            self.guard_broken = true;
             self.lower(dirty);
         }
     }
@@ -159,12 +158,7 @@ impl Watermark {
             return;
         }
         match self.lowest_dirty(memory, chunk) {
-            Some(dirty) => {
-                if self.stack.bottom(self.guard).contains(dirty) {
-                    self.guard_broken = true;
-                }
-                self.lower(dirty);
-            }
+            Some(dirty) => self.lower(dirty),
             None => self.cursor = chunk.end_address(),
         }
         if self.cursor >= self.mark || chunk.is_empty() || self.stack.below(self.mark).from(self.cursor).is_empty() {
@@ -183,6 +177,7 @@ impl Watermark {
 
     fn lower(&mut self, dirty: u32) {
         self.mark = self.mark.min(dirty);
+        self.guard_broken |= self.stack.bottom(self.guard).contains(dirty);
     }
 
     fn lowest_dirty(&self, memory: &mut Memory<'_>, range: Region) -> Option<u32> {

@@ -1,0 +1,119 @@
+//! The heap of the crate linked_list_allocator (embedded-alloc's `LlffHeap`): a list of holes, in address order.
+//!
+//! `HoleList { first: Hole { size, next }, bottom, top }` as in version 0.10; the offsets are read from the debug
+//! information, because Rust may order the fields as it likes. `first` is a dummy; each hole begins with its size and
+//! the address of the next. The allocator keeps no header in front of a block, so what lies between two holes is in
+//! use, and cannot be told apart into blocks.
+
+use crate::image::Image;
+use crate::memory::Memory;
+use crate::region::Region;
+
+/// The most holes that are followed: more than a 1 MiB heap of 16-byte blocks can have.
+const MAX_HOLES: usize = 1 << 15;
+/// Looks at a list that changes while it is read.
+const TRIES: usize = 3;
+
+/// One such heap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinkedList {
+    list: u32,
+    first_next: u32,
+    bottom: u32,
+    top: u32,
+    hole_size: u32,
+    hole_next: u32,
+}
+
+/// The free parts of a heap, in address order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holes {
+    /// From the allocator's lowest address to its highest.
+    pub range: Region,
+    /// The holes.
+    pub free: Vec<Region>,
+}
+
+impl LinkedList {
+    /// All heaps of this kind in the firmware.
+    #[must_use]
+    pub fn find(image: &Image) -> Vec<Self> {
+        // The debug information is read only when a symbol says that it is worth it.
+        let signs = ["linked_list_allocator", "embedded_alloc..llff", "embedded_alloc4llff"];
+        if !image.symbols.iter().any(|symbol| signs.iter().any(|sign| symbol.name.contains(sign))) {
+            return Vec::new();
+        }
+        let types = image.types();
+        types
+            .holders("linked_list_allocator::hole::HoleList")
+            .into_iter()
+            .filter_map(|(list, held)| {
+                let offset = |path: &[&str]| types.offset(held, path);
+                let first = offset(&["first"])?;
+                Some(Self {
+                    list,
+                    first_next: offset(&["first", "next"])?,
+                    bottom: offset(&["bottom"])?,
+                    top: offset(&["top"])?,
+                    hole_size: offset(&["first", "size"])?.checked_sub(first)?,
+                    hole_next: offset(&["first", "next"])?.checked_sub(first)?,
+                })
+            })
+            .collect()
+    }
+
+    /// What a refresh surely reads.
+    #[must_use]
+    pub fn wants(&self) -> Region {
+        self.fields().map_or(Region::new(self.list, 0), |(range, _)| range)
+    }
+
+    /// The holes now; `None` when the heap is not initialised, or the list did not close in three looks.
+    #[must_use]
+    pub fn walk(&self, memory: &mut Memory<'_>) -> Option<Holes> {
+        let (fields, _) = self.fields()?;
+        for attempt in 0..TRIES {
+            if attempt > 0 {
+                memory.read_again(fields)?;
+            }
+            if let Some(holes) = self.try_walk(memory, attempt > 0) {
+                return Some(holes);
+            }
+        }
+        None
+    }
+
+    fn fields(&self) -> Option<(Region, u32)> {
+        let lowest = self.first_next.min(self.bottom).min(self.top);
+        let highest = self.first_next.max(self.bottom).max(self.top);
+        Some((Region::new(self.list.checked_add(lowest)?, highest - lowest + 4), lowest))
+    }
+
+    fn try_walk(&self, memory: &mut Memory<'_>, again: bool) -> Option<Holes> {
+        let word = |memory: &mut Memory<'_>, offset: u32| memory.word(self.list.checked_add(offset)?);
+        let range = Region::between(word(memory, self.bottom)?, word(memory, self.top)?);
+        let mut next = word(memory, self.first_next)?;
+        if range.is_empty() {
+            return None;
+        }
+        let mut free: Vec<Region> = Vec::new();
+        while next != 0 {
+            // The list is sorted by address: a hole that lies before the last one is damage, or a torn read.
+            let in_order = free.last().is_none_or(|last| u64::from(next) >= last.end());
+            if !range.contains(next) || next % 4 != 0 || !in_order || free.len() == MAX_HOLES {
+                return None;
+            }
+            let header = Region::new(next, self.hole_size.max(self.hole_next) + 4);
+            if again {
+                memory.read_again(header)?;
+            }
+            let hole = Region::new(next, memory.word(header.slice(self.hole_size, 4).start())?);
+            if hole.size() < 8 || !range.covers(hole) {
+                return None;
+            }
+            next = memory.word(header.slice(self.hole_next, 4).start())?;
+            free.push(hole);
+        }
+        Some(Holes { range, free })
+    }
+}
