@@ -74,10 +74,10 @@ impl HeapLook {
 
     /// The same with the holes its allocator has: what is not a hole is in use.
     #[must_use]
-    pub fn with_holes(mut self, holes: Holes) -> Self {
+    pub fn with_holes(mut self, holes: Holes, trust: Trust) -> Self {
         let free: u32 = holes.free.iter().map(|hole| hole.size()).sum();
         let used = self.range.size().saturating_sub(free);
-        self.used = Some(Measured { bytes: used, trust: Trust::Exact });
+        self.used = Some(Measured { bytes: used, trust });
         // The peak is counted as asked for; with the allocator's rounding it was at least what is in use now.
         self.peak = self.peak.map(|peak| Measured { bytes: peak.bytes.max(used), ..peak });
         // The end of the last block: the hole above it, if there is one, reaches the end.

@@ -27,13 +27,35 @@ pub struct Memory<'a> {
     gaps: Vec<Gap>,
     bytes: u32,
     limit: u32,
+    max_age: Duration,
     failure: Option<ReadError>,
 }
 
 impl<'a> Memory<'a> {
     /// A refresh over `source` that reads at most `limit` bytes.
     pub fn new(source: &'a mut dyn Source, cost: LinkCost, limit: u32) -> Self {
-        Self { source, cost, cache: Vec::new(), gaps: Vec::new(), bytes: 0, limit, failure: None }
+        Self {
+            source,
+            cost,
+            cache: Vec::new(),
+            gaps: Vec::new(),
+            bytes: 0,
+            limit,
+            max_age: Duration::ZERO,
+            failure: None,
+        }
+    }
+
+    /// The same refresh, in which what is dear to read may be as old as that.
+    #[must_use]
+    pub fn with_max_age(self, max_age: Duration) -> Self {
+        Self { max_age, ..self }
+    }
+
+    /// How old an answer that is dear to read again may be.
+    #[must_use]
+    pub fn max_age(&self) -> Duration {
+        self.max_age
     }
 
     /// Reads what will be asked for, joined where that is cheaper.

@@ -36,6 +36,8 @@ use stacks::Stacks;
 const REFRESH_LIMIT: u32 = 1 << 20;
 /// How often the core is asked what it does: its reset flag is sticky, so nothing is missed in between.
 const STATUS_PERIOD: Duration = Duration::from_millis(100);
+/// How old a walk over a heap may be in a steady refresh: at 30 Hz and below, each refresh walks.
+const SLOW_PERIOD: Duration = Duration::from_millis(30);
 /// Samples of 16 bytes that are compared with the ELF after an attach and each reset.
 const SAMPLES: usize = 8;
 
@@ -214,7 +216,11 @@ impl Sampler {
             self.verify()?;
         }
         let plan = self.plan();
-        let mut memory = Memory::new(self.source.as_mut(), self.cost, REFRESH_LIMIT);
+        let max_age = match depth {
+            Depth::Steady => SLOW_PERIOD,
+            Depth::Thorough => Duration::ZERO,
+        };
+        let mut memory = Memory::new(self.source.as_mut(), self.cost, REFRESH_LIMIT).with_max_age(max_age);
         let mut wants = self.kernel.as_ref().map(|kernel| kernel.wants()).unwrap_or_default();
         wants.extend(self.stacks.wants(&plan));
         memory.prefetch(&wants);

@@ -5,14 +5,26 @@
 //! the address of the next. The allocator keeps no header in front of a block, so what lies between two holes is in
 //! use, and cannot be told apart into blocks.
 
+use std::time::Duration;
+
 use crate::image::Image;
 use crate::memory::Memory;
+use crate::model::snapshot::Trust;
 use crate::region::Region;
 
 /// The most holes that are followed: more than a 1 MiB heap of 16-byte blocks can have.
 const MAX_HOLES: usize = 1 << 15;
 /// Looks at a list that changes while it is read.
 const TRIES: usize = 3;
+
+/// A walk that may still be true.
+#[derive(Clone, Debug)]
+pub struct Walked {
+    /// What it found.
+    pub holes: Holes,
+    at: Duration,
+    calls: (u32, u32),
+}
 
 /// One such heap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +78,26 @@ impl LinkedList {
     #[must_use]
     pub fn wants(&self) -> Region {
         self.fields().map_or(Region::new(self.list, 0), |(range, _)| range)
+    }
+
+    /// The holes now or a little earlier, kept in `last`, and whether they are surely those of now: a list cannot
+    /// change between two looks that count the same `calls` of alloc and free.
+    pub fn walk_when_due(
+        &self,
+        memory: &mut Memory<'_>,
+        calls: (u32, u32),
+        last: &mut Option<Walked>,
+    ) -> Option<(Holes, Trust)> {
+        let now = memory.now();
+        if let Some(walked) = last {
+            let same = walked.calls == calls;
+            if same || now.saturating_sub(walked.at) < memory.max_age() {
+                return Some((walked.holes.clone(), if same { Trust::Exact } else { Trust::Stale }));
+            }
+        }
+        let holes = self.walk(memory)?;
+        *last = Some(Walked { holes: holes.clone(), at: now, calls });
+        Some((holes, Trust::Exact))
     }
 
     /// The holes now; `None` when the heap is not initialised, or the list did not close in three looks.

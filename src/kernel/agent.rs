@@ -7,7 +7,7 @@
 use highwater_agent::layout::{self, ThreadKind, ThreadState};
 
 use super::{Kernel, Look, StackLook};
-use crate::heap::linked_list::LinkedList;
+use crate::heap::linked_list::{LinkedList, Walked};
 use crate::heap::{Counted, HeapLook};
 use crate::image::Image;
 use crate::image::layout::{Memory as Chip, Placed};
@@ -41,7 +41,7 @@ pub struct Agent {
     threads: Vec<Vec<u32>>,
     threads_frame: Option<u32>,
     regions: Vec<Vec<u32>>,
-    allocators: Vec<LinkedList>,
+    allocators: Vec<(LinkedList, Option<Walked>)>,
     looks: u32,
 }
 
@@ -108,7 +108,7 @@ impl Agent {
             threads: Vec::new(),
             threads_frame: None,
             regions: Vec::new(),
-            allocators: LinkedList::find(image),
+            allocators: LinkedList::find(image).into_iter().map(|list| (list, None)).collect(),
             looks: 0,
         })
     }
@@ -195,9 +195,10 @@ impl Agent {
         stacks
     }
 
-    fn heaps(&self, memory: &mut Memory<'_>, table: Table, image: &Image) -> Vec<HeapLook> {
+    fn heaps(&mut self, memory: &mut Memory<'_>, table: Table, image: &Image) -> Vec<HeapLook> {
         use layout::region;
         let mut heaps = Vec::new();
+        let mut allocators = std::mem::take(&mut self.allocators);
         for slot in self.live_regions(layout::RegionKind::Heap) {
             let range = Region::new(slot[region::BASE], slot[region::SIZE]);
             let index = slot[region::INFO] >> 8 & 0xff;
@@ -210,14 +211,16 @@ impl Agent {
                 Some(counters) => HeapLook::counted(name, range, &counters),
                 None => HeapLook::unknown(&name, range),
             };
-            let walks = self.allocators.iter().filter_map(|allocator| allocator.walk(memory));
+            let calls = counters.map_or((0, 0), |counters| (counters.allocs, counters.frees));
+            let walks = allocators.iter_mut().filter_map(|(list, last)| list.walk_when_due(memory, calls, last));
             // The allocator rounds its ends to its alignment, so its range lies within the registered one.
-            let holes = walks.into_iter().find(|holes| range.covers(holes.range));
+            let holes = walks.into_iter().find(|(holes, _)| range.covers(holes.range));
             heaps.push(match holes {
-                Some(holes) => look.with_holes(holes),
+                Some((holes, trust)) => look.with_holes(holes, trust),
                 None => look,
             });
         }
+        self.allocators = allocators;
         heaps
     }
 
@@ -261,7 +264,7 @@ impl Kernel for Agent {
 
     fn wants(&self) -> Vec<Region> {
         let mut wants = vec![self.burst()];
-        wants.extend(self.allocators.iter().map(LinkedList::wants));
+        wants.extend(self.allocators.iter().map(|(list, _)| list.wants()));
         wants
     }
 

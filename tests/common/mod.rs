@@ -12,28 +12,28 @@ use highwater::sampler::{Options, Sampler, static_snapshot};
 use highwater::simulator::{Board, Clock, LinkModel};
 use highwater::source::emulated::{Emulation, open};
 
-pub const DEMO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/demo.elf");
+pub(crate) const DEMO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/demo.elf");
 
 /// The scenarios of the demo, by number.
-pub const SCENARIOS: [&str; 4] = ["calm", "overflow", "leak", "fragmentation"];
+pub(crate) const SCENARIOS: [&str; 4] = ["calm", "overflow", "leak", "fragmentation"];
 
 /// A wire so fast that the firmware hardly moves while it is read.
-pub const INSTANT: LinkModel = LinkModel { swd_hz: 2_000_000_000, ..LinkModel::ideal() };
+pub(crate) const INSTANT: LinkModel = LinkModel { swd_hz: 2_000_000_000, ..LinkModel::ideal() };
 
 /// The demo, attached at power-on.
-pub struct Demo {
-    pub image: Arc<Image>,
-    pub board: Arc<Board>,
-    pub sampler: Sampler,
-    pub model: Model,
+pub(crate) struct Demo {
+    pub(crate) image: Arc<Image>,
+    pub(crate) board: Arc<Board>,
+    pub(crate) sampler: Sampler,
+    pub(crate) model: Model,
 }
 
-pub fn image() -> Arc<Image> {
+pub(crate) fn image() -> Arc<Image> {
     Arc::new(Image::open(Path::new(DEMO)).expect("the demo's ELF opens"))
 }
 
 /// How to run the demo in lockstep.
-pub fn emulation(image: &Image, scenario: u32, seed: u32, link: LinkModel) -> Emulation {
+pub(crate) fn emulation(image: &Image, scenario: u32, seed: u32, link: LinkModel) -> Emulation {
     let address = |name: &str| image.symbols.address(name).expect("the demo has its words");
     Emulation {
         elf: std::fs::read(DEMO).expect("the demo's ELF is there"),
@@ -51,7 +51,7 @@ pub fn emulation(image: &Image, scenario: u32, seed: u32, link: LinkModel) -> Em
 }
 
 impl Demo {
-    pub fn new(scenario: u32, seed: u32, link: LinkModel, rate_hz: Option<f64>) -> Self {
+    pub(crate) fn new(scenario: u32, seed: u32, link: LinkModel, rate_hz: Option<f64>) -> Self {
         let image = image();
         let (source, board) = open(&emulation(&image, scenario, seed, link)).expect("the board opens");
         let memories = layout::memories(&image, &[]);
@@ -61,13 +61,13 @@ impl Demo {
         Self { image, board, sampler, model }
     }
 
-    pub fn refresh(&mut self) {
+    pub(crate) fn refresh(&mut self) {
         let observation = self.sampler.refresh();
         self.model.ingest(observation);
     }
 
     /// Refreshes at the sampler's rate until that much time has passed since power-on.
-    pub fn watch_until(&mut self, end: Duration) {
+    pub(crate) fn watch_until(&mut self, end: Duration) {
         while self.board.now() < end {
             let before = self.sampler.now();
             self.refresh();
@@ -76,7 +76,7 @@ impl Demo {
     }
 
     /// A word of one of the firmware's own symbols, read past the probe.
-    pub fn peek(&self, symbol: &str, word: usize) -> u32 {
+    pub(crate) fn peek(&self, symbol: &str, word: usize) -> u32 {
         let address = self.image.symbols.address(symbol).expect("the symbol is there");
         self.board.peek_word(address + 4 * word as u32).expect("it lies in memory")
     }
