@@ -5,4 +5,5 @@ pub mod model;
 pub mod region;
 pub mod sampler;
 pub mod source;
+pub mod tui;
 pub mod units;
