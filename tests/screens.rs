@@ -20,25 +20,42 @@ fn drawn(model: &Model, state: &State, theme: &Theme, (width, height): (u16, u16
 #[test]
 #[ignore]
 fn look() {
-    let theme = Theme::new(ThemeName::Dark, false, true);
-    let mut state = State::new(&Options::default());
-    for size in [(120, 36), (80, 24), (200, 60)] {
-        for (name, model) in [
-            ("danger", fixtures::danger()),
-            ("calm", fixtures::calm()),
-            ("many", fixtures::many()),
-            ("bare", fixtures::bare_metal()),
-        ] {
-            let buffer = drawn(&model, &state, &theme, size);
-            std::fs::write(format!("/tmp/look/{name}-{}.svg", size.0), tui::picture::svg(&buffer, true)).unwrap();
+    use highwater::tui::state::*;
+    let dark = Theme::new(ThemeName::Dark, false, true);
+    let ascii = Theme::new(ThemeName::Dark, true, true);
+    let mono = Theme::new(ThemeName::Dark, false, false);
+    let base = State::new(&Options::default());
+    let stacks = State { screen: Screen::Stacks, ..base.clone() };
+    let alerts = State { screen: Screen::Alerts, ..base.clone() };
+    let help = State { overlay: Overlay::Help(0), ..base.clone() };
+    let linear = State { map: MapState { scale: Scale::Linear, ..MapState::default() }, ..base.clone() };
+    let low = State { map: MapState { order: AddressOrder::LowFirst, ..MapState::default() }, ..base.clone() };
+    let sel = |id: &str| State { selection: Selection::Part(id.to_owned()), ..base.clone() };
+    let zoom = |id: &str| State { selection: Selection::Part(id.to_owned()), map: MapState { zoom: Some(id.to_owned()), ..MapState::default() }, ..base.clone() };
+    let write = |name: &str, model: &Model, state: &State, theme: &Theme, size: (u16, u16), dark: bool| {
+        let buffer = drawn(model, state, theme, size);
+        std::fs::write(format!("/tmp/look/{name}-{}.svg", size.0), tui::picture::svg(&buffer, dark)).unwrap();
+    };
+    let sizes = [(120, 36), (80, 24), (200, 60), (40, 12)];
+    for size in sizes {
+        for (name, model) in [("danger", fixtures::danger()), ("calm", fixtures::calm()), ("many", fixtures::many()), ("bare", fixtures::bare_metal()), ("flip", fixtures::flip_link()), ("static", fixtures::no_target()), ("over", fixtures::overflow()), ("recon", fixtures::reconnecting()), ("nothing", fixtures::nothing())] {
+            write(name, &model, &base, &dark, size, true);
+            write(&format!("stacks-{name}"), &model, &stacks, &dark, size, true);
+            write(&format!("linear-{name}"), &model, &linear, &dark, size, true);
         }
-    }
-    state.map.scale = tui::state::Scale::Linear;
-    for size in [(120, 36), (80, 24), (200, 60)] {
-        for (name, model) in [("danger", fixtures::danger()), ("many", fixtures::many())] {
-            let buffer = drawn(&model, &state, &theme, size);
-            std::fs::write(format!("/tmp/look/{name}-linear-{}.svg", size.0), tui::picture::svg(&buffer, true))
-                .unwrap();
-        }
+        let danger = fixtures::danger();
+        write("light", &danger, &base, &dark, size, false);
+        write("ascii", &danger, &base, &ascii, size, true);
+        write("mono", &danger, &base, &mono, size, true);
+        write("alerts", &danger, &alerts, &dark, size, true);
+        write("alerts-none", &fixtures::calm(), &alerts, &dark, size, true);
+        write("help", &danger, &help, &dark, size, true);
+        write("low", &danger, &low, &dark, size, true);
+        write("selheap", &fixtures::calm(), &sel("ram/heap"), &dark, size, true);
+        write("selbss", &fixtures::calm(), &sel("ram/.bss"), &dark, size, true);
+        write("zoomheap", &fixtures::calm(), &zoom("ram/heap"), &dark, size, true);
+        write("zoomstack", &danger, &zoom("ram/heap/stack:growth"), &dark, size, true);
+        write("stacks-ascii", &danger, &stacks, &ascii, size, true);
+        write("stacks-worst", &fixtures::worst_cases(), &stacks, &dark, size, true);
     }
 }

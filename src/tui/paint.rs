@@ -11,6 +11,9 @@ use crate::units;
 /// The longest name that is looked at: names come from the target, and may be anything.
 const NAME_LIMIT: usize = 160;
 
+/// Words that stay with the number before them.
+const UNITS: [&str; 6] = ["B", "%", "%,", "s", "KiB", "min"];
+
 /// A part of the screen to draw in; nothing drawn leaves it.
 pub(crate) struct Canvas<'a> {
     pub(crate) buffer: &'a mut Buffer,
@@ -130,7 +133,11 @@ pub(crate) fn spread(left: Vec<Span<'static>>, right: Vec<Span<'static>>, cells:
 /// A sentence in lines of at most so many cells.
 pub(crate) fn wrap(sentence: &str, cells: u16) -> Vec<String> {
     let mut lines = vec![String::new()];
-    for word in sentence.split_whitespace() {
+    let words: Vec<&str> = sentence.split_whitespace().collect();
+    // A number and its unit stay on one line.
+    let apart = |one: &&str, next: &&str| !(one.bytes().all(|byte| byte.is_ascii_digit()) && UNITS.contains(next));
+    for words in words.chunk_by(|one, next| !apart(one, next)) {
+        let word = &words.join(" ");
         let last = lines.last_mut().expect("there is always a line");
         if last.is_empty() {
             last.push_str(word);
@@ -138,7 +145,7 @@ pub(crate) fn wrap(sentence: &str, cells: u16) -> Vec<String> {
             last.push(' ');
             last.push_str(word);
         } else {
-            lines.push(word.to_owned());
+            lines.push(word.clone());
         }
     }
     lines
@@ -169,6 +176,7 @@ mod tests {
     #[test]
     fn sentences_wrap_at_words() {
         assert_eq!(wrap("one two  three", 8), ["one two", "three"]);
+        assert_eq!(wrap("it has 440 B left", 8), ["it has", "440 B", "left"]);
         assert_eq!(wrap("", 8), [""]);
     }
 }

@@ -83,13 +83,17 @@ fn from_alert(alert: &Alert) -> Verdict {
 }
 
 fn from_stack(stack: &Stack) -> Verdict {
-    let victim = stack.victim.as_ref().map(|victim| victim.name.as_str());
+    let victim = stack.victim.as_ref();
     let left = stack.margin().unwrap_or(0);
     let (chip, sentence) = if stack.overflowed {
-        let hit = victim.map(|victim| format!(" and hit {victim}")).unwrap_or_default();
+        let hit = victim.map(|victim| format!(" and hit {}", victim.name)).unwrap_or_default();
         ("! OVERFLOW", format!(" overflowed its stack{hit}."))
     } else {
-        let next = victim.map(|victim| format!(" Next it overwrites {victim}.")).unwrap_or_default();
+        let next = match victim {
+            Some(victim) if victim.range.is_empty() => format!(" Next it reaches the {}.", victim.name),
+            Some(victim) => format!(" Next it overwrites {}.", victim.name),
+            None => String::new(),
+        };
         ("! DANGER", format!(" has {left} B of stack left.{next}"))
     };
     Verdict { tone: Tone::Danger, chip, subject: stack.name.clone(), sentence, aside: String::new() }

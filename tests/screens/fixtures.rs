@@ -239,6 +239,17 @@ pub(crate) fn danger() -> Model {
     model
 }
 
+/// The same board with the call graph's worst cases, and one stack that nobody painted.
+pub(crate) fn worst_cases() -> Model {
+    let mut model = danger();
+    for (index, worst) in [(0, 1320), (1, 264), (2, 160), (3, 612), (4, 420), (5, 1208), (6, 3980), (8, 216)] {
+        model.snapshot.stacks[index].worst_case = Some(Measured { bytes: worst, trust: Trust::Estimated });
+    }
+    let alloc = &mut model.snapshot.stacks[7];
+    alloc.lowest_sp = alloc.peak.take();
+    model
+}
+
 /// The same board before anything went wrong.
 pub(crate) fn calm() -> Model {
     let mut model = danger();

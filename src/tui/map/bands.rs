@@ -234,7 +234,10 @@ fn runs<'a>(parts: &'a [Part], ask: &Ask<'a>, fold: Fold) -> Vec<&'a [Part]> {
 
 /// Gives spare rows away: a second row to every stack, then the tail, then whatever is largest for its rows.
 fn grow(figure: &mut Figure<'_>, mut spare: u16, ask: &Ask<'_>) {
-    if ask.tall {
+    let has_stacks = figure.bands.iter().any(Band::is_stack);
+    // A figure of few parts uses the rows that many would need.
+    let sparse = usize::from(ask.height) > figure.rows.len() * 2 && has_stacks;
+    if ask.tall || sparse {
         let wanted: u16 = figure.bands.iter().filter(|band| band.is_stack()).map(|band| tall_rows(band) - 1).sum();
         if wanted <= spare {
             for band in figure.bands.iter_mut().filter(|band| band.is_stack()) {
@@ -243,18 +246,19 @@ fn grow(figure: &mut Figure<'_>, mut spare: u16, ask: &Ask<'_>) {
             spare -= wanted;
         }
     }
-    let has_stacks = figure.bands.iter().any(Band::is_stack);
     let tail_limit = ask.height / if has_stacks { 4 } else { 2 };
     if let Some(tail) = tail(figure) {
         let more = spare.min(tail_limit);
         figure.bands[tail].rows += more;
         spare -= more;
     }
-    while spare > 0 && ask.tall {
+    while spare > 0 && (ask.tall || sparse) {
         let largest = figure
             .bands
             .iter_mut()
-            .filter(|band| !band.is_stack() && band.rows < tail_limit)
+            .filter(|band| {
+                !band.is_stack() && band.rows < tail_limit && u32::from(band.rows) * 64 < band.range().size()
+            })
             .max_by_key(|band| band.range().size() / u32::from(band.rows).pow(2));
         let Some(band) = largest else { break };
         band.rows += 1;

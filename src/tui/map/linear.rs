@@ -64,10 +64,17 @@ fn rows(range: Region, cell: u32, width: u16) -> u64 {
     u64::from(range.size()).div_ceil(u64::from(cell) * u64::from(width.max(1)))
 }
 
-/// The smallest power of two with which these ranges take at most so many rows.
-fn cell_size(ranges: &[Region], width: u16, height: u16) -> u32 {
-    let fits = |cell: &u32| ranges.iter().map(|range| rows(*range, *cell, width)).sum::<u64>() <= u64::from(height);
-    (2..31).map(|bit| 1u32 << bit).find(fits).unwrap_or(1 << 31)
+/// For each range the smallest power of two with which all take at most so many rows: the tallest gives way first,
+/// so that a small memory is not one cell beside a large one.
+fn cell_sizes(ranges: &[Region], width: u16, height: u16) -> Vec<u32> {
+    let mut cells = vec![4u32; ranges.len()];
+    let all = |cells: &[u32]| ranges.iter().zip(cells).map(|(range, cell)| rows(*range, *cell, width)).sum::<u64>();
+    while all(&cells) > u64::from(height.max(paint::count(ranges.len()))) {
+        let tallest = (0..cells.len()).max_by_key(|index| rows(ranges[*index], cells[*index], width));
+        let Some(next) = tallest.and_then(|index| Some((index, cells[index].checked_mul(2)?))) else { break };
+        cells[next.0] = next.1;
+    }
+    cells
 }
 
 /// The widths of what stands beside the cells.
@@ -84,11 +91,12 @@ fn margins(area: Rect) -> Margins {
 fn rasters(area: Rect, ranges: &[Region], margins: &Margins, state: &State) -> Vec<Raster> {
     let width = area.width.saturating_sub(margins.address + 2 + margins.names).max(1);
     let frames = paint::count(ranges.len()).saturating_mul(3);
-    let cell = cell_size(ranges, width, area.height.saturating_sub(frames));
+    let sizes = cell_sizes(ranges, width, area.height.saturating_sub(frames));
     let mut y = area.y;
     ranges
         .iter()
-        .map(|range| {
+        .zip(sizes)
+        .map(|(range, cell)| {
             let height = u16::try_from(rows(*range, cell, width)).unwrap_or(u16::MAX);
             let top = y.saturating_add(2);
             let cells = Rect { x: area.x + margins.address + 1, y: top, width, height };
@@ -106,7 +114,7 @@ fn in_order<'a>(memories: &[&'a MemoryMap], state: &State) -> Vec<&'a MemoryMap>
     memories
 }
 
-/// Draws all memories to one scale.
+/// Draws all memories, each to its own scale.
 pub(crate) fn draw(canvas: &mut Canvas<'_>, area: Rect, memories: &[&MemoryMap], model: &Model, state: &State) {
     let memories = in_order(memories, state);
     let ranges: Vec<Region> = memories.iter().map(|memory| memory.range).collect();
@@ -250,7 +258,8 @@ fn look(bytes: Region, canvas: &Canvas<'_>, model: &Model, state: &State, raster
                 None => (" ", styles.muted),
             }
         }
-        PartKind::Blocks | PartKind::Heap => ("?", styles.muted),
+        // Only totals are known, and they have no place.
+        PartKind::Blocks | PartKind::Heap => (" ", styles.muted),
         _ => {
             let turned = parity(&memory.parts, outer, inner);
             let glyph = if turned { glyphs.hatch_back } else { glyphs.hatch };

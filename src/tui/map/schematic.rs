@@ -15,7 +15,7 @@ use ratatui::style::Style;
 use super::bands::{Band, Figure, Row};
 use crate::model::Model;
 use crate::model::alert::AlertKind;
-use crate::model::snapshot::{Heap, MemoryKind, MemoryMap, Part, PartKind, Snapshot, Stack};
+use crate::model::snapshot::{Heap, MemoryKind, MemoryMap, Part, PartKind, Snapshot, Stack, StackKind};
 use crate::tui::bar::{self, Bar, Marks};
 use crate::tui::lookup::{self, Condition};
 use crate::tui::paint::{self, Canvas, fit, share};
@@ -337,7 +337,7 @@ fn band_row(canvas: &mut Canvas<'_>, y: u16, band: &Band<'_>, line: u16, sketch:
     let name = if band.heap.is_some() { columns.nested } else { columns.name };
     if line == 0 {
         heading(canvas, y, name, band, &look, sketch);
-    } else if line == 1 && sketch.tall {
+    } else if line == 1 {
         left(canvas, y, name, &look);
     }
     let cells = columns.bar_width;
@@ -438,7 +438,9 @@ pub(crate) fn name(band: &Band<'_>, snapshot: &Snapshot) -> String {
         return "not read".to_owned();
     }
     match lookup::stack(snapshot, part) {
-        Some(stack) if band.heap.is_none() && !stack.name.ends_with("stack") => format!("{} stack", stack.name),
+        Some(stack) if stack.kind != StackKind::User && !stack.name.ends_with("stack") => {
+            format!("{} stack", stack.name)
+        }
         Some(stack) => stack.name.clone(),
         None => part.name.clone(),
     }
