@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::source::probe::Protocol;
+use crate::tui::theme::ThemeName;
 use crate::view::Format;
 
 /// See where memory goes on a microcontroller, live, without stopping it.
@@ -61,23 +62,6 @@ pub enum Color {
     Always,
     /// Never
     Never,
-}
-
-/// Names of the themes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ThemeName {
-    /// The terminal's own 16 colours
-    Auto,
-    /// For a dark background
-    Dark,
-    /// For a light background
-    Light,
-    /// The strongest contrast
-    HighContrast,
-    /// No colour: bold and reverse only
-    Mono,
-    /// Colours that colour-blind people can tell apart
-    OkabeIto,
 }
 
 /// What to do.

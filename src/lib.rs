@@ -1,4 +1,13 @@
-//! See where memory goes on a microcontroller, live.
+//! See where memory goes on a microcontroller, live: the flash and RAM of a running firmware in address order, heap
+//! use and stack high-water marks, over SWD, without stopping the core.
+//!
+//! ```text
+//! source ──> sampler ──> Observation ──> model ──> report ──> text, json, svg
+//!   |        (own OS       (latest        (pure)      \
+//!   |         thread)       wins)                       └──> tui
+//! ```
+//!
+//! ARCHITECTURE.md says why it is so, and which test keeps each of its invariants.
 #![forbid(unsafe_code)]
 
 pub mod app;
@@ -16,5 +25,6 @@ pub mod sampler;
 pub mod simulator;
 pub mod source;
 pub mod stack;
+pub mod tui;
 pub mod units;
 pub mod view;

@@ -214,7 +214,7 @@ fn open_emulated(
             SimLink::Ideal => LinkModel::ideal(),
         },
         clock: if lockstep { Clock::Lockstep } else { Clock::FreeRunning },
-        paced: purpose == For::Watching,
+        paced_from: (purpose == For::Watching).then(|| sim.sim_time.unwrap_or_default()),
         faults: sim.sim_mishap.iter().flat_map(mishap).collect(),
     };
     match emulated::open(&emulation) {

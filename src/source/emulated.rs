@@ -26,8 +26,8 @@ pub struct Emulation {
     pub link: LinkModel,
     /// Whether emulated time passes by itself or with the reads only.
     pub clock: Clock,
-    /// Whether waiting takes real time too, in lockstep: for people.
-    pub paced: bool,
+    /// From when on waiting takes real time too, in lockstep: for people. `None`: never.
+    pub paced_from: Option<Duration>,
     /// What goes wrong, and when.
     pub faults: Vec<(Duration, Fault)>,
 }
@@ -67,7 +67,7 @@ pub fn open(emulation: &Emulation) -> Result<(ProbeSource, Arc<Board>), Emulatio
         packet_words: emulation.link.packet_words(),
         board: Arc::clone(&board),
         lockstep: emulation.clock == Clock::Lockstep,
-        paced: emulation.paced,
+        paced_from: emulation.paced_from,
     };
     Ok((ProbeSource::open(probe, Box::new(instruments))?, board))
 }
@@ -85,7 +85,7 @@ pub struct BoardInstruments {
     board: Arc<Board>,
     packet_words: u32,
     lockstep: bool,
-    paced: bool,
+    paced_from: Option<Duration>,
 }
 
 impl Instruments for BoardInstruments {
@@ -97,7 +97,7 @@ impl Instruments for BoardInstruments {
         if self.lockstep {
             self.board.advance(time);
         }
-        if self.paced || !self.lockstep {
+        if !self.lockstep || self.paced_from.is_some_and(|from| self.board.now() >= from) {
             std::thread::sleep(time);
         }
     }

@@ -45,7 +45,7 @@ pub(crate) fn emulation(image: &Image, scenario: u32, seed: u32, link: LinkModel
         seed: seed.into(),
         link,
         clock: Clock::Lockstep,
-        paced: false,
+        paced_from: None,
         faults: Vec::new(),
     }
 }

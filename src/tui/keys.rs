@@ -1,0 +1,222 @@
+//! The one table of keys: dispatch, the hints in the status line and the help all read it.
+
+use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEventKind};
+
+use super::state::{Input, Screen};
+use super::theme::Glyphs;
+
+/// What a key or the mouse asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Leave.
+    Quit,
+    /// Close what is open, or take back the selection.
+    Back,
+    /// Show or hide the help.
+    Help,
+    /// Show a screen.
+    Show(Screen),
+    /// Show the next screen.
+    Next,
+    /// Show the screen before.
+    Previous,
+    /// Select what is above.
+    Up,
+    /// Select what is below.
+    Down,
+    /// Go to the figure on the left.
+    Left,
+    /// Go to the figure on the right.
+    Right,
+    /// Select the first.
+    First,
+    /// Select the last.
+    Last,
+    /// Go ten up.
+    PageUp,
+    /// Go ten down.
+    PageDown,
+    /// Look closer at what is selected.
+    Enter,
+    /// Change between the schematic and the linear scale.
+    Scale,
+    /// Turn the address order over.
+    Order,
+    /// Sort by the next column.
+    Sort,
+    /// Sort the other way round.
+    Reverse,
+    /// Write into the filter.
+    Filter,
+    /// Stop or follow.
+    Freeze,
+    /// Save a picture of the screen.
+    Export,
+    /// Put a character at the end of the filter.
+    Type(char),
+    /// Take a character from the end of the filter.
+    Erase,
+    /// A click.
+    Click {
+        /// Column.
+        x: u16,
+        /// Row.
+        y: u16,
+    },
+}
+
+/// A key, as far as bindings tell keys apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Key {
+    /// A key by its code, with nothing held but Shift.
+    Plain(KeyCode),
+    /// A letter with Ctrl held.
+    Ctrl(char),
+}
+
+/// One row of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Binding {
+    /// The keys, the one to show first.
+    pub keys: &'static [Key],
+    /// What they do.
+    pub action: Action,
+    /// Where they do it.
+    pub screens: &'static [Screen],
+    /// The word in the status line, for keys worth a place there.
+    pub hint: Option<&'static str>,
+    /// The line in the help.
+    pub help: &'static str,
+}
+
+const ALL: &[Screen] = &Screen::ALL;
+const MAP: &[Screen] = &[Screen::Map];
+const STACKS: &[Screen] = &[Screen::Stacks];
+const PLACES: &[Screen] = &[Screen::Map, Screen::Stacks];
+
+const fn letter(c: char) -> Key {
+    Key::Plain(KeyCode::Char(c))
+}
+
+const fn bind(
+    keys: &'static [Key],
+    action: Action,
+    screens: &'static [Screen],
+    hint: Option<&'static str>,
+    help: &'static str,
+) -> Binding {
+    Binding { keys, action, screens, hint, help }
+}
+
+/// All keys, in the order of the help.
+pub const BINDINGS: &[Binding] = &[
+    bind(&[Key::Plain(KeyCode::Up), letter('k')], Action::Up, ALL, Some("select"), "select what is above"),
+    bind(&[Key::Plain(KeyCode::Down), letter('j')], Action::Down, ALL, None, "select what is below"),
+    bind(&[Key::Plain(KeyCode::Left), letter('h')], Action::Left, MAP, None, "go to RAM"),
+    bind(&[Key::Plain(KeyCode::Right), letter('l')], Action::Right, MAP, None, "go to flash"),
+    bind(&[Key::Plain(KeyCode::Home), letter('g')], Action::First, ALL, None, "select the first"),
+    bind(&[Key::Plain(KeyCode::End), letter('G')], Action::Last, ALL, None, "select the last"),
+    bind(&[Key::Plain(KeyCode::PageUp)], Action::PageUp, ALL, None, "go ten up"),
+    bind(&[Key::Plain(KeyCode::PageDown)], Action::PageDown, ALL, None, "go ten down"),
+    bind(&[Key::Plain(KeyCode::Enter)], Action::Enter, MAP, Some("zoom"), "zoom into what is selected"),
+    bind(&[Key::Plain(KeyCode::Enter)], Action::Enter, STACKS, Some("on the map"), "show this stack on the map"),
+    bind(&[Key::Plain(KeyCode::Enter)], Action::Enter, &[Screen::Alerts], Some("show it"), "show whom it concerns"),
+    bind(&[letter('s')], Action::Scale, MAP, Some("scale"), "schematic or linear scale"),
+    bind(&[letter('v')], Action::Order, MAP, None, "turn the address order over"),
+    bind(&[letter('o'), letter('s')], Action::Sort, STACKS, Some("sort"), "sort by the next column"),
+    bind(&[letter('O'), letter('S')], Action::Reverse, STACKS, None, "sort the other way round"),
+    bind(&[letter('/')], Action::Filter, STACKS, Some("filter"), "show only names that contain ..."),
+    bind(&[letter('1')], Action::Show(Screen::Map), ALL, None, "the map"),
+    bind(&[letter('2')], Action::Show(Screen::Stacks), ALL, None, "the stacks"),
+    bind(&[letter('6')], Action::Show(Screen::Alerts), ALL, None, "the alerts"),
+    bind(&[Key::Plain(KeyCode::Tab)], Action::Next, ALL, None, "the next screen"),
+    bind(&[Key::Plain(KeyCode::BackTab)], Action::Previous, ALL, None, "the screen before"),
+    bind(&[letter(' ')], Action::Freeze, ALL, Some("freeze"), "freeze the screen; again to go on live"),
+    bind(&[letter('x')], Action::Export, ALL, None, "save a picture of the screen"),
+    bind(&[Key::Plain(KeyCode::Esc)], Action::Back, PLACES, None, "back: zoom, filter, selection"),
+    bind(&[Key::Plain(KeyCode::Esc)], Action::Back, &[Screen::Alerts], None, "back to the map"),
+    bind(&[letter('?'), Key::Plain(KeyCode::F(1))], Action::Help, ALL, Some("help"), "this help"),
+    bind(&[letter('q'), Key::Ctrl('c')], Action::Quit, ALL, None, "quit"),
+];
+
+/// The bindings that work on a screen.
+pub fn bindings(screen: Screen) -> impl Iterator<Item = &'static Binding> {
+    BINDINGS.iter().filter(move |binding| binding.screens.contains(&screen))
+}
+
+/// What an event asks for; `None` for what means nothing here.
+#[must_use]
+pub fn action(event: &Event, screen: Screen, input: Input) -> Option<Action> {
+    match event {
+        Event::Key(key) if key.kind != KeyEventKind::Release => key_action(*key, screen, input),
+        Event::Mouse(mouse) => match mouse.kind {
+            MouseEventKind::Down(MouseButton::Left) => Some(Action::Click { x: mouse.column, y: mouse.row }),
+            MouseEventKind::ScrollUp => Some(Action::Up),
+            MouseEventKind::ScrollDown => Some(Action::Down),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn key_action(event: KeyEvent, screen: Screen, input: Input) -> Option<Action> {
+    let ctrl = event.modifiers.contains(KeyModifiers::CONTROL);
+    let other = event.modifiers.intersects(KeyModifiers::ALT | KeyModifiers::SUPER | KeyModifiers::META);
+    let key = match event.code {
+        _ if other => return None,
+        KeyCode::Char(c) if ctrl => Key::Ctrl(c),
+        code => Key::Plain(code),
+    };
+    if input == Input::Filter {
+        match key {
+            Key::Plain(KeyCode::Char(c)) => return Some(Action::Type(c)),
+            Key::Plain(KeyCode::Backspace) => return Some(Action::Erase),
+            Key::Plain(KeyCode::Enter) => return Some(Action::Filter),
+            _ => {}
+        }
+    }
+    bindings(screen).find(|binding| binding.keys.contains(&key)).map(|binding| binding.action)
+}
+
+/// A key as people call it.
+#[must_use]
+pub fn label(key: Key, glyphs: &Glyphs) -> String {
+    let arrow = |unicode: &str, ascii: &str| if glyphs.ascii { ascii.to_owned() } else { unicode.to_owned() };
+    match key {
+        Key::Ctrl(c) => format!("Ctrl-{c}"),
+        Key::Plain(KeyCode::Char(' ')) => "space".to_owned(),
+        Key::Plain(KeyCode::Char(c)) => c.to_string(),
+        Key::Plain(KeyCode::Up) => arrow("↑", "Up"),
+        Key::Plain(KeyCode::Down) => arrow("↓", "Down"),
+        Key::Plain(KeyCode::Left) => arrow("←", "Left"),
+        Key::Plain(KeyCode::Right) => arrow("→", "Right"),
+        Key::Plain(KeyCode::PageUp) => "PgUp".to_owned(),
+        Key::Plain(KeyCode::PageDown) => "PgDn".to_owned(),
+        Key::Plain(KeyCode::BackTab) => "Shift-Tab".to_owned(),
+        Key::Plain(KeyCode::F(number)) => format!("F{number}"),
+        Key::Plain(code) => format!("{code:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_key_means_two_things_on_one_screen() {
+        for screen in Screen::ALL {
+            let keys: Vec<Key> = bindings(screen).flat_map(|binding| binding.keys.iter().copied()).collect();
+            for (index, key) in keys.iter().enumerate() {
+                assert!(!keys[..index].contains(key), "{key:?} is bound twice on {screen:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_screen_has_its_number() {
+        for screen in Screen::ALL {
+            let event = Event::Key(KeyEvent::new(KeyCode::Char(screen.number()), KeyModifiers::NONE));
+            assert_eq!(action(&event, Screen::Map, Input::Keys), Some(Action::Show(screen)));
+        }
+    }
+}

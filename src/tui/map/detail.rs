@@ -1,0 +1,601 @@
+//! The pane that explains what is selected.
+//!
+//! ```text
+//! growth             thread stack in the heap
+//!
+//! 2000_5cc8   4.0 KiB, grows down   2000_4cc8
+//! ████▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▌····
+//!    ╵now                    high water ╵
+//!
+//! now        412 B  10 %
+//! peak    ≥ 3656 B  89 %  at least, by paint
+//! left       440 B  11 %  to uart_rx_buf
+//!
+//! 60 s                 ▁▁▁▁▄▄▄▄▄▄▄▄▆▆▆▆  89 %
+//!          ▄▄▄▄▄▄▇▇▇▇▇▇▇▇████████████████
+//! ```
+
+use std::time::Duration;
+
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+
+use crate::model::Model;
+use crate::model::history::Series;
+use crate::model::snapshot::{Heap, Measured, MemoryKind, Part, PartKind, Stack, StackKind, Trust};
+use crate::region::Region;
+use crate::tui::bar::{self, Bar, Marks};
+use crate::tui::frame::Density;
+use crate::tui::lookup::{self, Condition};
+use crate::tui::paint::{self, Canvas, fit, safe, spread, wrap};
+use crate::tui::state::State;
+use crate::tui::theme::Theme;
+use crate::tui::verdict;
+use crate::units;
+
+/// How far the history reaches back.
+const SPAN: Duration = Duration::from_secs(60);
+
+/// Lines that stay together; those of the highest rank go first when rows are short.
+struct Block {
+    rank: u8,
+    lines: Vec<Line<'static>>,
+}
+
+/// What every block is made with.
+struct Paper<'a> {
+    model: &'a Model,
+    state: &'a State,
+    theme: &'a Theme,
+    cells: u16,
+    density: Density,
+}
+
+/// Draws the pane.
+pub(crate) fn draw(canvas: &mut Canvas<'_>, area: Rect, model: &Model, state: &State, density: Density) {
+    let paper = Paper { model, state, theme: canvas.theme, cells: area.width, density };
+    let part = state.selected_part(&model.snapshot);
+    let stack = state.selected_stack(&model.snapshot);
+    let blocks = match (stack, part) {
+        (Some(stack), _) => paper.stack(stack, part),
+        (None, Some(part)) => paper.part(part),
+        (None, None) => paper.overview(),
+    };
+    let lines = arrange(blocks, area.height);
+    let mut inside = Canvas::new(canvas.buffer, area, canvas.theme);
+    inside.lines(area.x, area.y, &lines);
+}
+
+/// Puts blank lines between blocks while there is room, and leaves out what matters least when there is not.
+fn arrange(mut blocks: Vec<Block>, height: u16) -> Vec<Line<'static>> {
+    blocks.retain(|block| !block.lines.is_empty());
+    let height = usize::from(height);
+    let rows = |blocks: &[Block]| blocks.iter().map(|block| block.lines.len()).sum::<usize>();
+    while rows(&blocks) > height && blocks.len() > 1 {
+        let last = blocks.iter().enumerate().max_by_key(|(_, block)| block.rank).map_or(0, |(index, _)| index);
+        blocks.remove(last);
+    }
+    let mut spare = height.saturating_sub(rows(&blocks));
+    let mut lines = Vec::new();
+    for (index, block) in blocks.into_iter().enumerate() {
+        if index > 0 && spare > 0 {
+            lines.push(Line::default());
+            spare -= 1;
+        }
+        lines.extend(block.lines);
+    }
+    lines
+}
+
+impl Paper<'_> {
+    fn ink(&self, text: impl Into<String>) -> Span<'static> {
+        Span::styled(text.into(), self.theme.styles.ink)
+    }
+
+    fn muted(&self, text: impl Into<String>) -> Span<'static> {
+        Span::styled(text.into(), self.theme.styles.muted)
+    }
+
+    fn strong(&self, text: impl Into<String>) -> Span<'static> {
+        Span::styled(text.into(), self.theme.styles.strong)
+    }
+
+    fn sentence(&self, rank: u8, text: &str) -> Block {
+        let text = safe(text, self.theme);
+        let lines = wrap(&text, self.cells).into_iter().map(|line| Line::from(self.ink(line))).collect();
+        Block { rank, lines }
+    }
+
+    fn title(&self, name: &str, what: &str) -> Block {
+        let room = self.cells.saturating_sub(paint::width(what).min(self.cells / 2) + 2);
+        let what = fit(what, self.cells.saturating_sub(paint::width(name) + 2), self.theme);
+        let line = spread(vec![self.strong(fit(name, room, self.theme))], vec![self.muted(what)], self.cells);
+        Block { rank: 0, lines: vec![line] }
+    }
+
+    fn narrow(&self) -> bool {
+        self.density < Density::Normal
+    }
+
+    fn stack(&self, stack: &Stack, part: Option<&Part>) -> Vec<Block> {
+        let condition = Condition::of(stack, self.state.stack_limit);
+        let mut blocks = vec![
+            self.title(&stack.name, &self.stack_kind(stack, part)),
+            self.stack_bar(stack, condition),
+            Block { rank: 1, lines: self.stack_numbers(stack, condition) },
+        ];
+        if !self.narrow() {
+            blocks.push(Block { rank: 5, lines: self.stack_depth(stack) });
+        }
+        if let (true, Some(victim)) = (self.narrow(), &stack.victim) {
+            let word = if stack.overflowed { "it hit" } else { "next it hits" };
+            let name = fit(&victim.name, self.cells.saturating_sub(14), self.theme);
+            let line = spread(vec![self.muted(word)], vec![self.ink(name)], self.cells);
+            blocks.push(Block { rank: 2, lines: vec![line] });
+        }
+        let history = self.model.stack_peaks.get(&stack.id);
+        blocks.push(self.history(history, stack.range.size().into()));
+        if self.density == Density::Wide {
+            if let Some(part) = part {
+                blocks.push(Block { rank: 6, lines: self.neighbours(part) });
+            }
+            blocks.push(Block { rank: 7, lines: self.suggestion(stack) });
+        }
+        if !self.narrow() {
+            blocks.push(self.sentence(4, &stack_sentence(stack, condition, self.in_heap(part))));
+        }
+        blocks
+    }
+
+    fn in_heap(&self, part: Option<&Part>) -> bool {
+        part.and_then(|part| lookup::place(&self.model.snapshot, &part.id)).is_some_and(|(_, parent)| parent.is_some())
+    }
+
+    fn stack_kind(&self, stack: &Stack, part: Option<&Part>) -> String {
+        let kind = match stack.kind {
+            StackKind::Main => "main stack",
+            StackKind::Isr => "interrupt stack",
+            StackKind::Idle => "idle stack",
+            StackKind::Timer => "timer stack",
+            StackKind::User => "thread stack",
+        };
+        match self.in_heap(part) {
+            _ if self.narrow() => kind.to_owned(),
+            true => format!("{kind} in the heap"),
+            false => format!("{kind}, fixed"),
+        }
+    }
+
+    /// The bar at the pane's width, from the first use to the limit.
+    fn stack_bar(&self, stack: &Stack, condition: Condition) -> Block {
+        let cells = self.cells;
+        let bar = Bar::of(stack, self.state.stack_limit, condition.is_danger(), Marks::Limit);
+        let from = units::address(stack.range.end());
+        let to = units::address(stack.range.start().into());
+        let what = format!("{}, grows down", units::memory(stack.range.size().into()));
+        let used = paint::width(&from) + paint::width(&to) + paint::width(&what);
+        let mut bounds = vec![self.muted(from)];
+        if used + 4 <= cells {
+            let gap = cells - used;
+            bounds.push(Span::raw(" ".repeat(usize::from(gap / 2))));
+            bounds.push(self.muted(what));
+        }
+        let mut lines = vec![spread(bounds, vec![self.muted(to)], cells), Line::from(bar.spans(cells, self.theme))];
+        if !self.narrow() {
+            lines.push(self.callouts(&bar, stack, condition));
+        }
+        Block { rank: 0, lines }
+    }
+
+    /// The words below the bar: each hangs at the cell it speaks of.
+    fn callouts(&self, bar: &Bar, stack: &Stack, condition: Condition) -> Line<'static> {
+        let tick = self.theme.glyphs.tick;
+        let cells = usize::from(self.cells);
+        let mut spans = Vec::new();
+        let mut x = 0;
+        if stack.current.is_some() {
+            let now = usize::from(bar.now(self.cells)).saturating_sub(1);
+            spans.push(Span::raw(" ".repeat(now)));
+            spans.push(self.muted(format!("{tick}now")));
+            x = now + 4;
+        }
+        if stack.peak.is_some() {
+            let line = usize::from(bar.line(self.cells)).min(cells.saturating_sub(1));
+            let style = if condition.is_danger() { self.theme.styles.danger_text } else { self.theme.styles.ink };
+            let (text, width) =
+                if line >= x + 13 { (format!("high water {tick}"), 12) } else { (format!("{tick} high water"), 12) };
+            let start = if line >= x + 13 { line + 1 - width } else { line.max(x + 1) };
+            if start + width <= cells {
+                spans.push(Span::raw(" ".repeat(start.saturating_sub(x))));
+                spans.push(Span::styled(text, style));
+            }
+        }
+        Line::from(spans)
+    }
+
+    fn stack_numbers(&self, stack: &Stack, condition: Condition) -> Vec<Line<'static>> {
+        let size = stack.range.size();
+        let ink = self.theme.styles.ink;
+        let left = stack
+            .margin()
+            .map(|bytes| Measured { bytes, trust: stack.deepest().map_or(Trust::Gap, |deepest| deepest.trust) });
+        let left_style = if condition.is_danger() { self.theme.styles.danger_text } else { ink };
+        let towards = stack.victim.as_ref().map(|victim| format!("to {}", victim.name)).unwrap_or_default();
+        let at_most = matches!(left, Some(Measured { trust: Trust::AtLeast | Trust::Unpainted, .. }));
+        let mut lines = vec![
+            self.number("now", stack.current, size, ink, None),
+            match stack.peak {
+                None => self.number("peak", None, size, ink, Some("not painted")),
+                Some(_) => self.number("peak", stack.peak, size, ink, None),
+            },
+        ];
+        if stack.worst_case.is_some() {
+            lines.push(self.number("worst", stack.worst_case, size, ink, Some("by call graph")));
+        }
+        let exact = left.map(|left| Measured { trust: Trust::Exact, ..left });
+        let mut last = self.number("left", exact, size, left_style, Some(&towards));
+        if at_most {
+            mark(&mut last, self.theme.glyphs.at_most);
+        }
+        lines.push(last);
+        if self.narrow() {
+            lines.extend(stack.lowest_sp.map(|lowest| {
+                let sp = Span::styled(lowest_address(stack, lowest), ink);
+                spread(vec![self.muted("low SP")], vec![sp, Span::raw("     ")], self.cells)
+            }));
+        }
+        lines
+    }
+
+    /// `peak    ≥ 3656 B  89 %  at least, by paint`
+    fn number(
+        &self,
+        word: &str,
+        measured: Option<Measured>,
+        whole: u32,
+        style: Style,
+        note: Option<&str>,
+    ) -> Line<'static> {
+        let label = if self.narrow() { 6 } else { 8 };
+        let note_width = if self.narrow() { 0 } else { 24 };
+        let (sign, bytes, percent) = match measured {
+            None => ("", "-".to_owned(), String::new()),
+            Some(Measured { trust: Trust::Gap, .. }) => ("", "?".to_owned(), String::new()),
+            Some(Measured { bytes, trust }) => {
+                let sign =
+                    if matches!(trust, Trust::AtLeast | Trust::Unpainted) { self.theme.glyphs.at_least } else { "" };
+                (sign, units::bytes(bytes.into()), bar::percent(Some(bytes.into()), whole.into()))
+            }
+        };
+        // Room for the largest number this can be, its sign and its unit.
+        let widest = whole.to_string().len() + 4;
+        let bytes_width = if self.narrow() { usize::from(self.cells.saturating_sub(label + 6)) } else { widest };
+        let gap = if sign.is_empty() { "" } else { " " };
+        let bytes = format!("{sign}{gap}{bytes}");
+        let mut spans = vec![
+            self.muted(format!("{word:<width$}", width = usize::from(label))),
+            Span::styled(format!("{bytes:>bytes_width$}"), style),
+            Span::styled(format!("{percent:>6}"), style),
+        ];
+        let trust = measured.map_or("", |measured| trust_words(measured.trust));
+        let note = note.filter(|note| !note.is_empty()).unwrap_or(trust);
+        if note_width > 0 && !note.is_empty() {
+            let used = paint::spans_width(&spans) + 2;
+            spans.push(self.muted(format!("  {}", fit(note, self.cells.saturating_sub(used), self.theme))));
+        }
+        Line::from(spans)
+    }
+
+    fn stack_depth(&self, stack: &Stack) -> Vec<Line<'static>> {
+        let Some(lowest) = stack.lowest_sp else { return Vec::new() };
+        let mut spans = vec![self.muted("lowest SP   "), self.ink(lowest_address(stack, lowest))];
+        if let Some(at) = stack.rescanned {
+            let age = self.model.snapshot.at.saturating_sub(at);
+            spans.push(self.muted(format!("   paint read {} ago", units::duration(age))));
+        }
+        vec![Line::from(spans)]
+    }
+
+    /// The last minute, as a share of the whole.
+    fn history(&self, series: Option<&Series>, whole: f64) -> Block {
+        let Some(series) = series.filter(|series| series.iter().count() > 1) else {
+            return Block { rank: 8, lines: Vec::new() };
+        };
+        let last = bar::percent(series.last().map(bytes_of), bytes_of(whole));
+        let rows = match self.density {
+            Density::Small | Density::Narrow => 1,
+            Density::Normal => 2,
+            Density::Wide => 5,
+        };
+        let (label, end) = (if self.narrow() { 6 } else { 7 }, if self.narrow() { 0 } else { paint::width(&last) + 2 });
+        let columns = self.cells.saturating_sub(label + end);
+        let columns = series.columns(self.model.snapshot.at, SPAN, usize::from(columns));
+        let lines = bar::history(&columns, whole, rows, self.theme)
+            .into_iter()
+            .enumerate()
+            .map(|(row, text)| {
+                let label_text = if row == 0 { "60 s" } else { "" };
+                let mut spans =
+                    vec![self.muted(format!("{label_text:<width$}", width = usize::from(label))), self.muted(text)];
+                match row {
+                    0 if end > 0 => spans.push(self.ink(format!("  {last}"))),
+                    row if end > 0 && rows > 2 && row + 1 == usize::from(rows) => spans.push(self.muted("   0 %")),
+                    _ => {}
+                }
+                Line::from(spans)
+            })
+            .collect();
+        Block { rank: 3, lines }
+    }
+
+    /// What lies above and below, in address order.
+    fn neighbours(&self, part: &Part) -> Vec<Line<'static>> {
+        let snapshot = &self.model.snapshot;
+        let Some((memory, parent)) = lookup::place(snapshot, &part.id) else { return Vec::new() };
+        let siblings = parent.map_or(&memory.parts, |parent| &parent.parts);
+        let Some(index) = siblings.iter().position(|sibling| sibling.id == part.id) else { return Vec::new() };
+        let mut lines = vec![Line::from(self.strong("around it"))];
+        let shown = siblings.iter().enumerate().rev();
+        for (at, sibling) in shown.filter(|(at, _)| at.abs_diff(index) <= 1) {
+            let note = match at.cmp(&index) {
+                std::cmp::Ordering::Less if part.stack.is_some() => "hit by an overflow",
+                std::cmp::Ordering::Equal if part.stack.is_some() => "grows down",
+                _ => "",
+            };
+            let name = format!("{:<18}", fit(&sibling.name, 17, self.theme));
+            let style = if at == index { self.ink(name) } else { self.muted(name) };
+            lines.push(Line::from(vec![
+                self.muted(format!("{}   ", units::address(sibling.range.start().into()))),
+                style,
+                self.muted(format!("{:>8}   {note}", units::short(sibling.range.size().into()))),
+            ]));
+        }
+        lines
+    }
+
+    fn suggestion(&self, stack: &Stack) -> Vec<Line<'static>> {
+        let Some(deepest) = stack.deepest().filter(|_| !stack.overflowed) else { return Vec::new() };
+        let wanted = suggested(deepest.bytes);
+        vec![Line::from(vec![
+            self.muted("suggested size   "),
+            self.strong(units::memory(wanted.into())),
+            self.muted("  peak + 20 %, rounded up"),
+        ])]
+    }
+
+    fn part(&self, part: &Part) -> Vec<Block> {
+        let snapshot = &self.model.snapshot;
+        let place = lookup::place(snapshot, &part.id);
+        let memory = place.map(|(memory, _)| memory);
+        let is_flash = memory.is_some_and(|memory| memory.kind == MemoryKind::Flash);
+        let name = if part.kind == PartKind::Unclaimed && is_flash { "free" } else { part.name.as_str() };
+        let mut blocks = vec![self.title(name, kind_words(part.kind, is_flash)), self.bounds(part.range)];
+        if let Some(heap) = lookup::heap(snapshot, part) {
+            blocks.push(Block { rank: 1, lines: self.heap_numbers(heap) });
+            blocks.push(self.history(self.model.heap_used.get(&heap.name), heap.range.size().into()));
+        }
+        if let Some(memory) = memory {
+            let share = bar::percent(Some(part.range.size().into()), memory.range.size().into());
+            let text = format!("{share} of {}", memory.name);
+            blocks.push(Block { rank: 2, lines: vec![Line::from(self.muted(fit(&text, self.cells, self.theme)))] });
+        }
+        if let Some((stack, condition)) = lookup::attacker(snapshot, part.range, self.state.stack_limit) {
+            let text = match condition {
+                Condition::Overflowed => format!("{} overflowed and hit this.", stack.name),
+                _ => {
+                    format!("{} is next to overwrite this: it has {} B left.", stack.name, stack.margin().unwrap_or(0))
+                }
+            };
+            blocks.push(self.sentence(1, &text));
+        }
+        if !self.narrow() {
+            blocks.push(Block { rank: 6, lines: self.neighbours(part) });
+        }
+        blocks.push(self.sentence(4, part_sentence(part, is_flash)));
+        blocks
+    }
+
+    fn bounds(&self, range: Region) -> Block {
+        let size = units::memory(range.size().into());
+        let mut spans = vec![
+            self.ink(units::address(range.start().into())),
+            self.muted(" to "),
+            self.ink(units::address(range.end())),
+        ];
+        let right = if self.narrow() { Vec::new() } else { vec![self.ink(size.clone())] };
+        let mut lines = Vec::new();
+        if self.narrow() {
+            lines.push(Line::from(std::mem::take(&mut spans)));
+            lines.push(Line::from(self.ink(format!("{size}, {}", units::bytes(range.size().into())))));
+        } else {
+            lines.push(spread(spans, right, self.cells));
+        }
+        Block { rank: 0, lines }
+    }
+
+    fn heap_numbers(&self, heap: &Heap) -> Vec<Line<'static>> {
+        let size = heap.range.size();
+        let ink = self.theme.styles.ink;
+        let mut lines =
+            vec![self.number("now", heap.used, size, ink, None), self.number("peak", heap.peak, size, ink, None)];
+        if heap.largest_free.is_some() {
+            lines.push(self.number("room", heap.largest_free, size, ink, Some("largest free block")));
+        }
+        let mut words = Vec::new();
+        words.extend(heap.blocks.map(|blocks| format!("{blocks} blocks")));
+        words.extend(heap.overhead.map(|overhead| format!("{overhead} B of headers")));
+        words.extend(heap.fragmentation().map(|share| format!("fragmentation {share:.2}")));
+        let failures = heap.failures.unwrap_or(0);
+        if failures > 0 {
+            words.push(format!("{failures} failed"));
+        }
+        for text in wrap(&words.join(", "), self.cells) {
+            let style = if failures > 0 { self.ink(text) } else { self.muted(text) };
+            lines.push(Line::from(style));
+        }
+        lines
+    }
+
+    /// What is said when nothing is selected: how full things are, and what the user can do to know more.
+    fn overview(&self) -> Vec<Block> {
+        let snapshot = &self.model.snapshot;
+        let stacks = snapshot.stacks.len();
+        let what = match stacks {
+            0 => "no stack known".to_owned(),
+            1 => "1 stack".to_owned(),
+            _ => format!("{stacks} stacks"),
+        };
+        let mut blocks = vec![self.title("overview", &what)];
+        let mut lines = Vec::new();
+        for heap in &snapshot.heaps {
+            let name = format!("{:<10}", fit(&heap.name, 9, self.theme));
+            let size = u64::from(heap.range.size());
+            let now = bar::percent(heap.used.map(|used| used.bytes.into()), size);
+            let peak = bar::percent(heap.peak.map(|peak| peak.bytes.into()), size);
+            lines.push(Line::from(vec![self.ink(name), self.muted(format!("now {now}  peak {peak}"))]));
+        }
+        blocks.push(Block { rank: 1, lines });
+        blocks.push(Block { rank: 2, lines: self.fullest() });
+        let active = self.model.alerts.iter().filter(|alert| verdict::holds(alert)).count();
+        if active > 0 {
+            blocks.push(Block { rank: 3, lines: vec![Line::from(self.muted(format!("{active} alerts, key 6")))] });
+        }
+        for hint in &snapshot.hints {
+            blocks.push(self.sentence(4, hint));
+        }
+        if snapshot.hints.is_empty() {
+            let keys = format!("Select a part with {} to have it explained.", self.theme.glyphs.move_keys);
+            blocks.push(Block {
+                rank: 5,
+                lines: wrap(&keys, self.cells).into_iter().map(|line| Line::from(self.muted(line))).collect(),
+            });
+        }
+        blocks
+    }
+
+    fn fullest(&self) -> Vec<Line<'static>> {
+        let mut stacks: Vec<&Stack> = self.model.snapshot.stacks.iter().collect();
+        stacks.sort_by_key(|stack| std::cmp::Reverse(lookup::peak_percent(stack)));
+        let wanted = if self.narrow() { 4 } else { 6 };
+        let cells = self.cells.saturating_sub(20).min(24);
+        let mut lines = Vec::new();
+        for stack in stacks.into_iter().take(wanted) {
+            let condition = Condition::of(stack, self.state.stack_limit);
+            let bar = Bar::of(stack, self.state.stack_limit, condition.is_danger(), Marks::Limit);
+            let name = fit(&stack.name, 11, self.theme);
+            let pad = " ".repeat(usize::from(12 - paint::width(&name)));
+            let percent = bar::percent(stack.deepest().map(|deepest| deepest.bytes.into()), stack.range.size().into());
+            let mut spans = vec![self.ink(name), Span::raw(pad)];
+            spans.extend(bar::padded(bar.spans(cells, self.theme), cells));
+            spans.push(self.ink(format!("  {percent:>5}")));
+            lines.push(Line::from(spans));
+        }
+        lines
+    }
+}
+
+/// A whole number of bytes of a series.
+fn bytes_of(value: f64) -> u64 {
+    // Series hold byte counts of 32-bit targets, which a double holds exactly.
+    value.max(0.0) as u64
+}
+
+/// Puts a sign before the number that stands in a line's second span.
+fn mark(line: &mut Line<'static>, sign: &str) {
+    let Some(span) = line.spans.get_mut(1) else { return };
+    let width = span.content.chars().count();
+    let text = format!("{sign} {}", span.content.trim_start());
+    span.content = format!("{text:>width$}").into();
+}
+
+fn lowest_address(stack: &Stack, lowest: Measured) -> String {
+    units::address(stack.range.top(lowest.bytes).start().into())
+}
+
+/// The deepest use and a fifth more, in the steps people choose stack sizes in.
+pub(crate) fn suggested(deepest: u32) -> u32 {
+    let wanted = deepest.saturating_add(deepest / 5);
+    let step = match wanted {
+        ..1024 => 64,
+        1024..4096 => 256,
+        4096.. => 512,
+    };
+    wanted.checked_next_multiple_of(step).unwrap_or(wanted)
+}
+
+pub(crate) fn trust_words(trust: Trust) -> &'static str {
+    match trust {
+        Trust::Exact => "exact",
+        Trust::AtLeast => "at least, by paint",
+        Trust::Estimated => "estimated",
+        Trust::Torn => "torn read",
+        Trust::Stale => "stale",
+        Trust::Unpainted => "unpainted",
+        Trust::Gap => "not read",
+    }
+}
+
+fn stack_sentence(stack: &Stack, condition: Condition, in_heap: bool) -> String {
+    let place = if in_heap {
+        "The kernel put this stack in a heap block, so it has neighbours."
+    } else {
+        "This stack has its place at link time."
+    };
+    let victim = stack.victim.as_ref();
+    let hit = victim.map_or("whatever lies below", |victim| victim.name.as_str());
+    let ends = victim.is_some_and(|victim| victim.range.is_empty());
+    let next = match (condition, stack.margin()) {
+        (Condition::Overflowed, _) => format!("It went over its end and hit {hit}."),
+        (_, None) => "Nobody painted it, so how deep it went cannot be told.".to_owned(),
+        (_, Some(left)) if ends => format!("{left} B deeper and it reaches the {hit}, where no memory is."),
+        (_, Some(left)) => format!("{left} B deeper and it overwrites {hit}."),
+    };
+    format!("{place} {next}")
+}
+
+fn kind_words(kind: PartKind, is_flash: bool) -> &'static str {
+    match kind {
+        PartKind::Vectors if is_flash => "vector table",
+        PartKind::Vectors => "vector table, copy in RAM",
+        PartKind::Bootloader => "bootloader",
+        PartKind::Code => "code",
+        PartKind::Constants => "read-only data",
+        PartKind::DataImage => "initial values of .data",
+        PartKind::Data => "initialised globals",
+        PartKind::Bss => "globals that start as zero",
+        PartKind::Uninit => "kept over a reset",
+        PartKind::Stack => "stack",
+        PartKind::Heap => "heap",
+        PartKind::Block => "heap block, in use",
+        PartKind::Free if is_flash => "free",
+        PartKind::Free => "free part of the heap",
+        PartKind::Blocks => "part of the heap",
+        PartKind::Buffer => "buffer",
+        PartKind::Other => "fixed",
+        PartKind::Unclaimed if is_flash => "not used",
+        PartKind::Unclaimed => "claimed by nobody",
+    }
+}
+
+fn part_sentence(part: &Part, is_flash: bool) -> &'static str {
+    match part.kind {
+        PartKind::Vectors => "The core reads the start of each interrupt's handler from here.",
+        PartKind::Bootloader => "It runs first and starts the application.",
+        PartKind::Code => "What the core executes. Nothing writes here while the program runs.",
+        PartKind::Constants => "Text and tables the program only reads.",
+        PartKind::DataImage => "Copied to .data in RAM at every start.",
+        PartKind::Data => "Globals with a value at start, copied here from flash. All of the program may write them.",
+        PartKind::Bss => "Globals that are zero at start. All of the program may write them.",
+        PartKind::Uninit => "The start-up code leaves it alone, so that it lives through a reset.",
+        PartKind::Stack => "A stack of which no numbers are known.",
+        PartKind::Heap => "Given out at run time, from its low end up.",
+        PartKind::Block => "Given out by the heap at run time; its owner writes it.",
+        PartKind::Free => "The heap can hand this out again.",
+        PartKind::Blocks => "The allocator tells totals only: blocks and free parts are not told apart.",
+        PartKind::Buffer => "The program registered this buffer by name.",
+        PartKind::Other => "The ELF or the agent names this range.",
+        PartKind::Unclaimed if is_flash => "Room for more code and constants.",
+        PartKind::Unclaimed => "No section, stack or heap claims it.",
+    }
+}

@@ -1,0 +1,283 @@
+//! The one list of the stacks' columns.
+
+use std::cmp::Reverse;
+use std::time::Duration;
+
+use ratatui::text::Span;
+
+use super::Row;
+use crate::model::snapshot::{Measured, Trust};
+use crate::tui::bar::{self, Bar, Marks};
+use crate::tui::lookup::{self, Condition};
+use crate::tui::map::detail::suggested;
+use crate::tui::paint::fit;
+use crate::tui::table::{Column, Rank, Side, Width};
+use crate::tui::theme::Theme;
+
+/// The columns; those that can sort are also what `o` walks through.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sort {
+    /// The name.
+    Name,
+    /// The size.
+    Size,
+    /// The bar.
+    Bar,
+    /// The share of the stack ever used, in percent.
+    #[default]
+    Percent,
+    /// Bytes in use now.
+    Now,
+    /// The most bytes ever in use.
+    Peak,
+    /// The static worst case.
+    Worst,
+    /// Bytes never used.
+    Margin,
+    /// What the peak is worth.
+    Trust,
+    /// The last minute.
+    History,
+    /// The size to choose.
+    Suggest,
+}
+
+fn always(_: &[Row<'_>]) -> bool {
+    true
+}
+
+fn any_worst(rows: &[Row<'_>]) -> bool {
+    rows.iter().any(|row| row.stack.worst_case.is_some())
+}
+
+type Make = for<'a> fn(&Row<'a>, u16, &Theme) -> Vec<Span<'static>>;
+type Order = for<'a> fn(&Row<'a>) -> Rank;
+
+const fn column<'a>(
+    key: Sort,
+    title: &'static str,
+    width: Width,
+    side: Side,
+    from: u16,
+    cell: Make,
+    rank: Option<Order>,
+) -> Column<Sort, Row<'a>> {
+    let rank = match rank {
+        Some(rank) => Some(rank as fn(&Row<'a>) -> Rank),
+        None => None,
+    };
+    Column { key, title, width, side, from, wanted: always, cell, rank }
+}
+
+/// All of them, from left to right.
+pub(super) fn columns<'a>() -> [Column<Sort, Row<'a>>; 11] {
+    [
+        column(
+            Sort::Name,
+            "  stack",
+            Width::Cells(13),
+            Side::Left,
+            0,
+            name,
+            Some(|row| Rank::Text(Reverse(row.stack.name.clone()))),
+        ),
+        column(
+            Sort::Size,
+            "size",
+            Width::Cells(8),
+            Side::Right,
+            54,
+            size,
+            Some(|row| number(Some(row.stack.range.size()))),
+        ),
+        column(Sort::Bar, "first use to limit", Width::Rest(4), Side::Left, 0, level, None),
+        column(Sort::Percent, "%", Width::Cells(8), Side::Left, 0, percent, Some(|row| Rank::Number(share(row)))),
+        column(
+            Sort::Now,
+            "now",
+            Width::Cells(7),
+            Side::Right,
+            98,
+            now,
+            Some(|row| number(row.stack.current.map(bytes))),
+        ),
+        column(
+            Sort::Peak,
+            "peak",
+            Width::Cells(8),
+            Side::Right,
+            64,
+            peak,
+            Some(|row| number(row.stack.deepest().map(bytes))),
+        ),
+        Column {
+            wanted: any_worst,
+            ..column(
+                Sort::Worst,
+                "worst",
+                Width::Cells(7),
+                Side::Right,
+                98,
+                worst,
+                Some(|row| number(row.stack.worst_case.map(bytes))),
+            )
+        },
+        column(
+            Sort::Margin,
+            "margin",
+            Width::Cells(8),
+            Side::Right,
+            46,
+            margin,
+            Some(|row| number(row.stack.margin())),
+        ),
+        column(Sort::Trust, "trust", Width::Cells(9), Side::Left, 72, trust, None),
+        column(Sort::History, "last 60 s", Width::Cells(10), Side::Left, 98, history, None),
+        Column {
+            wanted: any_worst,
+            ..column(Sort::Suggest, "suggest", Width::Cells(9), Side::Right, 98, suggest, Some(|row| number(wish(row))))
+        },
+    ]
+}
+
+fn number(bytes: Option<u32>) -> Rank {
+    Rank::Number(bytes.map(u64::from))
+}
+
+fn bytes(measured: Measured) -> u32 {
+    measured.bytes
+}
+
+/// Sorts finer than whole percents do.
+fn share(row: &Row<'_>) -> Option<u64> {
+    let size = u64::from(row.stack.range.size()).max(1);
+    row.stack.deepest().map(|deepest| u64::from(deepest.bytes) * 1_000_000 / size)
+}
+
+fn name(row: &Row<'_>, cells: u16, theme: &Theme) -> Vec<Span<'static>> {
+    let styles = &theme.styles;
+    let danger = row.condition.is_danger();
+    let name = fit(&row.stack.name, cells.saturating_sub(3), theme);
+    let gutter = if danger { "!" } else { " " };
+    let (before, style, after) = match (row.selected, danger) {
+        (true, true) => (" ", styles.danger_chip, " "),
+        (true, false) => (" ", styles.chip, " "),
+        (false, true) => ("", styles.danger_text, ""),
+        (false, false) => ("", styles.ink, ""),
+    };
+    let gap = if row.selected { "" } else { " " };
+    vec![
+        Span::styled(format!("{gutter}{gap}"), styles.danger_text),
+        Span::styled(format!("{before}{name}{after}"), style),
+    ]
+}
+
+/// A number in ink and its unit in grey.
+fn amount(sign: &str, bytes: Option<u32>, danger: bool, theme: &Theme) -> Vec<Span<'static>> {
+    let styles = &theme.styles;
+    let Some(bytes) = bytes else { return vec![Span::styled("-  ", styles.muted)] };
+    let style = if danger { styles.danger_text } else { styles.ink };
+    vec![Span::styled(format!("{sign}{bytes}"), style), Span::styled(" B", styles.muted)]
+}
+
+fn size(row: &Row<'_>, _: u16, theme: &Theme) -> Vec<Span<'static>> {
+    amount("", Some(row.stack.range.size()), false, theme)
+}
+
+fn level(row: &Row<'_>, cells: u16, theme: &Theme) -> Vec<Span<'static>> {
+    Bar::of(row.stack, row.limit, row.condition.is_danger(), Marks::All).spans(cells, theme)
+}
+
+fn percent(row: &Row<'_>, cells: u16, theme: &Theme) -> Vec<Span<'static>> {
+    let styles = &theme.styles;
+    let percent = bar::percent(row.stack.deepest().map(|deepest| deepest.bytes.into()), row.stack.range.size().into());
+    let text = match row.condition {
+        Condition::Overflowed => " OVER ! ".to_owned(),
+        Condition::PastLimit => format!(" {percent} ! "),
+        Condition::Calm => percent,
+    };
+    if row.condition.is_danger() {
+        let text = text.chars().take(usize::from(cells)).collect::<String>();
+        return vec![Span::styled(text, styles.danger_chip)];
+    }
+    let mut spans = vec![Span::styled(format!(" {text}"), styles.ink)];
+    if super::just_grown(row) {
+        spans.extend([Span::raw(" "), Span::styled("+", styles.lit)]);
+    }
+    spans
+}
+
+fn now(row: &Row<'_>, _: u16, theme: &Theme) -> Vec<Span<'static>> {
+    amount("", row.stack.current.map(bytes), false, theme)
+}
+
+fn is_bound(measured: Measured) -> bool {
+    matches!(measured.trust, Trust::AtLeast | Trust::Unpainted)
+}
+
+/// Without paint the lowest SP is a lower bound of the peak too.
+fn bound(row: &Row<'_>) -> bool {
+    row.stack.peak.is_none() || row.stack.deepest().is_some_and(is_bound)
+}
+
+fn peak(row: &Row<'_>, _: u16, theme: &Theme) -> Vec<Span<'static>> {
+    let sign = if bound(row) { theme.glyphs.at_least } else { "" };
+    amount(sign, row.stack.deepest().map(bytes), row.condition.is_danger(), theme)
+}
+
+fn worst(row: &Row<'_>, _: u16, theme: &Theme) -> Vec<Span<'static>> {
+    amount("", row.stack.worst_case.map(bytes), false, theme)
+}
+
+fn margin(row: &Row<'_>, _: u16, theme: &Theme) -> Vec<Span<'static>> {
+    let sign = if bound(row) { theme.glyphs.at_most } else { "" };
+    amount(sign, row.stack.margin(), row.condition.is_danger(), theme)
+}
+
+/// The word for what the numbers of a stack are worth.
+pub(super) fn trust_word(row: &Row<'_>) -> &'static str {
+    match row.stack.peak.map(|peak| peak.trust) {
+        None | Some(Trust::Unpainted) => "unpainted",
+        Some(Trust::Exact) => "exact",
+        Some(Trust::AtLeast) => "at least",
+        Some(Trust::Estimated) => "estimated",
+        Some(Trust::Torn) => "torn",
+        Some(Trust::Stale) => "stale",
+        Some(Trust::Gap) => "not read",
+    }
+}
+
+fn trust(row: &Row<'_>, _: u16, theme: &Theme) -> Vec<Span<'static>> {
+    let word = trust_word(row);
+    let style = if word == "exact" { theme.styles.muted } else { theme.styles.ink };
+    vec![Span::styled(word, style)]
+}
+
+fn history(row: &Row<'_>, cells: u16, theme: &Theme) -> Vec<Span<'static>> {
+    let Some(series) = row.model.stack_peaks.get(&row.stack.id) else { return Vec::new() };
+    let columns = series.columns(row.model.snapshot.at, Duration::from_secs(60), usize::from(cells));
+    let lines = bar::history(&columns, row.stack.range.size().into(), 1, theme);
+    let style = if row.condition.is_danger() { theme.styles.danger } else { theme.styles.level };
+    lines.into_iter().map(|line| Span::styled(line, style)).collect()
+}
+
+/// The size to choose, when the call graph tells how deep it can get.
+fn wish(row: &Row<'_>) -> Option<u32> {
+    let worst = row.stack.worst_case?.bytes;
+    Some(suggested(worst.max(row.stack.deepest().map_or(0, bytes))))
+}
+
+fn suggest(row: &Row<'_>, _: u16, theme: &Theme) -> Vec<Span<'static>> {
+    let Some(wish) = wish(row) else { return amount("", None, false, theme) };
+    let arrow = match wish.cmp(&row.stack.range.size()) {
+        std::cmp::Ordering::Greater => theme.glyphs.up,
+        std::cmp::Ordering::Less => theme.glyphs.down,
+        std::cmp::Ordering::Equal => " ",
+    };
+    amount(
+        &format!("{arrow} "),
+        Some(wish),
+        lookup::Condition::is_danger(row.condition) && arrow == theme.glyphs.up,
+        theme,
+    )
+}

@@ -1,0 +1,238 @@
+//! What the user has made of the screen: which one, what is selected, how it is shown. Nothing measured is in here,
+//! but for the copy that freezing keeps.
+
+use ratatui::layout::Size;
+
+use super::lookup;
+use super::theme::ThemeName;
+use crate::model::Model;
+use crate::model::snapshot::{Part, Snapshot, Stack};
+
+/// How the screens are to be, given once at the start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// The theme.
+    pub theme: ThemeName,
+    /// Draw ASCII only.
+    pub ascii: bool,
+    /// Use colour; without it there is bold, dim and reverse.
+    pub colour: bool,
+    /// A stack whose peak reaches this share is in danger, in percent.
+    pub stack_limit: u8,
+    /// What may touch the target, in words for the status line.
+    pub access: String,
+    /// The screen to start with.
+    pub screen: Screen,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            theme: ThemeName::Auto,
+            ascii: false,
+            colour: true,
+            stack_limit: 80,
+            access: "read-only".to_owned(),
+            screen: Screen::Map,
+        }
+    }
+}
+
+/// The screens, in the order of their tabs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Screen {
+    /// Memories and their parts in address order.
+    #[default]
+    Map,
+    /// All stacks, the fullest first.
+    Stacks,
+    /// What is wrong, and what was.
+    Alerts,
+}
+
+impl Screen {
+    /// All that exist.
+    pub const ALL: [Screen; 3] = [Screen::Map, Screen::Stacks, Screen::Alerts];
+
+    /// The key that shows it: numbers stay what they are while screens in between do not exist yet.
+    #[must_use]
+    pub const fn number(self) -> char {
+        match self {
+            Screen::Map => '1',
+            Screen::Stacks => '2',
+            Screen::Alerts => '6',
+        }
+    }
+
+    /// What its tab says.
+    #[must_use]
+    pub const fn title(self) -> &'static str {
+        match self {
+            Screen::Map => "Map",
+            Screen::Stacks => "Stacks",
+            Screen::Alerts => "Alerts",
+        }
+    }
+}
+
+/// What lies over the screen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Overlay {
+    /// Nothing.
+    #[default]
+    None,
+    /// The keys and the legend, scrolled down so many lines.
+    Help(u16),
+}
+
+/// Where keys go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Input {
+    /// To the table of keys.
+    #[default]
+    Keys,
+    /// Into the filter of the stacks.
+    Filter,
+}
+
+/// Whether the screen follows the target.
+#[derive(Clone, Debug, Default)]
+pub enum Picture {
+    /// It shows the newest.
+    #[default]
+    Live,
+    /// It shows this, while the model goes on.
+    Frozen(Box<Model>),
+}
+
+/// What is selected. A thread's stack is the same thing on every screen.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Selection {
+    /// Nothing by hand: the screens show the worst, if anything is in danger.
+    #[default]
+    Nothing,
+    /// A part of a memory, by its id.
+    Part(String),
+    /// A stack, by its id.
+    Stack(String),
+}
+
+/// How sizes become rows on the map.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scale {
+    /// Every part has a row, whatever its size.
+    #[default]
+    Schematic,
+    /// A cell is always the same number of bytes.
+    Linear,
+}
+
+/// Which address comes first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AddressOrder {
+    /// The last address at the top.
+    #[default]
+    HighFirst,
+    /// The first address at the top.
+    LowFirst,
+}
+
+/// How the map is shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MapState {
+    /// Schematic or linear.
+    pub scale: Scale,
+    /// Which end is up.
+    pub order: AddressOrder,
+    /// The part that fills the figure, by its id.
+    pub zoom: Option<String>,
+}
+
+/// Which way rows are sorted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Direction {
+    /// Largest first.
+    #[default]
+    Falling,
+    /// Smallest first.
+    Rising,
+}
+
+/// How the stacks are shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StacksState {
+    /// The column that sorts them.
+    pub sort: super::stacks::Sort,
+    /// Which way.
+    pub direction: Direction,
+    /// Only stacks whose name contains this are shown.
+    pub filter: String,
+}
+
+/// All of it.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    /// The screen on show.
+    pub screen: Screen,
+    /// What lies over it.
+    pub overlay: Overlay,
+    /// Where keys go.
+    pub input: Input,
+    /// Live or frozen.
+    pub picture: Picture,
+    /// What is selected.
+    pub selection: Selection,
+    /// The map's own.
+    pub map: MapState,
+    /// The stacks' own.
+    pub stacks: StacksState,
+    /// The alert under the cursor, counted from the top.
+    pub alert: usize,
+    /// A stack whose peak reaches this share is in danger, in percent.
+    pub stack_limit: u8,
+    /// What may touch the target, in words.
+    pub access: String,
+    /// The answer to the last key that did something outside the screen.
+    pub notice: Option<String>,
+    /// The size of the terminal, for what a click hits.
+    pub size: Size,
+}
+
+impl State {
+    /// The state to start with.
+    #[must_use]
+    pub fn new(options: &Options) -> Self {
+        Self {
+            screen: options.screen,
+            stack_limit: options.stack_limit,
+            access: options.access.clone(),
+            ..Self::default()
+        }
+    }
+
+    /// The model to draw: the frozen one, or the newest.
+    #[must_use]
+    pub fn shown<'a>(&'a self, newest: &'a Model) -> &'a Model {
+        match &self.picture {
+            Picture::Live => newest,
+            Picture::Frozen(model) => model,
+        }
+    }
+
+    /// The selected stack, or the worst one when nothing is selected and something is in danger.
+    pub(crate) fn selected_stack<'a>(&self, snapshot: &'a Snapshot) -> Option<&'a Stack> {
+        match &self.selection {
+            Selection::Nothing => lookup::worst(snapshot, self.stack_limit),
+            Selection::Stack(id) => snapshot.stacks.iter().find(|stack| stack.id == *id),
+            Selection::Part(id) => lookup::part(snapshot, id).and_then(|part| lookup::stack(snapshot, part)),
+        }
+    }
+
+    /// The selected part, or that of the worst stack when nothing is selected and something is in danger.
+    pub(crate) fn selected_part<'a>(&self, snapshot: &'a Snapshot) -> Option<&'a Part> {
+        match &self.selection {
+            Selection::Part(id) => lookup::part(snapshot, id),
+            _ => lookup::part_of(snapshot, self.selected_stack(snapshot)?),
+        }
+    }
+}

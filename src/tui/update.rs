@@ -1,0 +1,256 @@
+//! What an action does to the state. It changes nothing else: what the outside has to do is handed back.
+
+use ratatui::layout::{Position, Rect};
+
+use super::frame::{self, Areas};
+use super::keys::Action;
+use super::state::{AddressOrder, Direction, Input, Overlay, Picture, Scale, Screen, Selection, State};
+use super::{alerts, lookup, map, stacks};
+use crate::model::Model;
+
+/// What the caller has to do after an action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Nothing.
+    None,
+    /// Leave.
+    Quit,
+    /// Save a picture of the screen.
+    Export,
+}
+
+/// Rows of a page.
+const PAGE: isize = 10;
+
+/// Carries an action out on the state; `newest` is the model as it is now, frozen screen or not.
+pub fn update(state: &mut State, newest: &Model, action: Action) -> Effect {
+    state.notice = None;
+    match action {
+        Action::Quit => return Effect::Quit,
+        Action::Export => return Effect::Export,
+        Action::Freeze => {
+            state.picture = match std::mem::take(&mut state.picture) {
+                Picture::Live => Picture::Frozen(Box::new(newest.clone())),
+                Picture::Frozen(_) => Picture::Live,
+            };
+        }
+        Action::Help => {
+            state.overlay = match state.overlay {
+                Overlay::None => Overlay::Help(0),
+                Overlay::Help(_) => Overlay::None,
+            };
+        }
+        Action::Show(screen) => show(state, screen),
+        Action::Next => step_screen(state, 1),
+        Action::Previous => step_screen(state, Screen::ALL.len() - 1),
+        Action::Type(c) => state.stacks.filter.push(c),
+        Action::Erase => {
+            state.stacks.filter.pop();
+        }
+        Action::Filter => {
+            state.input = match state.input {
+                Input::Keys => Input::Filter,
+                Input::Filter => Input::Keys,
+            };
+        }
+        Action::Scale => {
+            state.map.scale = match state.map.scale {
+                Scale::Schematic => Scale::Linear,
+                Scale::Linear => Scale::Schematic,
+            };
+        }
+        Action::Order => {
+            state.map.order = match state.map.order {
+                AddressOrder::HighFirst => AddressOrder::LowFirst,
+                AddressOrder::LowFirst => AddressOrder::HighFirst,
+            };
+        }
+        Action::Reverse => {
+            state.stacks.direction = match state.stacks.direction {
+                Direction::Falling => Direction::Rising,
+                Direction::Rising => Direction::Falling,
+            };
+        }
+        Action::Back => back(state),
+        other => with_model(state, newest, other),
+    }
+    Effect::None
+}
+
+fn show(state: &mut State, screen: Screen) {
+    state.screen = screen;
+    state.overlay = Overlay::None;
+    state.input = Input::Keys;
+}
+
+fn step_screen(state: &mut State, steps: usize) {
+    let all = Screen::ALL;
+    let at = all.iter().position(|screen| *screen == state.screen).unwrap_or(0);
+    show(state, all[(at + steps) % all.len()]);
+}
+
+/// One step out: the help, the filter, the zoom, the selection.
+fn back(state: &mut State) {
+    if state.overlay != Overlay::None {
+        state.overlay = Overlay::None;
+        return;
+    }
+    match state.screen {
+        Screen::Map if state.map.zoom.is_some() => state.map.zoom = None,
+        Screen::Stacks if state.input == Input::Filter || !state.stacks.filter.is_empty() => {
+            state.input = Input::Keys;
+            state.stacks.filter.clear();
+        }
+        Screen::Map | Screen::Stacks => state.selection = Selection::Nothing,
+        Screen::Alerts => show(state, Screen::Map),
+    }
+}
+
+/// Actions that ask what is on the screen.
+fn with_model(state: &mut State, newest: &Model, action: Action) {
+    // The frozen model is put back below: it is only taken out to be read while the state changes.
+    let picture = std::mem::take(&mut state.picture);
+    let model = match &picture {
+        Picture::Live => newest,
+        Picture::Frozen(model) => model,
+    };
+    let areas = frame::areas(Rect::new(0, 0, state.size.width, state.size.height));
+    match action {
+        Action::Up => walk(state, model, &areas, -1),
+        Action::Down => walk(state, model, &areas, 1),
+        Action::PageUp => walk(state, model, &areas, -PAGE),
+        Action::PageDown => walk(state, model, &areas, PAGE),
+        Action::First => walk(state, model, &areas, isize::MIN),
+        Action::Last => walk(state, model, &areas, isize::MAX),
+        Action::Left => side(state, model, &areas, false),
+        Action::Right => side(state, model, &areas, true),
+        Action::Enter => enter(state, model),
+        Action::Sort => next_sort(state, model, &areas),
+        Action::Click { x, y } => click(state, model, &areas, Position { x, y }),
+        _ => {}
+    }
+    state.picture = picture;
+}
+
+/// Where a walk of so many steps in a list ends.
+fn step(at: Option<usize>, count: usize, steps: isize) -> Option<usize> {
+    let last = count.checked_sub(1)?;
+    let Some(at) = at else {
+        // Nothing is selected yet: going up begins at the end.
+        return Some(if steps < 0 && steps != isize::MIN { last } else { 0 })
+            .filter(|_| steps != isize::MAX)
+            .or(Some(last));
+    };
+    Some(at.saturating_add_signed(steps).min(last))
+}
+
+fn walk(state: &mut State, model: &Model, areas: &Areas, steps: isize) {
+    if let Overlay::Help(scroll) = &mut state.overlay {
+        let steps = i16::try_from(steps.clamp(-1000, 1000)).unwrap_or(0);
+        *scroll = scroll.saturating_add_signed(steps).min(1000);
+        return;
+    }
+    match state.screen {
+        Screen::Map => {
+            let (ram, flash) = map::order(areas.body, areas.density, model, state);
+            let selected = state.selected_part(&model.snapshot).map(|part| part.id.as_str());
+            let in_flash = selected.is_some_and(|id| flash.iter().any(|other| other == id));
+            let list = if in_flash { flash } else { ram };
+            let at = list.iter().position(|id| Some(id.as_str()) == selected);
+            if let Some(at) = step(at, list.len(), steps) {
+                state.selection = Selection::Part(list[at].clone());
+            }
+        }
+        Screen::Stacks => {
+            let list = stacks::order(model, state);
+            let selected = state.selected_stack(&model.snapshot).map(|stack| stack.id.as_str());
+            let at = list.iter().position(|id| Some(id.as_str()) == selected);
+            if let Some(at) = step(at, list.len(), steps) {
+                state.selection = Selection::Stack(list[at].clone());
+            }
+        }
+        Screen::Alerts => state.alert = step(Some(state.alert), model.alerts.len(), steps).unwrap_or(0),
+    }
+}
+
+/// Goes to the first part of flash, or of RAM.
+fn side(state: &mut State, model: &Model, areas: &Areas, to_flash: bool) {
+    let (ram, flash) = map::order(areas.body, areas.density, model, state);
+    let list = if to_flash { flash } else { ram };
+    let here = state.selected_part(&model.snapshot).is_some_and(|part| list.contains(&part.id));
+    if let Some(first) = list.into_iter().next().filter(|_| !here) {
+        state.selection = Selection::Part(first);
+    }
+}
+
+fn enter(state: &mut State, model: &Model) {
+    match state.screen {
+        Screen::Map => {
+            let part = state.selected_part(&model.snapshot).map(|part| part.id.clone());
+            if let Some(id) = part {
+                state.map.zoom = Some(id.clone());
+                state.selection = Selection::Part(id);
+            }
+        }
+        Screen::Stacks => {
+            let stack = state.selected_stack(&model.snapshot).map(|stack| stack.id.clone());
+            let stack = stack.or_else(|| stacks::order(model, state).into_iter().next());
+            if let Some(id) = stack {
+                state.selection = Selection::Stack(id);
+                show(state, Screen::Map);
+            }
+        }
+        Screen::Alerts => {
+            let Some(alert) = model.alerts.get(state.alert) else { return };
+            let snapshot = &model.snapshot;
+            let stack = snapshot.stacks.iter().find(|stack| stack.name == alert.subject);
+            let part = lookup::parts(snapshot).find(|(_, _, part)| part.name == alert.subject);
+            if let Some(stack) = stack {
+                state.selection = Selection::Stack(stack.id.clone());
+                show(state, Screen::Map);
+            } else if let Some((_, _, part)) = part {
+                state.selection = Selection::Part(part.id.clone());
+                show(state, Screen::Map);
+            }
+        }
+    }
+}
+
+fn next_sort(state: &mut State, model: &Model, areas: &Areas) {
+    let sorts = stacks::sorts(model, state, areas.body.width);
+    let at = sorts.iter().position(|sort| *sort == state.stacks.sort);
+    if !sorts.is_empty() {
+        state.stacks.sort = sorts[at.map_or(0, |at| (at + 1) % sorts.len())];
+    }
+}
+
+fn click(state: &mut State, model: &Model, areas: &Areas, at: Position) {
+    if let Some((screen, _)) = frame::tabs(areas).into_iter().find(|(_, place)| place.contains(at)) {
+        show(state, screen);
+        return;
+    }
+    if state.overlay != Overlay::None {
+        state.overlay = Overlay::None;
+        return;
+    }
+    if !areas.body.contains(at) {
+        return;
+    }
+    match state.screen {
+        Screen::Map => {
+            if let Some(id) = map::hit(areas.body, areas.density, model, state, at.x, at.y) {
+                state.selection = Selection::Part(id);
+            }
+        }
+        Screen::Stacks => {
+            if let Some(id) = stacks::hit(areas.body, areas.density, model, state, at.y) {
+                state.selection = Selection::Stack(id);
+            }
+        }
+        Screen::Alerts => {
+            if let Some(index) = alerts::hit(areas.body, model, state, at.y) {
+                state.alert = index;
+            }
+        }
+    }
+}

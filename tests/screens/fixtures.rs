@@ -1,0 +1,417 @@
+//! Models to draw: one board in all its moods, and boards that are laid out otherwise.
+
+use std::time::Duration;
+
+use highwater::model::Model;
+use highwater::model::alert::{Alert, AlertKind, Severity};
+use highwater::model::snapshot::{
+    Health, Heap, Link, Measured, MemoryKind, MemoryMap, Part, PartKind, Snapshot, Stack, StackKind, Target, Trust,
+    Victim,
+};
+use highwater::region::Region;
+
+/// When all of these were read.
+pub(crate) const AT: Duration = Duration::from_secs(75);
+
+pub(crate) fn exact(bytes: u32) -> Measured {
+    Measured { bytes, trust: Trust::Exact }
+}
+
+pub(crate) fn at_least(bytes: u32) -> Measured {
+    Measured { bytes, trust: Trust::AtLeast }
+}
+
+pub(crate) fn part(id: &str, kind: PartKind, start: u32, end: u32) -> Part {
+    let name = id.rsplit(['/', ':']).next().unwrap_or(id);
+    Part {
+        id: id.to_owned(),
+        name: name.to_owned(),
+        kind,
+        range: Region::between(start, end),
+        is_static: !matches!(kind, PartKind::Block | PartKind::Free | PartKind::Buffer),
+        stack: None,
+        heap: None,
+        parts: Vec::new(),
+    }
+}
+
+pub(crate) fn stack(name: &str, kind: StackKind, start: u32, size: u32, now: u32, peak: u32) -> Stack {
+    Stack {
+        id: format!("{name}@{start:08x}"),
+        name: name.to_owned(),
+        kind,
+        range: Region::new(start, size),
+        current: Some(exact(now)),
+        lowest_sp: None,
+        peak: Some(exact(peak)),
+        worst_case: None,
+        rescanned: Some(AT - Duration::from_millis(400)),
+        victim: None,
+        overflowed: false,
+        priority: None,
+        state: None,
+    }
+}
+
+fn victim(name: &str, start: u32, size: u32) -> Option<Victim> {
+    Some(Victim { name: name.to_owned(), range: Region::new(start, size) })
+}
+
+/// The blocks of a heap from here to there, one after the other.
+fn blocks(into: &mut Vec<Part>, start: u32, sizes: &[u32]) {
+    let mut at = start;
+    for size in sizes {
+        let mut block = part(&format!("ram/heap/block:{at:08x}"), PartKind::Block, at, at + size);
+        block.name = "block".to_owned();
+        into.push(block);
+        at += size;
+    }
+}
+
+fn stack_part(parts: &mut Vec<Part>, stacks: &[Stack], name: &str, heap: bool) {
+    let index = stacks.iter().position(|stack| stack.name == name).expect("a stack of that name");
+    let range = stacks[index].range;
+    let id = if heap { format!("ram/heap/stack:{name}") } else { format!("ram/stack:{name}") };
+    parts.push(Part {
+        stack: Some(index),
+        is_static: !heap,
+        ..part(&id, PartKind::Stack, range.start(), range.end_address())
+    });
+}
+
+fn stacks() -> Vec<Stack> {
+    let mut stacks = vec![
+        stack("main", StackKind::Main, 0x2000_1530, 4096, 504, 944),
+        stack("timer", StackKind::Timer, 0x2000_2530, 768, 84, 84),
+        stack("idle", StackKind::Idle, 0x2000_2830, 512, 104, 160),
+        stack("ISR", StackKind::Isr, 0x2000_fc00, 1024, 48, 392),
+        stack("sensor", StackKind::User, 0x2000_3cb0, 1024, 148, 276),
+        stack("comms", StackKind::User, 0x2000_42c0, 2048, 296, 840),
+        stack("growth", StackKind::User, 0x2000_4cc8, 4096, 412, 3656),
+        stack("alloc", StackKind::User, 0x2000_60c8, 1536, 120, 200),
+        stack("waiter", StackKind::User, 0x2000_6f98, 768, 112, 128),
+    ];
+    stacks[0].victim = victim(".bss", 0x2000_0590, 4000);
+    stacks[1].victim = victim("main stack", 0x2000_1530, 4096);
+    stacks[2].victim = victim("timer stack", 0x2000_2530, 768);
+    stacks[3].victim = victim("heap", 0x2000_3890, 0xc370);
+    stacks[4].victim = victim("block", 0x2000_3aa0, 0x210);
+    stacks[5].victim = victim("uart_tx_buf", 0x2000_40b0, 528);
+    stacks[6].victim = victim("uart_rx_buf", 0x2000_4ac0, 520);
+    stacks[7].victim = victim("free", 0x2000_5cc8, 1024);
+    stacks[8].victim = victim("block", 0x2000_6e00, 0x198);
+    for (index, lowest) in [(0, 932), (2, 152), (4, 268), (5, 820), (6, 3640), (8, 112)] {
+        stacks[index].lowest_sp = Some(exact(lowest));
+    }
+    stacks[3].peak = Some(at_least(392));
+    stacks[6].peak = Some(at_least(3656));
+    stacks[8].peak = Some(at_least(128));
+    stacks[6].priority = Some(24);
+    stacks[6].state = Some("delayed".to_owned());
+    stacks
+}
+
+fn ram(stacks: &[Stack]) -> MemoryMap {
+    let mut inside = Vec::new();
+    blocks(&mut inside, 0x2000_3890, &[264, 264, 264, 264]);
+    stack_part(&mut inside, stacks, "sensor", true);
+    inside.push(part("ram/heap/uart_tx_buf", PartKind::Buffer, 0x2000_40b0, 0x2000_42c0));
+    stack_part(&mut inside, stacks, "comms", true);
+    inside.push(part("ram/heap/uart_rx_buf", PartKind::Buffer, 0x2000_4ac0, 0x2000_4cc8));
+    stack_part(&mut inside, stacks, "growth", true);
+    inside.push(part("ram/heap/free", PartKind::Free, 0x2000_5cc8, 0x2000_60c8));
+    stack_part(&mut inside, stacks, "alloc", true);
+    blocks(&mut inside, 0x2000_66c8, &[400, 400, 200, 200, 200, 200, 200, 200, 256]);
+    stack_part(&mut inside, stacks, "waiter", true);
+    inside.push(Part { id: "ram/heap/tail".to_owned(), ..part("free", PartKind::Free, 0x2000_7298, 0x2000_fc00) });
+    let heap = Part { heap: Some(0), parts: inside, ..part("ram/heap", PartKind::Heap, 0x2000_3890, 0x2000_fc00) };
+    let mut parts = vec![
+        part("ram/vector table", PartKind::Vectors, 0x2000_0000, 0x2000_00c0),
+        part("ram/.data", PartKind::Data, 0x2000_00c0, 0x2000_0590),
+        part("ram/.bss", PartKind::Bss, 0x2000_0590, 0x2000_1530),
+    ];
+    stack_part(&mut parts, stacks, "main", false);
+    stack_part(&mut parts, stacks, "timer", false);
+    stack_part(&mut parts, stacks, "idle", false);
+    parts.push(part("ram/unclaimed", PartKind::Unclaimed, 0x2000_2a30, 0x2000_3890));
+    parts.push(heap);
+    stack_part(&mut parts, stacks, "ISR", false);
+    memory("RAM", MemoryKind::Ram, parts)
+}
+
+/// A memory that its parts fill.
+pub(crate) fn memory(name: &str, kind: MemoryKind, parts: Vec<Part>) -> MemoryMap {
+    let range = parts[0].range.hull(parts[parts.len() - 1].range);
+    MemoryMap { name: name.to_owned(), kind, range, size_known: true, parts }
+}
+
+fn flash() -> MemoryMap {
+    let parts = vec![
+        part("flash/vector table", PartKind::Vectors, 0, 0x400),
+        part("flash/bootloader", PartKind::Bootloader, 0x400, 0x1000),
+        part("flash/code", PartKind::Code, 0x1000, 0x7000),
+        part("flash/constants", PartKind::Constants, 0x7000, 0x7c00),
+        part("flash/.data values", PartKind::DataImage, 0x7c00, 0x80d0),
+        part("flash/unclaimed", PartKind::Unclaimed, 0x80d0, 0x4_0000),
+    ];
+    memory("Flash", MemoryKind::Flash, parts)
+}
+
+fn snapshot(memories: Vec<MemoryMap>, stacks: Vec<Stack>, heaps: Vec<Heap>) -> Snapshot {
+    Snapshot {
+        at: AT,
+        epoch: 0,
+        target: Target {
+            elf: "demo.elf".to_owned(),
+            build_id: None,
+            chip: None,
+            core: Some("Cortex-M3".to_owned()),
+            kernel: Some("agent 1.0".to_owned()),
+            source: "sim".to_owned(),
+        },
+        health: Health::Live,
+        memories,
+        stacks,
+        heaps,
+        link: Link { refresh_hz: 30.0, bytes_per_refresh: 1200, ..Link::default() },
+        hints: Vec::new(),
+    }
+}
+
+fn heap() -> Heap {
+    Heap {
+        name: "heap".to_owned(),
+        range: Region::between(0x2000_3890, 0x2000_fc00),
+        used: Some(exact(13_824)),
+        peak: Some(exact(22_016)),
+        largest_free: Some(exact(0x8968)),
+        blocks: Some(20),
+        overhead: Some(344),
+        failures: Some(0),
+        allocations: Some(812),
+        high_water: Some(0x2000_8f98),
+    }
+}
+
+/// Steps of a series over the last minute.
+fn climb(model: &mut Model, id: &str, steps: &[f64]) {
+    let series = model.stack_peaks.entry(id.to_owned()).or_default();
+    for second in 15..=75u32 {
+        let step = (second as usize - 15) * steps.len() / 61;
+        series.push(Duration::from_secs(second.into()), Some(steps[step]));
+    }
+}
+
+/// A model of this snapshot in which every stack has stood at its peak for a minute.
+pub(crate) fn settled(snapshot: Snapshot) -> Model {
+    let mut model = Model::new(snapshot);
+    for stack in model.snapshot.stacks.clone() {
+        if let Some(deepest) = stack.deepest() {
+            climb(&mut model, &stack.id, &[f64::from(deepest.bytes)]);
+        }
+    }
+    model
+}
+
+/// The board whose stack `growth` is nearly full.
+pub(crate) fn danger() -> Model {
+    let stacks = stacks();
+    let growth = stacks[6].id.clone();
+    let mut model = settled(snapshot(vec![flash(), ram(&stacks)], stacks, vec![heap()]));
+    model.stack_peaks.remove(&growth);
+    climb(&mut model, &growth, &[1000.0, 1000.0, 1800.0, 1900.0, 2100.0, 2400.0, 3000.0, 3000.0, 3200.0, 3656.0]);
+    model.alerts.push(Alert {
+        kind: AlertKind::StackLimit,
+        severity: Severity::Danger,
+        subject: "growth".to_owned(),
+        text: "growth has 440 B of stack left. Next it overwrites uart_rx_buf.".to_owned(),
+        since: Duration::from_secs(71),
+        until: None,
+    });
+    model.alerts.push(Alert {
+        kind: AlertKind::Reset,
+        severity: Severity::Info,
+        subject: "target".to_owned(),
+        text: "The target was reset.".to_owned(),
+        since: Duration::from_secs(12),
+        until: Some(Duration::from_secs(13)),
+    });
+    model
+}
+
+/// The same board with the call graph's worst cases, and one stack that nobody painted.
+pub(crate) fn worst_cases() -> Model {
+    let mut model = danger();
+    for (index, worst) in [(0, 1320), (1, 264), (2, 160), (3, 612), (4, 420), (5, 1208), (6, 3980), (8, 216)] {
+        model.snapshot.stacks[index].worst_case = Some(Measured { bytes: worst, trust: Trust::Estimated });
+    }
+    let alloc = &mut model.snapshot.stacks[7];
+    alloc.lowest_sp = alloc.peak.take();
+    model
+}
+
+/// The same board before anything went wrong.
+pub(crate) fn calm() -> Model {
+    let mut model = danger();
+    model.alerts.clear();
+    let growth = model.snapshot.stacks[6].id.clone();
+    model.snapshot.stacks[6].peak = Some(exact(1480));
+    model.snapshot.stacks[6].lowest_sp = Some(exact(1464));
+    model.stack_peaks.remove(&growth);
+    climb(&mut model, &growth, &[1000.0, 1480.0]);
+    model.snapshot.hints.push("The ISR stack is painted only above 2000_fd00: its peak is a lower bound.".to_owned());
+    model
+}
+
+/// The same board after the stack went over its end.
+pub(crate) fn overflow() -> Model {
+    let mut model = danger();
+    let growth = &mut model.snapshot.stacks[6];
+    growth.overflowed = true;
+    growth.peak = Some(exact(4096));
+    growth.lowest_sp = Some(exact(4096));
+    model.alerts[0] = Alert {
+        kind: AlertKind::Overflow,
+        severity: Severity::Danger,
+        subject: "growth".to_owned(),
+        text: "growth overflowed its stack and hit uart_rx_buf.".to_owned(),
+        since: Duration::from_secs(74),
+        until: None,
+    };
+    model
+}
+
+/// A link that does not answer for now.
+pub(crate) fn stale() -> Model {
+    let mut model = calm();
+    model.snapshot.health =
+        Health::Stale { since: AT - Duration::from_millis(3200), why: "the target sleeps".to_owned() };
+    model
+}
+
+/// A link that is gone.
+pub(crate) fn reconnecting() -> Model {
+    let mut model = danger();
+    model.snapshot.health =
+        Health::Reconnecting { since: AT - Duration::from_secs(12), why: "probe unplugged".to_owned() };
+    model.snapshot.link.drops = 3;
+    model.snapshot.link.gaps = 2;
+    model
+}
+
+/// No agent, no RTOS, no heap: one stack that grows down to the globals.
+pub(crate) fn bare_metal() -> Model {
+    let mut main = stack("main", StackKind::Main, 0x2000_0900, 0x1f700, 0, 1200);
+    main.current = None;
+    main.lowest_sp = None;
+    main.victim = victim(".bss", 0x2000_0040, 0x8c0);
+    let stacks = vec![main];
+    let mut parts = vec![
+        part("ram/.data", PartKind::Data, 0x2000_0000, 0x2000_0040),
+        part("ram/.bss", PartKind::Bss, 0x2000_0040, 0x2000_0900),
+    ];
+    stack_part(&mut parts, &stacks, "main", false);
+    let mut memory = memory("RAM", MemoryKind::Ram, parts);
+    memory.size_known = true;
+    let mut snapshot = snapshot(vec![flash(), memory], stacks, Vec::new());
+    snapshot.target.kernel = Some("bare metal".to_owned());
+    snapshot.hints.push(
+        "This firmware has no agent: link highwater-agent to see threads, or paint the stack at start.".to_owned(),
+    );
+    settled(snapshot)
+}
+
+/// flip-link: the stack lies at the bottom of RAM, below the globals, and nobody painted it.
+pub(crate) fn flip_link() -> Model {
+    let mut main = stack("main", StackKind::Main, 0x2000_0000, 0x6000, 420, 0);
+    main.peak = None;
+    main.lowest_sp = Some(exact(700));
+    main.victim = victim("end of RAM", 0x2000_0000, 0);
+    let stacks = vec![main];
+    let mut parts = Vec::new();
+    stack_part(&mut parts, &stacks, "main", false);
+    parts.push(part("ram/.data", PartKind::Data, 0x2000_6000, 0x2000_6200));
+    parts.push(part("ram/.bss", PartKind::Bss, 0x2000_6200, 0x2000_8000));
+    settled(snapshot(vec![flash(), memory("RAM", MemoryKind::Ram, parts)], stacks, Vec::new()))
+}
+
+/// No target: what the ELF alone tells.
+pub(crate) fn no_target() -> Model {
+    let mut model = flip_link();
+    model.snapshot.health = Health::Static;
+    model.snapshot.stacks[0].current = None;
+    model.snapshot.stacks[0].lowest_sp = None;
+    model.snapshot.memories[1].size_known = false;
+    model.stack_peaks.clear();
+    model
+}
+
+/// Three RAMs, two flashes, a heap of which only totals are known, and more parts than rows.
+pub(crate) fn many() -> Model {
+    let mut stacks = vec![
+        stack("main", StackKind::Main, 0x1000_0000, 0x2000, 600, 7000),
+        stack("ISR", StackKind::Isr, 0x2001_f000, 0x1000, 100, 800),
+    ];
+    stacks[0].victim = victim("end of CCM", 0x1000_0000, 0);
+    for thread in 0..14u32 {
+        let name = format!("worker_{thread:02}");
+        stacks.push(stack(
+            &name,
+            StackKind::User,
+            0x2000_1000 + thread * 0x400,
+            0x400,
+            64 + thread * 20,
+            128 + thread * 40,
+        ));
+    }
+    let mut ccm = Vec::new();
+    stack_part(&mut ccm, &stacks, "main", false);
+    ccm.push(part("ccm/.fast 漢字データ", PartKind::Other, 0x1000_2000, 0x1000_3000));
+    ccm.push(part("ccm/unclaimed", PartKind::Unclaimed, 0x1000_3000, 0x1001_0000));
+    let mut sram = vec![
+        part("sram/.data", PartKind::Data, 0x2000_0000, 0x2000_0400),
+        part("sram/.bss", PartKind::Bss, 0x2000_0400, 0x2000_1000),
+    ];
+    for thread in 0..14 {
+        stack_part(&mut sram, &stacks, &format!("worker_{thread:02}"), false);
+    }
+    let totals = part("sram/heap/all", PartKind::Blocks, 0x2000_4800, 0x2001_f000);
+    sram.push(Part {
+        heap: Some(0),
+        parts: vec![totals],
+        ..part("sram/heap", PartKind::Heap, 0x2000_4800, 0x2001_f000)
+    });
+    stack_part(&mut sram, &stacks, "ISR", false);
+    let external = vec![
+        part("ext/frame_buffer", PartKind::Buffer, 0xd000_0000, 0xd025_8000),
+        part("ext/unclaimed", PartKind::Unclaimed, 0xd025_8000, 0xd080_0000),
+    ];
+    let heap = Heap {
+        range: Region::between(0x2000_4800, 0x2001_f000),
+        used: Some(exact(40_000)),
+        peak: Some(exact(60_000)),
+        high_water: None,
+        ..heap()
+    };
+    let qspi = memory(
+        "QSPI",
+        MemoryKind::Flash,
+        vec![
+            part("qspi/assets", PartKind::Constants, 0x9000_0000, 0x9010_0000),
+            part("qspi/unclaimed", PartKind::Unclaimed, 0x9010_0000, 0x9080_0000),
+        ],
+    );
+    let memories = vec![
+        flash(),
+        memory("CCM", MemoryKind::Ram, ccm),
+        memory("SRAM", MemoryKind::Ram, sram),
+        qspi,
+        memory("SDRAM", MemoryKind::Ram, external),
+    ];
+    settled(snapshot(memories, stacks, vec![heap]))
+}
+
+/// Nothing is known yet.
+pub(crate) fn nothing() -> Model {
+    Model::new(snapshot(Vec::new(), Vec::new(), Vec::new()))
+}
