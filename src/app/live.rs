@@ -148,7 +148,9 @@ impl Screen {
         restore_on_panic();
         let mut out = BufWriter::with_capacity(FRAME_BYTES, io::stdout());
         execute!(out, EnterAlternateScreen, EnableMouseCapture, cursor::Hide)?;
-        let terminal = Terminal::new(CrosstermBackend::new(out))?;
+        let mut terminal = Terminal::new(CrosstermBackend::new(out))?;
+        // A terminal without an alternate screen still shows what was there before.
+        terminal.clear()?;
         Ok(Self { terminal })
     }
 }

@@ -46,6 +46,23 @@ pub struct Holes {
     pub free: Vec<Region>,
 }
 
+impl Holes {
+    /// Bytes that are no hole.
+    #[must_use]
+    pub fn used(&self) -> u32 {
+        self.range.size().saturating_sub(self.free.iter().map(|hole| hole.size()).sum())
+    }
+
+    /// Whether `blocks` blocks of `requested` bytes in all can be what is in use: the allocator rounds each one up to
+    /// its smallest hole and its alignment, and no further.
+    #[must_use]
+    pub fn can_hold(&self, requested: u32, blocks: u32) -> bool {
+        const ROUNDING: u32 = 24;
+        let used = self.used();
+        used >= requested && used - requested <= blocks.saturating_add(1).saturating_mul(ROUNDING)
+    }
+}
+
 impl LinkedList {
     /// All heaps of this kind in the firmware.
     #[must_use]
@@ -77,48 +94,42 @@ impl LinkedList {
     /// What a refresh surely reads.
     #[must_use]
     pub fn wants(&self) -> Region {
-        self.fields().map_or(Region::new(self.list, 0), |(range, _)| range)
+        self.fields().unwrap_or(Region::new(self.list, 0))
     }
 
-    /// The holes now or a little earlier, kept in `last`, and whether they are surely those of now: a list cannot
-    /// change between two looks that count the same `calls` of alloc and free.
+    /// The holes now or a little earlier, kept in `last`, and what they are worth: a list cannot change between two
+    /// looks that count the same `calls` of alloc and free. A running allocator may be met with half of its list: a
+    /// walk counts only when `confirm` finds that nothing happened meanwhile.
     pub fn walk_when_due(
         &self,
         memory: &mut Memory<'_>,
         calls: (u32, u32),
         last: &mut Option<Walked>,
+        confirm: &mut dyn FnMut(&mut Memory<'_>, &Holes) -> bool,
     ) -> Option<(Holes, Trust)> {
         let now = memory.now();
-        if let Some(walked) = last {
-            let same = walked.calls == calls;
-            if same || now.saturating_sub(walked.at) < memory.max_age() {
-                return Some((walked.holes.clone(), if same { Trust::Exact } else { Trust::Stale }));
+        let same = last.as_ref().is_some_and(|walked| walked.calls == calls);
+        let due = last.as_ref().is_none_or(|walked| now.saturating_sub(walked.at) >= memory.max_age());
+        if due && !same {
+            for attempt in 0..TRIES {
+                if attempt > 0 {
+                    memory.read_again(self.fields()?)?;
+                }
+                if let Some(holes) = self.try_walk(memory, attempt > 0)
+                    && confirm(memory, &holes)
+                {
+                    *last = Some(Walked { holes: holes.clone(), at: now, calls });
+                    return Some((holes, Trust::Exact));
+                }
             }
         }
-        let holes = self.walk(memory)?;
-        *last = Some(Walked { holes: holes.clone(), at: now, calls });
-        Some((holes, Trust::Exact))
+        last.as_ref().map(|walked| (walked.holes.clone(), if same { Trust::Exact } else { Trust::Stale }))
     }
 
-    /// The holes now; `None` when the heap is not initialised, or the list did not close in three looks.
-    #[must_use]
-    pub fn walk(&self, memory: &mut Memory<'_>) -> Option<Holes> {
-        let (fields, _) = self.fields()?;
-        for attempt in 0..TRIES {
-            if attempt > 0 {
-                memory.read_again(fields)?;
-            }
-            if let Some(holes) = self.try_walk(memory, attempt > 0) {
-                return Some(holes);
-            }
-        }
-        None
-    }
-
-    fn fields(&self) -> Option<(Region, u32)> {
+    fn fields(&self) -> Option<Region> {
         let lowest = self.first_next.min(self.bottom).min(self.top);
         let highest = self.first_next.max(self.bottom).max(self.top);
-        Some((Region::new(self.list.checked_add(lowest)?, highest - lowest + 4), lowest))
+        Some(Region::new(self.list.checked_add(lowest)?, highest - lowest + 4))
     }
 
     fn try_walk(&self, memory: &mut Memory<'_>, again: bool) -> Option<Holes> {

@@ -7,7 +7,7 @@
 use highwater_agent::layout::{self, ThreadKind, ThreadState};
 
 use super::{Kernel, Look, StackLook};
-use crate::heap::linked_list::{LinkedList, Walked};
+use crate::heap::linked_list::{Holes, LinkedList, Walked};
 use crate::heap::{Counted, HeapLook};
 use crate::image::Image;
 use crate::image::layout::{Memory as Chip, Placed};
@@ -207,14 +207,23 @@ impl Agent {
             }
             let name = name_of(image, slot[region::NAME]).unwrap_or_else(|| "heap".into());
             let counters = (index < table.count).then(|| heap_counters(memory, table.slot(index))).flatten();
-            let look = match counters {
+            let mut counted = counters;
+            let mut confirm = |memory: &mut Memory<'_>, holes: &Holes| {
+                let Some(before) = counted else { return true };
+                memory.read_again(table.slot(index));
+                counted = heap_counters(memory, table.slot(index)).or(counted);
+                let blocks = before.allocs.wrapping_sub(before.frees);
+                counted == Some(before) && holes.can_hold(before.allocated.wrapping_sub(before.freed), blocks)
+            };
+            let calls = counters.map_or((0, 0), |counters| (counters.allocs, counters.frees));
+            let walks =
+                allocators.iter_mut().filter_map(|(list, last)| list.walk_when_due(memory, calls, last, &mut confirm));
+            // The allocator rounds its ends to its alignment, so its range lies within the registered one.
+            let holes = walks.into_iter().find(|(holes, _)| range.covers(holes.range));
+            let look = match counted {
                 Some(counters) => HeapLook::counted(name, range, &counters),
                 None => HeapLook::unknown(&name, range),
             };
-            let calls = counters.map_or((0, 0), |counters| (counters.allocs, counters.frees));
-            let walks = allocators.iter_mut().filter_map(|(list, last)| list.walk_when_due(memory, calls, last));
-            // The allocator rounds its ends to its alignment, so its range lies within the registered one.
-            let holes = walks.into_iter().find(|(holes, _)| range.covers(holes.range));
             heaps.push(match holes {
                 Some((holes, trust)) => look.with_holes(holes, trust),
                 None => look,
