@@ -19,6 +19,18 @@ pub struct Gap {
     pub why: String,
 }
 
+/// A word whose content is known: a target that answers something else does not answer at all.
+///
+/// Some chips return zeros while their core sleeps (probe-rs#350). Zeros are then no content, but nothing else in the
+/// answer says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sentinel {
+    /// Where it lies: in flash, where the program does not change it.
+    pub address: u32,
+    /// What it holds: not zero.
+    pub word: u32,
+}
+
 /// Target memory during one refresh.
 pub struct Memory<'a> {
     source: &'a mut dyn Source,
@@ -28,6 +40,7 @@ pub struct Memory<'a> {
     bytes: u32,
     limit: u32,
     max_age: Duration,
+    sentinel: Option<Sentinel>,
     failure: Option<ReadError>,
 }
 
@@ -42,6 +55,7 @@ impl<'a> Memory<'a> {
             bytes: 0,
             limit,
             max_age: Duration::ZERO,
+            sentinel: None,
             failure: None,
         }
     }
@@ -50,6 +64,12 @@ impl<'a> Memory<'a> {
     #[must_use]
     pub fn with_max_age(self, max_age: Duration) -> Self {
         Self { max_age, ..self }
+    }
+
+    /// The same refresh, in which answers of zeros are believed only when the sentinel is right.
+    #[must_use]
+    pub fn with_sentinel(self, sentinel: Option<Sentinel>) -> Self {
+        Self { sentinel, ..self }
     }
 
     /// How old an answer that is dear to read again may be.
@@ -134,8 +154,7 @@ impl<'a> Memory<'a> {
         let outcome = if over {
             Err(ReadError::Unreadable { range, why: format!("over the {} bytes of one refresh", self.limit) })
         } else {
-            let mut bytes = vec![0; range.size() as usize];
-            self.source.read(range, &mut bytes).map(|()| bytes)
+            self.believable(range)
         };
         match outcome {
             Ok(bytes) => {
@@ -146,4 +165,34 @@ impl<'a> Memory<'a> {
             Err(failure) => self.failure = Some(failure),
         }
     }
+
+    /// The bytes of `range`; zeros only when the target is awake to mean them.
+    fn believable(&mut self, range: Region) -> Result<Vec<u8>, ReadError> {
+        let first = self.bytes_of(range)?;
+        let Some(sentinel) = self.sentinel.filter(|_| looks_asleep(&first)) else { return Ok(first) };
+        let asleep = || ReadError::Busy("it sleeps, and answers zeros".into());
+        for _ in 0..2 {
+            if self.bytes_of(Region::new(sentinel.address, 4))? != sentinel.word.to_le_bytes() {
+                return Err(asleep());
+            }
+            // It may have woken in between: what counts is what it says now.
+            let second = self.bytes_of(range)?;
+            if !looks_asleep(&second) {
+                return Ok(second);
+            }
+        }
+        Ok(first)
+    }
+
+    fn bytes_of(&mut self, range: Region) -> Result<Vec<u8>, ReadError> {
+        let mut bytes = vec![0; range.size() as usize];
+        self.source.read(range, &mut bytes).map(|()| bytes)
+    }
+}
+
+/// Whether an answer may be that of a sleeping target: zeros, all through or from somewhere on to the end. A short
+/// one that only ends in zero is taken as it is: a null pointer at the end of a list looks like that.
+fn looks_asleep(bytes: &[u8]) -> bool {
+    let zero = |bytes: &[u8]| bytes.iter().all(|byte| *byte == 0);
+    zero(bytes) || bytes.len() > 8 && zero(&bytes[bytes.len() - 4..])
 }

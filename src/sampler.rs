@@ -7,6 +7,7 @@
 //! ```
 
 pub mod budget;
+pub mod epochs;
 pub mod ladder;
 pub mod observation;
 pub mod stacks;
@@ -18,7 +19,7 @@ use std::time::Duration;
 use crate::image::Image;
 use crate::image::layout::{self, Memory as Chip, Placed};
 use crate::kernel::{self, Kernel, Look};
-use crate::memory::Memory;
+use crate::memory::{Memory, Sentinel};
 use crate::model::picture::{self, Claim};
 use crate::model::snapshot::{
     Health, Heap, Link, Measured, MemoryKind, MemoryMap, PartKind, Snapshot, StackKind, Target, Trust,
@@ -28,6 +29,7 @@ use crate::source::link::LinkCost;
 use crate::source::{CoreStatus, Counters, ReadError, Source};
 use crate::stack::victim;
 use budget::Plan;
+use epochs::{Epochs, News};
 use ladder::Ladder;
 use observation::{Facts, Observation};
 use stacks::Stacks;
@@ -62,8 +64,8 @@ pub struct Sampler {
     ladder: Ladder,
     last: Snapshot,
     facts: Facts,
-    epoch: u32,
-    boots: Option<u32>,
+    epochs: Epochs,
+    sentinel: Option<Sentinel>,
     verified: bool,
     last_status: Option<Duration>,
     refreshes: VecDeque<Duration>,
@@ -94,6 +96,7 @@ impl Sampler {
         Ok(Self {
             placed: layout::placed(&image),
             last,
+            sentinel: sentinel(&image),
             image,
             chips,
             options,
@@ -103,8 +106,7 @@ impl Sampler {
             stacks: Stacks::default(),
             ladder: Ladder::new(now),
             facts: Facts::default(),
-            epoch: 0,
-            boots: None,
+            epochs: Epochs::default(),
             verified: false,
             last_status: None,
             refreshes: VecDeque::new(),
@@ -202,7 +204,7 @@ impl Sampler {
             }
         }
         self.last.at = now;
-        self.last.epoch = self.epoch;
+        self.last.epoch = self.epochs.count();
         self.last.target =
             Target { kernel: self.last.target.kernel.take(), ..describe(&self.image, self.source.as_ref()) };
         self.last.link = Link { refresh_hz: hz, gaps: self.last.link.gaps, ..link(&before, &self.source.counters()) };
@@ -220,7 +222,9 @@ impl Sampler {
             Depth::Steady => SLOW_PERIOD,
             Depth::Thorough => Duration::ZERO,
         };
-        let mut memory = Memory::new(self.source.as_mut(), self.cost, REFRESH_LIMIT).with_max_age(max_age);
+        let mut memory = Memory::new(self.source.as_mut(), self.cost, REFRESH_LIMIT)
+            .with_max_age(max_age)
+            .with_sentinel(self.sentinel);
         let mut wants = self.kernel.as_ref().map(|kernel| kernel.wants()).unwrap_or_default();
         wants.extend(self.stacks.wants(&plan));
         memory.prefetch(&wants);
@@ -229,11 +233,9 @@ impl Sampler {
         if let Some(failure) = memory.failure() {
             return Err(failure.clone());
         }
-        // A block whose boot count moved belongs to a new run, seen before the core's reset flag was asked for.
-        let rebooted = matches!((self.boots, look.boots), (Some(old), Some(new)) if old != new);
-        self.boots = look.boots.or(self.boots);
-        if rebooted {
-            self.epoch += 1;
+        let news = look.boots.map_or(News::None, |boots| self.epochs.boots(boots, memory.now()));
+        if news != News::None {
+            // What was read of the stacks until now may be the old run's, before the new one painted them.
             self.stacks.clear();
             self.verified = false;
         }
@@ -277,8 +279,7 @@ impl Sampler {
         self.last_status = Some(now);
         self.facts.core = Some(status);
         if status == CoreStatus::WasReset {
-            self.epoch += 1;
-            self.boots = None;
+            self.epochs.flag(now);
             self.stacks.clear();
             self.verified = false;
             let (kernel, fallback) = kernel::detect(&self.image, &self.chips);
@@ -318,6 +319,14 @@ enum Depth {
     Steady,
     /// Everything below the marks too.
     Thorough,
+}
+
+/// A word of the firmware's flash that tells a sleeping target from zeros.
+fn sentinel(image: &Image) -> Option<Sentinel> {
+    image.samples(SAMPLES).into_iter().find_map(|(range, bytes)| {
+        let word = u32::from_le_bytes(bytes.get(..4)?.try_into().ok()?);
+        (word != 0).then(|| Sentinel { address: range.start(), word })
+    })
 }
 
 /// What the kernel tells, or else the bare-metal picture.

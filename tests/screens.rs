@@ -1,75 +1,52 @@
-//! What the screens look like, on boards of all kinds and terminals of all sizes.
+//! What the screens look like, on boards of all kinds and terminals of all sizes, and what the keys do.
 
+#[path = "screens/any.rs"]
+mod any;
 #[path = "screens/fixtures.rs"]
 mod fixtures;
+#[path = "screens/keys.rs"]
+mod keys;
+#[path = "screens/looks.rs"]
+mod looks;
+#[path = "screens/pictures.rs"]
+mod pictures;
+#[path = "screens/running.rs"]
+mod running;
 
 use highwater::model::Model;
 use highwater::tui;
-use highwater::tui::state::{Options, State};
+use highwater::tui::state::{Options, Screen, State};
 use highwater::tui::theme::{Theme, ThemeName};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
 
+/// A screen as it would be drawn.
 fn drawn(model: &Model, state: &State, theme: &Theme, (width, height): (u16, u16)) -> Buffer {
     let mut terminal = Terminal::new(TestBackend::new(width, height)).expect("a test terminal");
     terminal.draw(|frame| tui::draw(frame, model, state, theme)).expect("a test terminal draws");
     terminal.backend().buffer().clone()
 }
 
-#[test]
-#[ignore]
-fn look() {
-    use highwater::tui::state::*;
-    let dark = Theme::new(ThemeName::Dark, false, true);
-    let ascii = Theme::new(ThemeName::Dark, true, true);
-    let mono = Theme::new(ThemeName::Dark, false, false);
-    let base = State::new(&Options::default());
-    let stacks = State { screen: Screen::Stacks, ..base.clone() };
-    let alerts = State { screen: Screen::Alerts, ..base.clone() };
-    let help = State { overlay: Overlay::Help(0), ..base.clone() };
-    let linear = State { map: MapState { scale: Scale::Linear, ..MapState::default() }, ..base.clone() };
-    let low = State { map: MapState { order: AddressOrder::LowFirst, ..MapState::default() }, ..base.clone() };
-    let sel = |id: &str| State { selection: Selection::Part(id.to_owned()), ..base.clone() };
-    let zoom = |id: &str| State {
-        selection: Selection::Part(id.to_owned()),
-        map: MapState { zoom: Some(id.to_owned()), ..MapState::default() },
-        ..base.clone()
+/// Its characters, line by line.
+fn text(buffer: &Buffer) -> String {
+    let area = buffer.area;
+    let line = |y| {
+        let line: String = (area.left()..area.right()).map(|x| buffer[(x, y)].symbol()).collect();
+        line.trim_end().to_owned()
     };
-    let write = |name: &str, model: &Model, state: &State, theme: &Theme, size: (u16, u16), dark: bool| {
-        let buffer = drawn(model, state, theme, size);
-        std::fs::write(format!("/tmp/look/{name}-{}.svg", size.0), tui::picture::svg(&buffer, dark)).unwrap();
-    };
-    let sizes = [(120, 36), (80, 24), (200, 60), (40, 12)];
-    for size in sizes {
-        for (name, model) in [
-            ("danger", fixtures::danger()),
-            ("calm", fixtures::calm()),
-            ("many", fixtures::many()),
-            ("bare", fixtures::bare_metal()),
-            ("flip", fixtures::flip_link()),
-            ("static", fixtures::no_target()),
-            ("over", fixtures::overflow()),
-            ("recon", fixtures::reconnecting()),
-            ("nothing", fixtures::nothing()),
-        ] {
-            write(name, &model, &base, &dark, size, true);
-            write(&format!("stacks-{name}"), &model, &stacks, &dark, size, true);
-            write(&format!("linear-{name}"), &model, &linear, &dark, size, true);
-        }
-        let danger = fixtures::danger();
-        write("light", &danger, &base, &dark, size, false);
-        write("ascii", &danger, &base, &ascii, size, true);
-        write("mono", &danger, &base, &mono, size, true);
-        write("alerts", &danger, &alerts, &dark, size, true);
-        write("alerts-none", &fixtures::calm(), &alerts, &dark, size, true);
-        write("help", &danger, &help, &dark, size, true);
-        write("low", &danger, &low, &dark, size, true);
-        write("selheap", &fixtures::calm(), &sel("ram/heap"), &dark, size, true);
-        write("selbss", &fixtures::calm(), &sel("ram/.bss"), &dark, size, true);
-        write("zoomheap", &fixtures::calm(), &zoom("ram/heap"), &dark, size, true);
-        write("zoomstack", &danger, &zoom("ram/heap/stack:growth"), &dark, size, true);
-        write("stacks-ascii", &danger, &stacks, &ascii, size, true);
-        write("stacks-worst", &fixtures::worst_cases(), &stacks, &dark, size, true);
-    }
+    (area.top()..area.bottom()).map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// A screen's characters in the default theme.
+fn shown(model: &Model, state: &State, size: (u16, u16)) -> String {
+    text(&drawn(model, state, &dark(), size))
+}
+
+fn dark() -> Theme {
+    Theme::new(ThemeName::Dark, false, true)
+}
+
+fn on(screen: Screen) -> State {
+    State::new(&Options { screen, ..Options::default() })
 }

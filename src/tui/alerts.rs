@@ -1,16 +1,18 @@
 //! Screen 6: what is wrong, and what was.
 //!
 //! ```text
-//!               since    until   who          what
-//! ! DANGER      71 s     holds   growth       growth has 440 B of stack left. Next it overwrites ...
-//! i info        12 s     13 s    target       The target was reset.
+//!                  began       ended  who           what
+//!  ! DANGER     4.0 s ago       holds  growth        growth has 440 B of stack left. Next it overwrites ...
+//!  i info        63 s ago    62 s ago  target        The target was reset.
 //! ```
+
+use std::time::Duration;
 
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::frame::Density;
-use super::paint::{Canvas, count, fit, safe, wrap};
+use super::paint::{Canvas, count, fit, safe, width, wrap};
 use super::state::State;
 use super::table::{self, Column, Side, Width};
 use super::theme::Theme;
@@ -21,6 +23,7 @@ use crate::units;
 
 struct Row<'a> {
     alert: &'a Alert,
+    now: Duration,
     selected: bool,
 }
 
@@ -51,8 +54,8 @@ const fn column<'a>(
 fn columns<'a>() -> [Column<Key, Row<'a>>; 5] {
     [
         column(Key::Severity, "", Width::Cells(12), 0, severity),
-        column(Key::Since, "since", Width::Cells(7), 60, since),
-        column(Key::Until, "until", Width::Cells(7), 70, until),
+        column(Key::Since, "began", Width::Cells(10), 60, since),
+        column(Key::Until, "ended", Width::Cells(10), 70, until),
         column(Key::Subject, "who", Width::Cells(12), 50, subject),
         column(Key::Text, "what", Width::Rest(10), 0, text),
     ]
@@ -70,13 +73,17 @@ fn severity(row: &Row<'_>, _: u16, theme: &Theme) -> Vec<Span<'static>> {
     vec![Span::styled(format!(" {chip} "), style)]
 }
 
+fn ago(row: &Row<'_>, at: Duration) -> String {
+    format!("{} ago", units::duration(row.now.saturating_sub(at)))
+}
+
 fn since(row: &Row<'_>, _: u16, theme: &Theme) -> Vec<Span<'static>> {
-    vec![Span::styled(units::duration(row.alert.since), theme.styles.ink)]
+    vec![Span::styled(ago(row, row.alert.since), theme.styles.ink)]
 }
 
 fn until(row: &Row<'_>, _: u16, theme: &Theme) -> Vec<Span<'static>> {
     match row.alert.until {
-        Some(until) => vec![Span::styled(units::duration(until), theme.styles.muted)],
+        Some(until) => vec![Span::styled(ago(row, until), theme.styles.muted)],
         None => vec![Span::styled("holds", theme.styles.strong)],
     }
 }
@@ -106,8 +113,12 @@ pub(crate) fn draw(canvas: &mut Canvas<'_>, body: Rect, density: Density, model:
         empty(canvas, body, model, state);
         return;
     }
-    let rows: Vec<Row<'_>> =
-        model.alerts.iter().enumerate().map(|(index, alert)| Row { alert, selected: index == state.alert }).collect();
+    let rows: Vec<Row<'_>> = model
+        .alerts
+        .iter()
+        .enumerate()
+        .map(|(index, alert)| Row { alert, now: model.snapshot.at, selected: index == state.alert })
+        .collect();
     let gap = if density >= Density::Normal { 2 } else { 1 };
     let columns = columns();
     let placed = table::place(&columns, &rows, body.x, body.width, gap);
@@ -117,7 +128,8 @@ pub(crate) fn draw(canvas: &mut Canvas<'_>, body: Rect, density: Density, model:
         table::row(canvas, &placed, y, row);
     }
     let mut y = (area.y + count(rows.len()) + 1).min(area.bottom() + 1);
-    if let Some(row) = rows.get(state.alert) {
+    let room = placed.last().map_or(0, |placed| placed.cells);
+    if let Some(row) = rows.get(state.alert).filter(|row| width(&row.alert.text) > room) {
         let sentence = safe(&row.alert.text, canvas.theme);
         for line in wrap(&sentence, body.width) {
             canvas.text(body.x, y.min(body.bottom()), &line, styles.strong);

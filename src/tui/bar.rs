@@ -9,9 +9,10 @@
 use ratatui::style::Style;
 use ratatui::text::Span;
 
+use super::lookup::Condition;
 use super::paint::{self, share};
 use super::theme::Theme;
-use crate::model::snapshot::{Measured, Stack, Trust};
+use crate::model::snapshot::{Health, Measured, Snapshot, Stack, Trust};
 use crate::units;
 
 /// The numbers a bar shows.
@@ -21,10 +22,14 @@ pub(crate) struct Bar {
     now: Option<u64>,
     peak: Option<u64>,
     lowest: Option<u64>,
+    /// What the peak is at least, where paint does not tell.
+    bound: Option<u64>,
     worst: Option<u64>,
     limit: u8,
     danger: bool,
     marks: Marks,
+    /// What is said of the part that nothing is known of.
+    words: &'static str,
 }
 
 /// Which marks stand in a bar besides the high-water line.
@@ -50,7 +55,7 @@ pub(crate) enum Texture {
 }
 
 impl Bar {
-    pub(crate) fn of(stack: &Stack, limit: u8, danger: bool, marks: Marks) -> Self {
+    pub(crate) fn of(snapshot: &Snapshot, stack: &Stack, limit: u8, marks: Marks) -> Self {
         let bytes = |measured: Option<Measured>| {
             measured.filter(|measured| measured.trust != Trust::Gap).map(|measured| u64::from(measured.bytes))
         };
@@ -58,17 +63,24 @@ impl Bar {
             size: stack.range.size().into(),
             now: bytes(stack.current),
             peak: bytes(stack.peak).filter(|_| stack.peak.is_some_and(|peak| peak.trust != Trust::Unpainted)),
-            lowest: bytes(stack.lowest_sp).or(bytes(stack.peak)),
+            lowest: bytes(stack.lowest_sp),
+            bound: bytes(stack.deepest()),
             worst: bytes(stack.worst_case),
             limit,
-            danger,
+            danger: Condition::of(stack, limit).is_danger(),
             marks,
+            words: if snapshot.health == Health::Static { "not measured" } else { "not painted" },
         }
+    }
+
+    /// The same bar for a second row: what was said once is not said again.
+    pub(crate) fn again(self) -> Self {
+        Self { words: "", ..self }
     }
 
     /// The cell at which the high-water line stands; the bar's end when it is full.
     pub(crate) fn line(&self, cells: u16) -> u16 {
-        self.level(self.peak.or(self.lowest), cells)
+        self.level(self.peak.or(self.bound), cells)
     }
 
     /// The number of cells in use now.
@@ -139,7 +151,7 @@ impl Bar {
         let mut spans: Vec<Span<'static>> = Vec::new();
         for run in textures.chunk_by(PartialEq::eq) {
             if run[0] == Texture::Unknown {
-                spans.push(unknown(run.len(), theme));
+                spans.push(unknown(self.words, run.len(), theme));
                 continue;
             }
             let (glyph, style) = self.look(run[0], theme);
@@ -166,12 +178,11 @@ impl Bar {
     }
 }
 
-fn unknown(cells: usize, theme: &Theme) -> Span<'static> {
-    const WORDS: &str = "not painted";
-    let text = match cells {
-        13.. => format!("  {WORDS}"),
-        11.. => WORDS.to_owned(),
-        _ => "?".repeat(cells.min(1)),
+fn unknown(words: &str, cells: usize, theme: &Theme) -> Span<'static> {
+    let text = match cells.checked_sub(words.len()) {
+        Some(2..) => format!("  {words}"),
+        Some(_) => words.to_owned(),
+        None => "?".repeat(cells.min(1)),
     };
     Span::styled(format!("{text:<cells$}"), theme.styles.muted)
 }
@@ -198,7 +209,8 @@ pub(crate) fn history(columns: &[Option<f64>], top: f64, rows: u16, theme: &Them
 
 /// A level in one row as an index into its glyphs.
 fn eighths(level: f64) -> usize {
-    (0..8).rev().find(|step| level >= f64::from(*step as u8) + 0.5).map_or(0, |step| step + 1)
+    const EDGES: [f64; 8] = [0.5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5];
+    EDGES.iter().filter(|edge| level >= **edge).count()
 }
 
 /// A share as text: `41 %`, a dash when it is not known.

@@ -48,6 +48,9 @@ pub(crate) enum Density {
     Wide,
 }
 
+/// Cells of the hint that is never left out, and of the gap before it.
+const HELP_ROOM: u16 = 8;
+
 /// The smallest terminal that shows more than a message.
 pub(crate) const SMALLEST: (u16, u16) = (40, 10);
 
@@ -164,8 +167,9 @@ fn draw_status(canvas: &mut Canvas<'_>, areas: &Areas, model: &Model, state: &St
     let mut first = true;
     for span in left {
         let gap = if first { 0 } else { 2 };
-        if !first && x + gap + paint::width(&span.content) > line.right() {
-            break;
+        // The way to the help always has its place.
+        if !first && x + gap + paint::width(&span.content) + HELP_ROOM > line.right() {
+            continue;
         }
         x = canvas.text(x + gap, line.y, &span.content, span.style);
         first = false;
@@ -193,17 +197,13 @@ fn status(model: &Model, state: &State, theme: &Theme, density: Density) -> Vec<
         words.push(Span::styled(format!("/{}_", safe(&state.stacks.filter, theme)), styles.strong));
         return words;
     }
+    let mut reason = None;
     if let Health::Stale { since, why } | Health::Reconnecting { since, why } = &snapshot.health {
         words.push(muted(format!("last read {} ago", units::duration(snapshot.at.saturating_sub(*since)))));
-        if !why.is_empty() {
-            words.push(muted(safe(why, theme)));
-        }
+        reason = (!why.is_empty()).then(|| muted(safe(why, theme)));
     }
     if snapshot.health == Health::Live {
         words.push(muted(rate(snapshot.link.refresh_hz)));
-    }
-    if snapshot.health != Health::Static {
-        words.push(muted(safe(&state.access, theme)));
     }
     // What went wrong is in ink: it is news.
     for (count, word) in [(u64::from(snapshot.link.gaps), "not read"), (snapshot.link.drops, "dropped")] {
@@ -211,7 +211,12 @@ fn status(model: &Model, state: &State, theme: &Theme, density: Density) -> Vec<
             words.push(Span::styled(format!("{count} {word}"), styles.ink));
         }
     }
-    if state.screen == Screen::Map && density >= Density::Normal {
+    words.extend(reason);
+    if snapshot.health != Health::Static {
+        words.push(muted(safe(&state.access, theme)));
+    }
+    let steady = matches!(snapshot.health, Health::Live | Health::Static);
+    if state.screen == Screen::Map && density >= Density::Normal && steady {
         words.push(muted(match state.map.scale {
             Scale::Schematic => "schematic scale".to_owned(),
             Scale::Linear => "linear scale".to_owned(),

@@ -6,9 +6,11 @@
 //! ```
 
 pub(crate) mod bands;
+pub(crate) mod columns;
 pub(crate) mod detail;
 pub(crate) mod linear;
 pub(crate) mod schematic;
+pub(crate) mod words;
 
 use ratatui::layout::Rect;
 
@@ -19,7 +21,8 @@ use super::state::{Scale, State};
 use crate::model::Model;
 use crate::model::snapshot::{MemoryKind, MemoryMap, Part, PartKind, Snapshot};
 use bands::{Ask, Figure, Row};
-use schematic::{Columns, Sketch};
+use columns::Columns;
+use schematic::Sketch;
 
 /// Where the panes are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,6 +177,9 @@ pub(crate) fn draw(canvas: &mut Canvas<'_>, body: Rect, density: Density, model:
             let columns = Columns::ram(panes.ram, narrow);
             let sketch = Sketch { model, state, columns, selected, tall: density == Density::Wide };
             schematic::draw(canvas, panes.ram, &figure, &sketch);
+            if figure.rows.is_empty() {
+                canvas.text(panes.ram.x, panes.ram.y, "no RAM is known", canvas.theme.styles.muted);
+            }
         }
     }
     if let Some(area) = panes.flash {
@@ -237,7 +243,8 @@ pub(crate) fn hit(body: Rect, density: Density, model: &Model, state: &State, x:
     let at = ratatui::layout::Position { x, y };
     let row_of = |figure: &Figure<'_>, area: Rect| {
         let offset = schematic::offset(figure, selected, area.height);
-        match figure.rows.get(offset + usize::from(y - area.y))? {
+        let shown = schematic::visible(figure, area.height);
+        match figure.rows.get(offset + usize::from((y - area.y).min(shown.saturating_sub(1))))? {
             Row::HeapTop(part) => Some(part.id.clone()),
             Row::Band(band, _) => Some(figure.bands[*band].part().id.clone()),
             _ => None,

@@ -33,7 +33,8 @@ impl<'a> Canvas<'a> {
             return x;
         }
         let room = usize::from(self.area.right() - x);
-        self.buffer.set_stringn(x, y, text, room, style).0
+        // What stood here before leaves nothing of its style behind.
+        self.buffer.set_stringn(x, y, text, room, Style::reset().patch(style)).0
     }
 
     /// Draws text that ends before `end`.

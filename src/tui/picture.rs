@@ -10,26 +10,26 @@ const CELL: (u16, u16) = (10, 19);
 
 /// The colours of a background.
 struct Palette {
-    paper: &'static str,
-    ink: &'static str,
-    named: [&'static str; 16],
+    paper: u32,
+    ink: u32,
+    named: [u32; 16],
 }
 
 const DARK: Palette = Palette {
-    paper: "#121212",
-    ink: "#d0d0d0",
+    paper: 0x121212,
+    ink: 0xd0d0d0,
     named: [
-        "#1c1c1c", "#d75f5f", "#87af5f", "#d7af5f", "#5f87d7", "#af87d7", "#5fafaf", "#c6c6c6", "#6c6c6c", "#ff8787",
-        "#afd787", "#ffd787", "#87afff", "#d7afff", "#87d7d7", "#ffffff",
+        0x1c1c1c, 0xd75f5f, 0x87af5f, 0xd7af5f, 0x5f87d7, 0xaf87d7, 0x5fafaf, 0xc6c6c6, 0x6c6c6c, 0xff8787, 0xafd787,
+        0xffd787, 0x87afff, 0xd7afff, 0x87d7d7, 0xffffff,
     ],
 };
 
 const LIGHT: Palette = Palette {
-    paper: "#fafafa",
-    ink: "#262626",
+    paper: 0xfafafa,
+    ink: 0x262626,
     named: [
-        "#1c1c1c", "#d75f5f", "#5f8700", "#af8700", "#5f87d7", "#875faf", "#5fafaf", "#6c6c6c", "#6c6c6c", "#d70000",
-        "#5f8700", "#af8700", "#005fd7", "#875faf", "#008787", "#303030",
+        0x1c1c1c, 0xd75f5f, 0x5f8700, 0xaf8700, 0x5f87d7, 0x875faf, 0x5fafaf, 0x6c6c6c, 0x6c6c6c, 0xd70000, 0x5f8700,
+        0xaf8700, 0x005fd7, 0x875faf, 0x008787, 0x303030,
     ],
 };
 
@@ -42,7 +42,7 @@ pub fn svg(buffer: &Buffer, dark: bool) -> String {
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" \
          height=\"{height}\">\n<style>text{{font:16.61px 'DejaVu Sans Mono',Menlo,Consolas,monospace;white-space:pre}}\
-         .b{{font-weight:bold}}</style>\n<rect width=\"{width}\" height=\"{height}\" fill=\"{}\"/>\n",
+         .b{{font-weight:bold}}</style>\n<rect width=\"{width}\" height=\"{height}\" fill=\"#{:06x}\"/>\n",
         palette.paper
     );
     for y in area.top()..area.bottom() {
@@ -60,9 +60,8 @@ pub fn svg(buffer: &Buffer, dark: bool) -> String {
 #[derive(Clone, Copy, PartialEq)]
 struct Ink<'a> {
     symbol: &'a str,
-    front: &'static str,
-    custom: Option<(u8, u8, u8)>,
-    back: Option<&'static str>,
+    front: u32,
+    back: Option<u32>,
     bold: bool,
     dim: bool,
 }
@@ -70,11 +69,7 @@ struct Ink<'a> {
 impl Ink<'_> {
     /// Whether two cells can be one piece of the drawing.
     fn joins(&self, next: &Self) -> bool {
-        let same = self.front == next.front
-            && self.custom == next.custom
-            && self.back == next.back
-            && self.bold == next.bold
-            && self.dim == next.dim;
+        let same = self.front == next.front && self.back == next.back && self.bold == next.bold && self.dim == next.dim;
         match (shape(self.symbol), shape(next.symbol)) {
             (Shape::Text, Shape::Text) => same,
             (Shape::Text, _) | (_, Shape::Text) => false,
@@ -85,19 +80,18 @@ impl Ink<'_> {
 
 fn ink<'a>(cell: &'a Cell, palette: &Palette) -> Ink<'a> {
     let reversed = cell.modifier.contains(Modifier::REVERSED);
-    let (front, custom) = colour(cell.fg, palette.ink, palette);
-    let (back, _) = colour(cell.bg, palette.paper, palette);
+    let front = colour(cell.fg, palette.ink, palette);
+    let back = colour(cell.bg, palette.paper, palette);
     let bold = cell.modifier.contains(Modifier::BOLD);
     let dim = cell.modifier.contains(Modifier::DIM);
     if reversed {
-        // A custom colour cannot be a background here; the nearest named one says the same.
-        return Ink { symbol: cell.symbol(), front: back, custom: None, back: Some(front), bold, dim };
+        return Ink { symbol: cell.symbol(), front: back, back: Some(front), bold, dim };
     }
     let back = (cell.bg != Color::Reset).then_some(back);
-    Ink { symbol: cell.symbol(), front, custom, back, bold, dim }
+    Ink { symbol: cell.symbol(), front, back, bold, dim }
 }
 
-fn colour(colour: Color, default: &'static str, palette: &Palette) -> (&'static str, Option<(u8, u8, u8)>) {
+fn colour(colour: Color, default: u32, palette: &Palette) -> u32 {
     let index = match colour {
         Color::Black => 0,
         Color::Red => 1,
@@ -116,10 +110,10 @@ fn colour(colour: Color, default: &'static str, palette: &Palette) -> (&'static 
         Color::LightCyan => 14,
         Color::White => 15,
         Color::Indexed(index) => usize::from(index % 16),
-        Color::Rgb(r, g, b) => return (palette.named[if r > g { 1 } else { 6 }], Some((r, g, b))),
-        Color::Reset => return (default, None),
+        Color::Rgb(r, g, b) => return u32::from_be_bytes([0, r, g, b]),
+        Color::Reset => return default,
     };
-    (palette.named[index], None)
+    palette.named[index]
 }
 
 /// How a symbol is drawn.
@@ -162,9 +156,9 @@ fn draw_run(svg: &mut String, run: &[(u16, Ink<'_>)], row: u16) {
     let (x, y) = (u32::from(first) * u32::from(CELL.0), u32::from(row) * u32::from(CELL.1));
     let (width, height) = (count * u32::from(CELL.0), u32::from(CELL.1));
     if let Some(back) = ink.back {
-        let _ = writeln!(svg, "<rect x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\" fill=\"{back}\"/>");
+        let _ = writeln!(svg, "<rect x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\" fill=\"#{back:06x}\"/>");
     }
-    let front = ink.custom.map_or_else(|| ink.front.to_owned(), |(r, g, b)| format!("#{r:02x}{g:02x}{b:02x}"));
+    let front = format!("#{:06x}", ink.front);
     let opacity = if ink.dim { 0.55 } else { 1.0 };
     match shape(ink.symbol) {
         Shape::Block(left, top, wide, high, share) => {

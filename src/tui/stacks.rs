@@ -54,7 +54,8 @@ pub(crate) fn rows<'a>(model: &'a Model, state: &State) -> Vec<Row<'a>> {
     if let Some(column) = columns().iter().find(|column| column.key == state.stacks.sort) {
         rows.sort_by(|one, other| {
             // Stacks that are equal keep their order in memory, so that rows do not jump.
-            table::compare(column, state.stacks.direction, one, other).then_with(|| one.stack.id.cmp(&other.stack.id))
+            table::compare(column, state.stacks.direction, one, other)
+                .then_with(|| one.stack.range.cmp(&other.stack.range))
         });
     }
     rows
@@ -124,9 +125,8 @@ pub(crate) fn draw(canvas: &mut Canvas<'_>, body: Rect, density: Density, model:
     let styles = canvas.theme.styles;
     let rows = rows(model, state);
     let layout = layout(body, density, &rows);
-    let gap = if density >= Density::Normal { 2 } else { 1 };
     let columns = columns();
-    let placed = table::place(&columns, &rows, body.x, body.width, gap);
+    let placed = table::place(&columns, &rows, body.x, body.width, 1);
     table::header(canvas, &placed, layout.header, Some((state.stacks.sort, state.stacks.direction)));
     let horizontal = canvas.theme.glyphs.frame.horizontal;
     if let Some(y) = layout.rule {

@@ -97,8 +97,6 @@ pub struct Glyphs {
     pub cut: &'static str,
     /// Between words of one kind.
     pub dot: &'static str,
-    /// From and to.
-    pub to: &'static str,
     /// Keys that move the selection.
     pub move_keys: &'static str,
     /// Levels of a history, lowest first; the first is "nothing".
@@ -135,7 +133,6 @@ const UNICODE: Glyphs = Glyphs {
     at_most: "≤",
     cut: "…",
     dot: "·",
-    to: "→",
     move_keys: "↑↓",
     history: [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"],
     frame: BoxGlyphs {
@@ -185,7 +182,6 @@ const ASCII: Glyphs = Glyphs {
     at_most: "<=",
     cut: "~",
     dot: "-",
-    to: "->",
     move_keys: "up/down",
     history: [" ", ".", ".", ":", ":", "+", "+", "#", "#"],
     frame: ASCII_BOX,

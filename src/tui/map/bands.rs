@@ -196,7 +196,7 @@ fn push<'a>(figure: &mut Figure<'a>, parts: &'a [Part], heap: Option<&'a Part>) 
     figure.bands.push(Band { turned, ..band });
 }
 
-fn in_order<'a>(mut runs: Vec<&'a [Part]>, order: AddressOrder) -> Vec<&'a [Part]> {
+fn in_order(mut runs: Vec<&[Part]>, order: AddressOrder) -> Vec<&[Part]> {
     if order == AddressOrder::HighFirst {
         runs.reverse();
     }
@@ -257,7 +257,9 @@ fn grow(figure: &mut Figure<'_>, mut spare: u16, ask: &Ask<'_>) {
             .bands
             .iter_mut()
             .filter(|band| {
-                !band.is_stack() && band.rows < tail_limit && u32::from(band.rows) * 64 < band.range().size()
+                (sparse || !band.is_stack())
+                    && band.rows < tail_limit
+                    && u32::from(band.rows) * 256 < band.range().size()
             })
             .max_by_key(|band| band.range().size() / u32::from(band.rows).pow(2));
         let Some(band) = largest else { break };

@@ -21,9 +21,10 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
+use super::words;
 use crate::model::Model;
 use crate::model::history::Series;
-use crate::model::snapshot::{Heap, Measured, MemoryKind, Part, PartKind, Stack, StackKind, Trust};
+use crate::model::snapshot::{Heap, Measured, MemoryKind, Part, PartKind, Stack, Trust};
 use crate::region::Region;
 use crate::tui::bar::{self, Bar, Marks};
 use crate::tui::frame::Density;
@@ -143,7 +144,7 @@ impl Paper<'_> {
             blocks.push(Block { rank: 7, lines: self.suggestion(stack) });
         }
         if !self.narrow() {
-            blocks.push(self.sentence(4, &stack_sentence(stack, condition, self.in_heap(part))));
+            blocks.push(self.sentence(4, &words::stack_sentence(stack, condition, self.in_heap(part))));
         }
         blocks
     }
@@ -153,13 +154,7 @@ impl Paper<'_> {
     }
 
     fn stack_kind(&self, stack: &Stack, part: Option<&Part>) -> String {
-        let kind = match stack.kind {
-            StackKind::Main => "main stack",
-            StackKind::Isr => "interrupt stack",
-            StackKind::Idle => "idle stack",
-            StackKind::Timer => "timer stack",
-            StackKind::User => "thread stack",
-        };
+        let kind = words::stack_kind(stack.kind);
         match self.in_heap(part) {
             _ if self.narrow() => kind.to_owned(),
             true => format!("{kind} in the heap"),
@@ -170,7 +165,7 @@ impl Paper<'_> {
     /// The bar at the pane's width, from the first use to the limit.
     fn stack_bar(&self, stack: &Stack, condition: Condition) -> Block {
         let cells = self.cells;
-        let bar = Bar::of(stack, self.state.stack_limit, condition.is_danger(), Marks::Limit);
+        let bar = Bar::of(&self.model.snapshot, stack, self.state.stack_limit, Marks::Limit);
         let from = units::address(stack.range.end());
         let to = units::address(stack.range.start().into());
         let what = format!("{}, grows down", units::memory(stack.range.size().into()));
@@ -269,7 +264,7 @@ impl Paper<'_> {
             }
         };
         // Room for the largest number this can be, its sign and its unit.
-        let widest = whole.to_string().len() + 4;
+        let widest = whole.to_string().len() + self.theme.glyphs.at_least.chars().count() + 3;
         let bytes_width = if self.narrow() { usize::from(self.cells.saturating_sub(label + 6)) } else { widest };
         let gap = if sign.is_empty() { "" } else { " " };
         let bytes = format!("{sign}{gap}{bytes}");
@@ -278,7 +273,7 @@ impl Paper<'_> {
             Span::styled(format!("{bytes:>bytes_width$}"), style),
             Span::styled(format!("{percent:>6}"), style),
         ];
-        let trust = measured.map_or("", |measured| trust_words(measured.trust));
+        let trust = measured.map_or("", |measured| words::trust_words(measured.trust));
         let note = note.filter(|note| !note.is_empty()).unwrap_or(trust);
         if note_width > 0 && !note.is_empty() {
             let used = paint::spans_width(&spans) + 2;
@@ -292,7 +287,7 @@ impl Paper<'_> {
         let mut spans = vec![self.muted("lowest SP   "), self.ink(lowest_address(stack, lowest))];
         if let Some(at) = stack.rescanned {
             let age = self.model.snapshot.at.saturating_sub(at);
-            spans.push(self.muted(format!("   paint read {} ago", units::duration(age))));
+            spans.push(self.muted(format!("   paint {} ago", units::duration(age))));
         }
         vec![Line::from(spans)]
     }
@@ -302,7 +297,7 @@ impl Paper<'_> {
         let Some(series) = series.filter(|series| series.iter().count() > 1) else {
             return Block { rank: 8, lines: Vec::new() };
         };
-        let last = bar::percent(series.last().map(bytes_of), bytes_of(whole));
+        let last = series.last().map_or_else(String::new, |last| share_text(last, whole));
         let rows = match self.density {
             Density::Small | Density::Narrow => 1,
             Density::Normal => 2,
@@ -339,7 +334,7 @@ impl Paper<'_> {
         let shown = siblings.iter().enumerate().rev();
         for (at, sibling) in shown.filter(|(at, _)| at.abs_diff(index) <= 1) {
             let note = match at.cmp(&index) {
-                std::cmp::Ordering::Less if part.stack.is_some() => "hit by an overflow",
+                std::cmp::Ordering::Less if part.stack.is_some() => "hit next",
                 std::cmp::Ordering::Equal if part.stack.is_some() => "grows down",
                 _ => "",
             };
@@ -370,7 +365,7 @@ impl Paper<'_> {
         let memory = place.map(|(memory, _)| memory);
         let is_flash = memory.is_some_and(|memory| memory.kind == MemoryKind::Flash);
         let name = if part.kind == PartKind::Unclaimed && is_flash { "free" } else { part.name.as_str() };
-        let mut blocks = vec![self.title(name, kind_words(part.kind, is_flash)), self.bounds(part.range)];
+        let mut blocks = vec![self.title(name, words::kind_words(part.kind, is_flash)), self.bounds(part.range)];
         if let Some(heap) = lookup::heap(snapshot, part) {
             blocks.push(Block { rank: 1, lines: self.heap_numbers(heap) });
             blocks.push(self.history(self.model.heap_used.get(&heap.name), heap.range.size().into()));
@@ -380,7 +375,9 @@ impl Paper<'_> {
             let text = format!("{share} of {}", memory.name);
             blocks.push(Block { rank: 2, lines: vec![Line::from(self.muted(fit(&text, self.cells, self.theme)))] });
         }
-        if let Some((stack, condition)) = lookup::attacker(snapshot, part.range, self.state.stack_limit) {
+        // A heap is not hit as a whole: the part of it that is says so itself.
+        let attacker = lookup::attacker(snapshot, part.range, self.state.stack_limit);
+        if let Some((stack, condition)) = attacker.filter(|_| part.kind != PartKind::Heap) {
             let text = match condition {
                 Condition::Overflowed => format!("{} overflowed and hit this.", stack.name),
                 _ => {
@@ -392,7 +389,7 @@ impl Paper<'_> {
         if !self.narrow() {
             blocks.push(Block { rank: 6, lines: self.neighbours(part) });
         }
-        blocks.push(self.sentence(4, part_sentence(part, is_flash)));
+        blocks.push(self.sentence(4, words::part_sentence(part, is_flash)));
         blocks
     }
 
@@ -481,8 +478,7 @@ impl Paper<'_> {
         let cells = self.cells.saturating_sub(20).min(24);
         let mut lines = Vec::new();
         for stack in stacks.into_iter().take(wanted) {
-            let condition = Condition::of(stack, self.state.stack_limit);
-            let bar = Bar::of(stack, self.state.stack_limit, condition.is_danger(), Marks::Limit);
+            let bar = Bar::of(&self.model.snapshot, stack, self.state.stack_limit, Marks::Limit);
             let name = fit(&stack.name, 11, self.theme);
             let pad = " ".repeat(usize::from(12 - paint::width(&name)));
             let percent = bar::percent(stack.deepest().map(|deepest| deepest.bytes.into()), stack.range.size().into());
@@ -495,10 +491,16 @@ impl Paper<'_> {
     }
 }
 
-/// A whole number of bytes of a series.
-fn bytes_of(value: f64) -> u64 {
-    // Series hold byte counts of 32-bit targets, which a double holds exactly.
-    value.max(0.0) as u64
+/// The share of a measured value, rounded so that neither "nothing" nor "full" is said when it is not so.
+fn share_text(value: f64, whole: f64) -> String {
+    let share = if value <= 0.0 || whole <= 0.0 {
+        0.0
+    } else if value >= whole {
+        100.0
+    } else {
+        (value / whole * 100.0).clamp(1.0, 99.0)
+    };
+    format!("{share:.0} %")
 }
 
 /// Puts a sign before the number that stands in a line's second span.
@@ -522,80 +524,4 @@ pub(crate) fn suggested(deepest: u32) -> u32 {
         4096.. => 512,
     };
     wanted.checked_next_multiple_of(step).unwrap_or(wanted)
-}
-
-pub(crate) fn trust_words(trust: Trust) -> &'static str {
-    match trust {
-        Trust::Exact => "exact",
-        Trust::AtLeast => "at least, by paint",
-        Trust::Estimated => "estimated",
-        Trust::Torn => "torn read",
-        Trust::Stale => "stale",
-        Trust::Unpainted => "unpainted",
-        Trust::Gap => "not read",
-    }
-}
-
-fn stack_sentence(stack: &Stack, condition: Condition, in_heap: bool) -> String {
-    let place = if in_heap {
-        "The kernel put this stack in a heap block, so it has neighbours."
-    } else {
-        "This stack has its place at link time."
-    };
-    let victim = stack.victim.as_ref();
-    let hit = victim.map_or("whatever lies below", |victim| victim.name.as_str());
-    let ends = victim.is_some_and(|victim| victim.range.is_empty());
-    let next = match (condition, stack.margin()) {
-        (Condition::Overflowed, _) => format!("It went over its end and hit {hit}."),
-        (_, None) => "Nobody painted it, so how deep it went cannot be told.".to_owned(),
-        (_, Some(left)) if ends => format!("{left} B deeper and it reaches the {hit}, where no memory is."),
-        (_, Some(left)) => format!("{left} B deeper and it overwrites {hit}."),
-    };
-    format!("{place} {next}")
-}
-
-fn kind_words(kind: PartKind, is_flash: bool) -> &'static str {
-    match kind {
-        PartKind::Vectors if is_flash => "vector table",
-        PartKind::Vectors => "vector table, copy in RAM",
-        PartKind::Bootloader => "bootloader",
-        PartKind::Code => "code",
-        PartKind::Constants => "read-only data",
-        PartKind::DataImage => "initial values of .data",
-        PartKind::Data => "initialised globals",
-        PartKind::Bss => "globals that start as zero",
-        PartKind::Uninit => "kept over a reset",
-        PartKind::Stack => "stack",
-        PartKind::Heap => "heap",
-        PartKind::Block => "heap block, in use",
-        PartKind::Free if is_flash => "free",
-        PartKind::Free => "free part of the heap",
-        PartKind::Blocks => "part of the heap",
-        PartKind::Buffer => "buffer",
-        PartKind::Other => "fixed",
-        PartKind::Unclaimed if is_flash => "not used",
-        PartKind::Unclaimed => "claimed by nobody",
-    }
-}
-
-fn part_sentence(part: &Part, is_flash: bool) -> &'static str {
-    match part.kind {
-        PartKind::Vectors => "The core reads the start of each interrupt's handler from here.",
-        PartKind::Bootloader => "It runs first and starts the application.",
-        PartKind::Code => "What the core executes. Nothing writes here while the program runs.",
-        PartKind::Constants => "Text and tables the program only reads.",
-        PartKind::DataImage => "Copied to .data in RAM at every start.",
-        PartKind::Data => "Globals with a value at start, copied here from flash. All of the program may write them.",
-        PartKind::Bss => "Globals that are zero at start. All of the program may write them.",
-        PartKind::Uninit => "The start-up code leaves it alone, so that it lives through a reset.",
-        PartKind::Stack => "A stack of which no numbers are known.",
-        PartKind::Heap => "Given out at run time, from its low end up.",
-        PartKind::Block => "Given out by the heap at run time; its owner writes it.",
-        PartKind::Free => "The heap can hand this out again.",
-        PartKind::Blocks => "The allocator tells totals only: blocks and free parts are not told apart.",
-        PartKind::Buffer => "The program registered this buffer by name.",
-        PartKind::Other => "The ELF or the agent names this range.",
-        PartKind::Unclaimed if is_flash => "Room for more code and constants.",
-        PartKind::Unclaimed => "No section, stack or heap claims it.",
-    }
 }

@@ -181,13 +181,12 @@ fn draw_raster(
     let left = cells.x.saturating_sub(1);
     let top = cells.y.saturating_sub(1);
     let x = canvas.text(left, top.saturating_sub(1), &fit(name, 16, theme), styles.strong);
-    let to = theme.glyphs.to;
     let reading = match (state.map.order, margins.names) {
-        (_, 0) => String::new(),
-        (AddressOrder::HighFirst, _) => format!(", high to low {to}"),
-        (AddressOrder::LowFirst, _) => format!(", low to high {to}"),
+        (_, 0) => "",
+        (AddressOrder::HighFirst, _) => ", read from high to low",
+        (AddressOrder::LowFirst, _) => ", read from low to high",
     };
-    let text = format!(" {size}{reading}  a cell is {}", units::short(raster.cell.into()));
+    let text = format!(" {size}{reading}, a cell is {}", units::memory(raster.cell.into()));
     canvas.text(x, top.saturating_sub(1), &text, styles.muted);
     let right = cells.right();
     for (y, ends) in
@@ -306,7 +305,6 @@ fn stack_cell(
 /// The names in the margin, each at its part's first row, and a bracket for a heap.
 fn names(canvas: &mut Canvas<'_>, area: Rect, raster: &Raster, parts: &[Part], model: &Model, state: &State) {
     let styles = canvas.theme.styles;
-    let selected = state.selected_part(&model.snapshot).map(|part| part.id.as_str());
     let bracket = raster.area.right() + 2;
     let visible = raster.area.height.min(area.bottom().saturating_sub(raster.area.y));
     let heaps: Vec<&Part> = parts.iter().filter(|part| part.kind == PartKind::Heap).collect();
@@ -326,18 +324,34 @@ fn names(canvas: &mut Canvas<'_>, area: Rect, raster: &Raster, parts: &[Part], m
             };
             canvas.text(bracket, y, glyph, styles.muted);
         }
-        let mut x = bracket + 2;
-        for part in named(parts, raster.order).filter(|part| first_row(raster, part.range) == Some(row)) {
-            let spans = label(part, &model.snapshot, selected, canvas, state);
-            let width = paint::spans_width(&spans);
-            if x + width > area.right() {
-                continue;
-            }
-            if selected == Some(part.id.as_str()) {
-                canvas.text(bracket, y, canvas.theme.glyphs.pointer_left, styles.strong);
-            }
-            x = canvas.spans(x, y, &spans) + 1;
+    }
+    labels(canvas, area, raster, parts, model, state);
+}
+
+/// The names. One that finds no room in its part's first row stands in one of the next; one that finds none is left
+/// out.
+fn labels(canvas: &mut Canvas<'_>, area: Rect, raster: &Raster, parts: &[Part], model: &Model, state: &State) {
+    const FURTHER: u16 = 2;
+    let selected = state.selected_part(&model.snapshot).map(|part| part.id.as_str());
+    let bracket = raster.area.right() + 2;
+    let visible = raster.area.height.min(area.bottom().saturating_sub(raster.area.y));
+    let mut ends = vec![bracket + 2; usize::from(visible)];
+    for part in named(parts, raster.order) {
+        let Some(first) = first_row(raster, part.range).filter(|row| *row < visible) else { continue };
+        let spans = label(part, &model.snapshot, selected, canvas, state);
+        let width = paint::spans_width(&spans);
+        let rows = first..visible.min(first + 1 + FURTHER);
+        // Names keep the order of their parts: none stands above one that comes before it.
+        let free = |row: &u16| {
+            let x = ends[usize::from(*row)];
+            x + width <= area.right() && ends[usize::from(*row) + 1..].iter().all(|end| *end == bracket + 2)
+        };
+        let Some(row) = (width > 0).then(|| rows.clone().find(free)).flatten() else { continue };
+        let y = raster.area.y + row;
+        if selected == Some(part.id.as_str()) {
+            canvas.text(bracket, y, canvas.theme.glyphs.pointer_left, canvas.theme.styles.strong);
         }
+        ends[usize::from(row)] = canvas.spans(ends[usize::from(row)], y, &spans) + 1;
     }
 }
 

@@ -13,6 +13,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use super::bands::{Band, Figure, Row};
+use super::columns::Columns;
 use crate::model::Model;
 use crate::model::alert::AlertKind;
 use crate::model::snapshot::{Heap, MemoryKind, MemoryMap, Part, PartKind, Snapshot, Stack, StackKind};
@@ -22,93 +23,6 @@ use crate::tui::paint::{self, Canvas, fit, share};
 use crate::tui::state::{AddressOrder, State};
 use crate::tui::theme::Theme;
 use crate::units;
-
-/// The columns of a figure.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Columns {
-    narrow: bool,
-    address: u16,
-    frame_left: u16,
-    frame_right: Option<u16>,
-    heap_left: u16,
-    name: u16,
-    nested: u16,
-    size_end: u16,
-    arrow: Option<u16>,
-    bar: u16,
-    bar_width: u16,
-    chip: u16,
-}
-
-impl Columns {
-    /// Of the figure of RAM.
-    pub(crate) fn ram(area: Rect, narrow: bool) -> Self {
-        let x = area.x;
-        if narrow {
-            let field = if area.width >= 48 { 18 } else { 14 };
-            let bar = x + 11 + field;
-            return Self {
-                narrow,
-                address: x,
-                frame_left: x + 5,
-                frame_right: None,
-                heap_left: x + 6,
-                name: x + 8,
-                nested: x + 8,
-                size_end: x + 8 + field,
-                arrow: Some(x + 9 + field),
-                bar,
-                bar_width: area.right().saturating_sub(bar + 7),
-                chip: area.right().saturating_sub(6),
-            };
-        }
-        let field = if area.width >= 84 { 23 } else { 20 };
-        let right = area.right().saturating_sub(1);
-        let bar = x + 16 + field;
-        let bar_width = right.saturating_sub(bar + 12);
-        Self {
-            narrow,
-            address: x,
-            frame_left: x + 10,
-            frame_right: Some(right),
-            heap_left: x + 12,
-            name: x + 13,
-            nested: x + 15,
-            size_end: x + 13 + field,
-            arrow: Some(x + 14 + field),
-            bar,
-            bar_width,
-            chip: bar + bar_width + 1,
-        }
-    }
-
-    /// Of the figure of flash, which has no levels.
-    pub(crate) fn flash(area: Rect, narrow: bool) -> Self {
-        let right = area.right().saturating_sub(1);
-        let bar_width = if narrow { 0 } else { (area.width / 5).saturating_sub(2).min(9) };
-        let bar = right.saturating_sub(1 + bar_width);
-        let (frame_left, name) = if narrow { (area.x + 5, area.x + 7) } else { (area.x + 10, area.x + 12) };
-        Self {
-            narrow,
-            address: area.x,
-            frame_left,
-            frame_right: (!narrow).then_some(right),
-            heap_left: frame_left + 1,
-            name,
-            nested: name + 2,
-            size_end: if narrow { area.right() } else { bar.saturating_sub(2) },
-            arrow: None,
-            bar,
-            bar_width,
-            chip: area.right(),
-        }
-    }
-
-    fn address_text(&self, address: u64) -> String {
-        let text = units::address(address);
-        if self.narrow { text[text.len() - 4..].to_owned() } else { text }
-    }
-}
 
 /// What a figure is drawn with.
 pub(crate) struct Sketch<'a> {
@@ -121,9 +35,14 @@ pub(crate) struct Sketch<'a> {
     pub(crate) tall: bool,
 }
 
+/// The rows that are shown: when not all fit, one is for the note that says so.
+pub(crate) fn visible(figure: &Figure<'_>, height: u16) -> u16 {
+    if figure.rows.len() > usize::from(height) { height.saturating_sub(1) } else { height }
+}
+
 /// The first row to show so that the selected band is in sight.
 pub(crate) fn offset(figure: &Figure<'_>, selected: Option<&str>, height: u16) -> usize {
-    let height = usize::from(height);
+    let height = usize::from(visible(figure, height));
     let hidden = figure.rows.len().saturating_sub(height);
     let row = selected.and_then(|id| {
         figure.rows.iter().position(|row| matches!(row, Row::Band(band, _) if figure.bands[*band].has(id)))
@@ -134,7 +53,7 @@ pub(crate) fn offset(figure: &Figure<'_>, selected: Option<&str>, height: u16) -
 /// Draws the rows from `offset` on.
 pub(crate) fn draw(canvas: &mut Canvas<'_>, area: Rect, figure: &Figure<'_>, sketch: &Sketch<'_>) {
     let offset = offset(figure, sketch.selected, area.height);
-    let count = usize::from(area.height);
+    let count = usize::from(visible(figure, area.height));
     for (y, (index, row)) in (area.y..area.bottom()).zip(figure.rows.iter().enumerate().skip(offset).take(count)) {
         sides(canvas, y, figure, index, sketch);
         match row {
@@ -154,13 +73,12 @@ pub(crate) fn draw(canvas: &mut Canvas<'_>, area: Rect, figure: &Figure<'_>, ske
     let hidden = figure.rows.len().saturating_sub(count);
     if hidden > 0 {
         let (up, down) = (canvas.theme.glyphs.up, canvas.theme.glyphs.down);
-        let text = match (offset, hidden - offset) {
-            (0, below) => format!(" {below} more {down} "),
-            (above, 0) => format!(" {above} more {up} "),
-            (above, below) => format!(" {above} more {up}  {below} more {down} "),
+        let text = match (offset, hidden.saturating_sub(offset)) {
+            (0, below) => format!("{below} more {down}"),
+            (above, 0) => format!("{above} more {up}"),
+            (above, below) => format!("{above} more {up}   {below} more {down}"),
         };
-        let right = sketch.columns.frame_right.unwrap_or(area.right());
-        canvas.right(right, area.y, &text, canvas.theme.styles.strong);
+        canvas.text(sketch.columns.name, area.bottom().saturating_sub(1), &text, canvas.theme.styles.strong);
     }
 }
 
@@ -342,9 +260,10 @@ fn band_row(canvas: &mut Canvas<'_>, y: u16, band: &Band<'_>, line: u16, sketch:
     }
     let cells = columns.bar_width;
     match look.stack {
-        Some((stack, condition)) => {
-            let spans = Bar::of(stack, limit, condition.is_danger(), Marks::Limit).spans(cells, canvas.theme);
-            canvas.spans(columns.bar, y, &spans);
+        Some((stack, _)) => {
+            let bar = Bar::of(snapshot, stack, limit, Marks::Limit);
+            let bar = if line == 0 { bar } else { bar.again() };
+            canvas.spans(columns.bar, y, &bar.spans(cells, canvas.theme));
         }
         None => fill(canvas, y, band, line, &look, sketch),
     }

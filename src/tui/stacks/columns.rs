@@ -75,7 +75,7 @@ pub(super) fn columns<'a>() -> [Column<Sort, Row<'a>>; 11] {
         column(
             Sort::Name,
             "  stack",
-            Width::Cells(13),
+            Width::Cells(12),
             Side::Left,
             0,
             name,
@@ -91,7 +91,7 @@ pub(super) fn columns<'a>() -> [Column<Sort, Row<'a>>; 11] {
             Some(|row| number(Some(row.stack.range.size()))),
         ),
         column(Sort::Bar, "first use to limit", Width::Rest(4), Side::Left, 0, level, None),
-        column(Sort::Percent, "%", Width::Cells(8), Side::Left, 0, percent, Some(|row| Rank::Number(share(row)))),
+        column(Sort::Percent, "%", Width::Cells(7), Side::Left, 0, percent, Some(|row| Rank::Number(share(row)))),
         column(
             Sort::Now,
             "now",
@@ -185,15 +185,15 @@ fn size(row: &Row<'_>, _: u16, theme: &Theme) -> Vec<Span<'static>> {
 }
 
 fn level(row: &Row<'_>, cells: u16, theme: &Theme) -> Vec<Span<'static>> {
-    Bar::of(row.stack, row.limit, row.condition.is_danger(), Marks::All).spans(cells, theme)
+    Bar::of(&row.model.snapshot, row.stack, row.limit, Marks::All).spans(cells, theme)
 }
 
 fn percent(row: &Row<'_>, cells: u16, theme: &Theme) -> Vec<Span<'static>> {
     let styles = &theme.styles;
     let percent = bar::percent(row.stack.deepest().map(|deepest| deepest.bytes.into()), row.stack.range.size().into());
     let text = match row.condition {
-        Condition::Overflowed => " OVER ! ".to_owned(),
-        Condition::PastLimit => format!(" {percent} ! "),
+        Condition::Overflowed => " OVER !".to_owned(),
+        Condition::PastLimit => format!(" {percent} !"),
         Condition::Calm => percent,
     };
     if row.condition.is_danger() {

@@ -12,10 +12,10 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use super::{Row, columns};
-use crate::model::snapshot::StackKind;
 use crate::tui::bar::{Bar, Marks, Texture};
 use crate::tui::frame::Density;
 use crate::tui::lookup::Condition;
+use crate::tui::map::words;
 use crate::tui::paint::{self, Canvas, fit, safe};
 use crate::units;
 
@@ -46,13 +46,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, density: Density, row: &
 
 fn title(canvas: &mut Canvas<'_>, area: Rect, row: &Row<'_>) {
     let (styles, glyphs) = (canvas.theme.styles, canvas.theme.glyphs);
-    let kind = match row.stack.kind {
-        StackKind::Main => "main stack",
-        StackKind::Isr => "interrupt stack",
-        StackKind::Idle => "idle stack",
-        StackKind::Timer => "timer stack",
-        StackKind::User => "thread stack",
-    };
+    let kind = words::stack_kind(row.stack.kind);
     let mut words = vec![kind.to_owned()];
     words.extend(row.stack.priority.map(|priority| format!("priority {priority}")));
     words.extend(row.stack.state.as_deref().map(|state| safe(state, canvas.theme)));
@@ -69,7 +63,7 @@ fn bar(canvas: &mut Canvas<'_>, cells: Rect, area: Rect, row: &Row<'_>) {
     let (styles, glyphs) = (canvas.theme.styles, canvas.theme.glyphs);
     let stack = row.stack;
     let danger = row.condition.is_danger();
-    let bar = Bar::of(stack, row.limit, danger, Marks::All);
+    let bar = Bar::of(&row.model.snapshot, stack, row.limit, Marks::All);
     let textures = bar.textures(cells.width);
     let find = |texture| textures.iter().position(|found| *found == texture).map(|at| cells.x + paint::count(at));
     let middle = cells.y + 1;
@@ -113,7 +107,7 @@ fn bar(canvas: &mut Canvas<'_>, cells: Rect, area: Rect, row: &Row<'_>) {
 /// Text that hangs at a cell: to the left of its mark when there is room, else to the right of it.
 fn hang(canvas: &mut Canvas<'_>, (x, y): (u16, u16), text: &str, mark: &str, style: Style, (from, to): (u16, u16)) {
     let width = paint::width(text);
-    if x >= from + width + 1 {
+    if x > from + width {
         canvas.text(x - width - 1, y, text, style);
         canvas.text(x, y, mark, style);
     } else if x >= from && x + 2 + width <= to {

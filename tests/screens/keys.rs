@@ -1,0 +1,240 @@
+//! What the keys and the mouse do.
+
+use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
+use highwater::model::Model;
+use highwater::tui::keys::action;
+use highwater::tui::state::{AddressOrder, Input, Overlay, Picture, Scale, Screen, Selection, State};
+use highwater::tui::update::{Effect, update};
+use ratatui::layout::Size;
+
+use crate::{fixtures, on, shown};
+
+const SIZE: (u16, u16) = (120, 36);
+
+/// A state on a terminal of the usual size.
+fn start(screen: Screen) -> State {
+    State { size: Size { width: SIZE.0, height: SIZE.1 }, ..on(screen) }
+}
+
+fn send(state: &mut State, model: &Model, event: &Event) -> Effect {
+    match action(event, state.screen, state.input) {
+        Some(action) => update(state, model, action),
+        None => Effect::None,
+    }
+}
+
+fn press(state: &mut State, model: &Model, code: KeyCode) -> Effect {
+    send(state, model, &Event::Key(KeyEvent::new(code, KeyModifiers::NONE)))
+}
+
+fn types(state: &mut State, model: &Model, keys: &str) {
+    for c in keys.chars() {
+        press(state, model, KeyCode::Char(c));
+    }
+}
+
+fn click(state: &mut State, model: &Model, x: u16, y: u16) {
+    let kind = MouseEventKind::Down(MouseButton::Left);
+    send(state, model, &Event::Mouse(MouseEvent { kind, column: x, row: y, modifiers: KeyModifiers::NONE }));
+}
+
+fn part(state: &State) -> &str {
+    match &state.selection {
+        Selection::Part(id) => id,
+        other => panic!("a part is selected, not {other:?}"),
+    }
+}
+
+#[test]
+fn numbers_and_tab_change_the_screen() {
+    let (model, mut state) = (fixtures::danger(), start(Screen::Map));
+    types(&mut state, &model, "2");
+    assert_eq!(state.screen, Screen::Stacks);
+    types(&mut state, &model, "6");
+    assert_eq!(state.screen, Screen::Alerts);
+    press(&mut state, &model, KeyCode::Tab);
+    assert_eq!(state.screen, Screen::Map);
+    press(&mut state, &model, KeyCode::BackTab);
+    assert_eq!(state.screen, Screen::Alerts);
+    // Screens that do not exist yet have no key.
+    types(&mut state, &model, "34578");
+    assert_eq!(state.screen, Screen::Alerts);
+}
+
+#[test]
+fn q_and_ctrl_c_quit_and_x_exports() {
+    let (model, mut state) = (fixtures::danger(), start(Screen::Map));
+    assert_eq!(press(&mut state, &model, KeyCode::Char('q')), Effect::Quit);
+    assert_eq!(press(&mut state, &model, KeyCode::Char('x')), Effect::Export);
+    let ctrl_c = Event::Key(KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL));
+    assert_eq!(send(&mut state, &model, &ctrl_c), Effect::Quit);
+    state.input = Input::Filter;
+    assert_eq!(send(&mut state, &model, &ctrl_c), Effect::Quit);
+}
+
+#[test]
+fn arrows_walk_the_map_in_the_order_of_the_screen() {
+    let (model, mut state) = (fixtures::danger(), start(Screen::Map));
+    // The walk begins at what is shown as selected: the stack in danger.
+    press(&mut state, &model, KeyCode::Down);
+    assert_eq!(part(&state), "ram/heap/uart_rx_buf");
+    types(&mut state, &model, "kk");
+    assert_eq!(part(&state), "ram/heap/free");
+    press(&mut state, &model, KeyCode::Home);
+    assert_eq!(part(&state), "ram/stack:ISR");
+    types(&mut state, &model, "j");
+    assert_eq!(part(&state), "ram/heap");
+    press(&mut state, &model, KeyCode::End);
+    assert_eq!(part(&state), "ram/vector table");
+    types(&mut state, &model, "l");
+    assert_eq!(part(&state), "flash/unclaimed");
+    types(&mut state, &model, "jjh");
+    assert_eq!(part(&state), "ram/stack:ISR");
+    types(&mut state, &model, "v");
+    assert_eq!(state.map.order, AddressOrder::LowFirst);
+    press(&mut state, &model, KeyCode::Home);
+    assert_eq!(part(&state), "ram/vector table");
+}
+
+#[test]
+fn enter_zooms_and_escape_goes_back_step_by_step() {
+    let (model, mut state) = (fixtures::danger(), start(Screen::Map));
+    press(&mut state, &model, KeyCode::Enter);
+    assert_eq!(state.map.zoom.as_deref(), Some("ram/heap/stack:growth"));
+    press(&mut state, &model, KeyCode::Char('?'));
+    assert_eq!(state.overlay, Overlay::Help(0));
+    press(&mut state, &model, KeyCode::Esc);
+    assert_eq!((state.overlay, state.map.zoom.is_some()), (Overlay::None, true));
+    press(&mut state, &model, KeyCode::Esc);
+    assert_eq!(state.map.zoom, None);
+    press(&mut state, &model, KeyCode::Esc);
+    assert_eq!(state.selection, Selection::Nothing);
+}
+
+#[test]
+fn a_selected_stack_is_the_same_on_both_screens() {
+    let (model, mut state) = (fixtures::danger(), start(Screen::Stacks));
+    press(&mut state, &model, KeyCode::Down);
+    assert!(shown(&model, &state, SIZE).contains("comms ──"));
+    press(&mut state, &model, KeyCode::Enter);
+    assert_eq!(state.screen, Screen::Map);
+    let screen = shown(&model, &state, SIZE);
+    assert!(screen.contains("2000_42c0▸"), "{screen}");
+}
+
+#[test]
+fn an_alert_leads_to_whom_it_concerns() {
+    let (model, mut state) = (fixtures::danger(), start(Screen::Alerts));
+    press(&mut state, &model, KeyCode::Enter);
+    assert_eq!(state.screen, Screen::Map);
+    assert_eq!(state.selection, Selection::Stack(model.snapshot.stacks[6].id.clone()));
+}
+
+#[test]
+fn stacks_sort_by_every_column_both_ways() {
+    let (model, mut state) = (fixtures::worst_cases(), start(Screen::Stacks));
+    let first = |state: &State| {
+        let screen = shown(&model, state, SIZE);
+        screen
+            .lines()
+            .nth(6)
+            .unwrap_or_default()
+            .trim_start_matches([' ', '!'])
+            .split(' ')
+            .next()
+            .unwrap_or_default()
+            .to_owned()
+    };
+    assert_eq!(first(&state), "growth");
+    types(&mut state, &model, "O");
+    assert_eq!(first(&state), "timer");
+    types(&mut state, &model, "O");
+    let mut seen = Vec::new();
+    for _ in 0..8 {
+        types(&mut state, &model, "o");
+        seen.push(first(&state));
+    }
+    // now, peak, worst, margin, suggest, name, size, and the percent again.
+    assert_eq!(seen, ["main", "growth", "growth", "main", "growth", "ISR", "main", "growth"]);
+}
+
+#[test]
+fn the_filter_takes_letters_that_are_keys_elsewhere() {
+    let (model, mut state) = (fixtures::danger(), start(Screen::Stacks));
+    types(&mut state, &model, "/sq");
+    press(&mut state, &model, KeyCode::Backspace);
+    types(&mut state, &model, "en");
+    assert_eq!(state.stacks.filter, "sen");
+    let screen = shown(&model, &state, SIZE);
+    assert!(screen.contains("sensor") && !screen.contains("timer"), "{screen}");
+    press(&mut state, &model, KeyCode::Enter);
+    assert_eq!(state.input, Input::Keys);
+    press(&mut state, &model, KeyCode::Esc);
+    assert_eq!(state.stacks.filter, "");
+}
+
+#[test]
+fn freezing_keeps_the_picture_and_the_model_goes_on() {
+    let (mut model, mut state) = (fixtures::calm(), start(Screen::Map));
+    types(&mut state, &model, " ");
+    assert!(matches!(state.picture, Picture::Frozen(_)));
+    model = fixtures::overflow();
+    let screen = shown(&model, &state, SIZE);
+    assert!(screen.contains("PAUSED") && !screen.contains("OVERFLOW"), "{screen}");
+    // A frozen screen can be walked.
+    types(&mut state, &model, "j");
+    assert_eq!(part(&state), "ram/stack:ISR");
+    types(&mut state, &model, " ");
+    let screen = shown(&model, &state, SIZE);
+    assert!(screen.contains("LIVE") && screen.contains("OVERFLOW"), "{screen}");
+}
+
+#[test]
+fn scale_is_a_key_of_the_map_alone() {
+    let (model, mut state) = (fixtures::calm(), start(Screen::Map));
+    types(&mut state, &model, "s");
+    assert_eq!(state.map.scale, Scale::Linear);
+    types(&mut state, &model, "2s1");
+    assert_eq!(state.map.scale, Scale::Linear);
+}
+
+#[test]
+fn clicks_hit_what_is_drawn_there() {
+    let (model, mut state) = (fixtures::danger(), start(Screen::Map));
+    let screen = shown(&model, &state, SIZE);
+    let line =
+        |word: &str| u16::try_from(screen.lines().position(|line| line.contains(word)).expect("it is drawn")).unwrap();
+    click(&mut state, &model, 20, line("comms"));
+    assert_eq!(part(&state), "ram/heap/stack:comms");
+    click(&mut state, &model, 95, line("bootloader"));
+    assert_eq!(part(&state), "flash/bootloader");
+    // In the linear figure a cell is a place in memory: the first is the last of RAM.
+    types(&mut state, &model, "s");
+    click(&mut state, &model, 12, 6);
+    assert_eq!(part(&state), "ram/stack:ISR");
+    click(&mut state, &model, 26, 0);
+    assert_eq!(state.screen, Screen::Stacks);
+    click(&mut state, &model, 5, 10);
+    assert_eq!(state.selection, Selection::Stack(model.snapshot.stacks[3].id.clone()));
+    // A click outside of everything changes nothing.
+    click(&mut state, &model, 119, 35);
+    assert_eq!(state.screen, Screen::Stacks);
+}
+
+#[test]
+fn the_wheel_walks() {
+    let (model, mut state) = (fixtures::danger(), start(Screen::Stacks));
+    let wheel = |kind| Event::Mouse(MouseEvent { kind, column: 5, row: 8, modifiers: KeyModifiers::NONE });
+    send(&mut state, &model, &wheel(MouseEventKind::ScrollDown));
+    assert_eq!(state.selection, Selection::Stack(model.snapshot.stacks[5].id.clone()));
+    send(&mut state, &model, &wheel(MouseEventKind::ScrollUp));
+    assert_eq!(state.selection, Selection::Stack(model.snapshot.stacks[6].id.clone()));
+}
+
+#[test]
+fn a_released_key_means_nothing() {
+    let (model, mut state) = (fixtures::danger(), start(Screen::Map));
+    let mut key = KeyEvent::new(KeyCode::Char('q'), KeyModifiers::NONE);
+    key.kind = crossterm::event::KeyEventKind::Release;
+    assert_eq!(send(&mut state, &model, &Event::Key(key)), Effect::None);
+}

@@ -1,0 +1,130 @@
+//! Snapshots: each was looked at beside the drawing it is to equal before it was accepted.
+
+use highwater::tui::state::{AddressOrder, MapState, Overlay, Scale, Screen, Selection, State};
+use highwater::tui::theme::{Theme, ThemeName};
+use ratatui::style::{Color, Modifier};
+
+use crate::fixtures::{self, danger};
+use crate::{dark, drawn, on, shown, text};
+
+macro_rules! look {
+    ($name:ident, $model:expr, $state:expr, $size:expr) => {
+        #[test]
+        fn $name() {
+            insta::assert_snapshot!(shown(&$model, &$state, $size));
+        }
+    };
+}
+
+fn map() -> State {
+    on(Screen::Map)
+}
+
+fn linear() -> State {
+    State { map: MapState { scale: Scale::Linear, ..MapState::default() }, ..map() }
+}
+
+fn low_first() -> State {
+    State { map: MapState { order: AddressOrder::LowFirst, ..MapState::default() }, ..map() }
+}
+
+fn selected(id: &str) -> State {
+    State { selection: Selection::Part(id.to_owned()), ..map() }
+}
+
+fn zoomed(id: &str) -> State {
+    State { map: MapState { zoom: Some(id.to_owned()), ..MapState::default() }, ..selected(id) }
+}
+
+look!(map_1x1, danger(), map(), (1, 1));
+look!(map_30x6, danger(), map(), (30, 6));
+look!(map_40x12, danger(), map(), (40, 12));
+look!(map_80x24, danger(), map(), (80, 24));
+look!(map_120x36, danger(), map(), (120, 36));
+look!(map_120x40, danger(), map(), (120, 40));
+look!(map_200x60, danger(), map(), (200, 60));
+look!(map_calm, fixtures::calm(), map(), (120, 36));
+look!(map_calm_selected, fixtures::calm(), selected("ram/heap"), (120, 36));
+look!(map_overflow, fixtures::overflow(), map(), (120, 36));
+look!(map_stale, fixtures::stale(), map(), (80, 24));
+look!(map_reconnecting, fixtures::reconnecting(), map(), (120, 36));
+look!(map_bare_metal, fixtures::bare_metal(), map(), (120, 36));
+look!(map_flip_link, fixtures::flip_link(), map(), (80, 24));
+look!(map_static, fixtures::no_target(), map(), (120, 36));
+look!(map_many, fixtures::many(), map(), (120, 40));
+look!(map_nothing, fixtures::nothing(), map(), (80, 24));
+look!(map_linear, danger(), linear(), (120, 36));
+look!(map_linear_many, fixtures::many(), linear(), (120, 40));
+look!(map_low_first, danger(), low_first(), (120, 36));
+look!(map_zoomed_heap, danger(), zoomed("ram/heap"), (80, 24));
+look!(map_zoomed_stack, danger(), zoomed("ram/heap/stack:growth"), (120, 36));
+look!(stacks_40x12, danger(), on(Screen::Stacks), (40, 12));
+look!(stacks_80x24, danger(), on(Screen::Stacks), (80, 24));
+look!(stacks_120x36, fixtures::worst_cases(), on(Screen::Stacks), (120, 36));
+look!(stacks_200x60, danger(), on(Screen::Stacks), (200, 60));
+look!(alerts_120x36, danger(), on(Screen::Alerts), (120, 36));
+look!(alerts_none, fixtures::calm(), on(Screen::Alerts), (80, 24));
+look!(help_80x24, danger(), State { overlay: Overlay::Help(0), ..map() }, (80, 24));
+
+#[test]
+fn ascii_draws_nothing_else() {
+    let theme = Theme::new(ThemeName::Dark, true, true);
+    for model in [danger(), fixtures::many(), fixtures::reconnecting(), fixtures::worst_cases()] {
+        for screen in Screen::ALL {
+            for (scale, overlay) in [(Scale::Schematic, Overlay::None), (Scale::Linear, Overlay::Help(0))] {
+                let state = State { map: MapState { scale, ..MapState::default() }, overlay, ..on(screen) };
+                let screen = text(&drawn(&model, &state, &theme, (120, 36)));
+                assert!(screen.is_ascii(), "{screen}");
+            }
+        }
+    }
+    insta::assert_snapshot!("map_ascii", text(&drawn(&danger(), &map(), &theme, (120, 36))));
+}
+
+#[test]
+fn without_colour_there_is_bold_dim_and_reverse_and_the_same_text() {
+    let allowed = Modifier::BOLD | Modifier::DIM | Modifier::REVERSED;
+    for name in [ThemeName::Auto, ThemeName::HighContrast, ThemeName::OkabeIto] {
+        let theme = Theme::new(name, false, false);
+        for screen in Screen::ALL {
+            let buffer = drawn(&danger(), &on(screen), &theme, (120, 36));
+            for cell in &buffer.content {
+                assert_eq!((cell.fg, cell.bg), (Color::Reset, Color::Reset));
+                assert!(allowed.contains(cell.modifier), "{:?}", cell.modifier);
+            }
+            assert_eq!(text(&buffer), shown(&danger(), &on(screen), (120, 36)));
+        }
+    }
+}
+
+#[test]
+fn danger_is_told_without_colour() {
+    let screen = shown(&danger(), &map(), (120, 36));
+    for word in ["! DANGER", "growth has 440 B of stack left", "89 % !", "hit next"] {
+        assert!(screen.contains(word), "{word}\n{screen}");
+    }
+}
+
+#[test]
+fn the_default_theme_keeps_to_the_terminals_sixteen_colours_and_no_background() {
+    for screen in Screen::ALL {
+        for cell in drawn(&danger(), &on(screen), &dark(), (120, 36)).content {
+            assert!(matches!(cell.fg, Color::Reset | Color::Red | Color::Cyan | Color::DarkGray), "{:?}", cell.fg);
+            assert_eq!(cell.bg, Color::Reset);
+        }
+    }
+}
+
+#[test]
+fn what_has_just_grown_is_marked_for_a_second_of_the_snapshots() {
+    use std::time::Duration;
+    let mut model = fixtures::calm();
+    let comms = model.snapshot.stacks[5].id.clone();
+    let at = model.snapshot.at + Duration::from_millis(500);
+    model.stack_peaks.entry(comms).or_default().push(at, Some(860.0));
+    for (after, marked) in [(600, true), (1400, true), (1600, false)] {
+        model.snapshot.at = fixtures::AT + Duration::from_millis(after);
+        let screen = shown(&model, &map(), (120, 36));
+        assert_eq!(screen.contains("41 % +"), marked, "after {after} ms:\n{screen}");
+    }
+}

@@ -1,0 +1,46 @@
+//! The pictures in assets/screens are drawn by the code they show. `UPDATE_SCREENS=1` writes them anew.
+
+use std::path::Path;
+
+use highwater::model::Model;
+use highwater::tui::picture;
+use highwater::tui::state::{MapState, Scale, Screen, State};
+use highwater::tui::theme::{Theme, ThemeName};
+
+use crate::{dark, drawn, fixtures, on};
+
+fn check(name: &str, model: &Model, state: &State, theme: &Theme, size: (u16, u16), on_dark: bool) {
+    let svg = picture::svg(&drawn(model, state, theme, size), on_dark);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/screens").join(format!("{name}.svg"));
+    if std::env::var_os("UPDATE_SCREENS").is_some() {
+        std::fs::write(&path, svg).expect("the picture can be written");
+        return;
+    }
+    let kept = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(kept == svg, "{} is not what is drawn: look, then run with UPDATE_SCREENS=1", path.display());
+}
+
+#[test]
+fn the_kept_pictures_are_what_is_drawn() {
+    let linear = State { map: MapState { scale: Scale::Linear, ..MapState::default() }, ..on(Screen::Map) };
+    let ascii = Theme::new(ThemeName::Dark, true, true);
+    let mono = Theme::new(ThemeName::Mono, false, true);
+    let okabe_ito = Theme::new(ThemeName::OkabeIto, false, true);
+    let (map, stacks) = (on(Screen::Map), on(Screen::Stacks));
+    let danger = fixtures::danger();
+    check("map-dark", &danger, &map, &dark(), (120, 36), true);
+    check("map-light", &danger, &map, &dark(), (120, 36), false);
+    check("map-wide", &danger, &map, &dark(), (200, 60), true);
+    check("map-small", &danger, &map, &dark(), (80, 24), true);
+    check("map-calm", &fixtures::calm(), &map, &dark(), (120, 36), true);
+    check("map-overflow", &fixtures::overflow(), &map, &dark(), (120, 36), true);
+    check("map-linear", &danger, &linear, &dark(), (120, 36), true);
+    check("map-ascii", &danger, &map, &ascii, (120, 36), true);
+    check("map-mono", &danger, &map, &mono, (120, 36), true);
+    check("map-okabe-ito", &danger, &map, &okabe_ito, (120, 36), true);
+    check("map-many", &fixtures::many(), &map, &dark(), (120, 40), true);
+    check("stacks-dark", &fixtures::worst_cases(), &stacks, &dark(), (120, 36), true);
+    check("stacks-light", &fixtures::worst_cases(), &stacks, &dark(), (120, 36), false);
+    check("stacks-small", &danger, &stacks, &dark(), (80, 24), true);
+    check("alerts-dark", &danger, &on(Screen::Alerts), &dark(), (120, 36), true);
+}
