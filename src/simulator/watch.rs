@@ -186,7 +186,7 @@ impl Watch {
         self.arm(&mut state);
     }
 
-    /// A read of the register at `offset` bytes from `DWT_COMP0` (0xE000_1020).
+    /// A read of the register at `offset` bytes from `DWT_COMP0` (`0xE000_1020`).
     pub(crate) fn register(&self, offset: u32) -> u32 {
         let mut state = locked(&self.state);
         let Some(comparator) = state.comparators.get_mut((offset / 16) as usize) else {
