@@ -41,10 +41,11 @@
 //! | `machine` | all of these on one clock |
 //! | `target` | who may run the machine when: the core's thread, or the link |
 //! | `dap` | debug port and access port, transfer by transfer |
-//! | `probe` | probe-rs's side |
+//! | `wire` | transfers and their time |
+//! | `probe`, `registry` | probe-rs's side |
 //! | `link`, `counters`, `faults` | what it costs, what was done, what goes wrong |
 //!
-//! Not modelled: peripherals (they read as zero), external interrupts, caches, TrustZone, JTAG, multidrop, parity.
+//! Not modelled: peripherals (they read as zero), external interrupts, caches, `TrustZone`, JTAG, multidrop, parity.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -60,8 +61,10 @@ mod link;
 mod machine;
 mod memory;
 mod probe;
+mod registry;
 mod target;
 mod watch;
+mod wire;
 
 pub use board::{Board, BoardError, Options, StoreWatch};
 pub use counters::Counters;

@@ -15,7 +15,7 @@ use probe_rs::probe::{DebugProbeError, WireProtocol};
 use probe_rs::{HaltReason, Permissions, Session};
 
 const FLASH: u32 = 0x0800_0000;
-/// Counts SysTick interrupts, one a millisecond.
+/// Counts `SysTick` interrupts, one a millisecond.
 const TICKS: u32 = 0x2000_0000;
 /// Counts rounds of the main loop.
 const ROUNDS: u32 = 0x2000_0004;
@@ -32,7 +32,7 @@ const S_RESET_ST: u32 = 1 << 25;
 const S_SLEEP: u32 = 1 << 18;
 const MATCHED: u32 = 1 << 24;
 
-/// The vector table (stack, reset, faults, SysTick last) and the program:
+/// The vector table (stack, reset, faults, `SysTick` last) and the program:
 ///
 /// ```text
 /// 40 reset: ldr r0, =0xe000e010; ldr r1, =15999; str r1, [r0, #4]; str r1, [r0, #8]; movs r1, #7; str r1, [r0]
@@ -245,6 +245,21 @@ fn a_session_halts_steps_breaks_and_resets() {
     board.advance(ms(5));
     assert!(board.peek_word(TICKS).expect("RAM") >= 4, "it runs after the reset");
     assert_eq!(board.counters().memory_writes, 0);
+}
+
+#[test]
+fn the_reset_pin_holds_the_core_and_lets_it_start_anew() {
+    let board = lockstep(true);
+    board.advance(ms(9));
+    let mut probe = board.open().expect("nobody else has it open");
+    probe.target_reset_assert().expect("it has a reset pin");
+    let rounds = board.peek_word(ROUNDS);
+    board.advance(ms(5));
+    assert_eq!(board.peek_word(ROUNDS), rounds, "nothing runs while it is held");
+    probe.target_reset_deassert().expect("it has a reset pin");
+    board.advance(ms(3));
+    assert!((2..=3).contains(&board.peek_word(TICKS).expect("RAM")), "it has started anew");
+    assert_eq!((board.counters().resets, board.counters().halts), (1, 0));
 }
 
 #[test]

@@ -17,7 +17,7 @@ use super::machine::{self, Machine, Shown};
 use super::memory::{Memory, MemoryKind};
 use super::target::{self, Clock, Target};
 use super::watch::{StoreHit, Watch};
-use super::{locked, probe};
+use super::{locked, registry};
 use crate::region::Region;
 
 /// What a board is to be.
@@ -125,7 +125,7 @@ impl Board {
             return Err(BoardError::NoClock);
         }
         let serial = serial.unwrap_or_else(|| format!("SIM{:04}", NEXT.fetch_add(1, Ordering::Relaxed)));
-        if probe::taken(&serial) {
+        if registry::taken(&serial) {
             return Err(BoardError::SerialTaken(serial));
         }
         let kind = core.or(image.core).unwrap_or(CoreKind::M3);
@@ -149,7 +149,7 @@ impl Board {
         });
         let parts = target::Parts { serial, clock, hz: core_hz, link, memory, faults, tally, shown, machine };
         let target = Arc::new(Target::new(parts));
-        probe::register(&target);
+        registry::register(&target);
         let thread = if clock == Clock::FreeRunning {
             let target = Arc::clone(&target);
             let name = format!("core of {}", target.serial);
@@ -163,7 +163,7 @@ impl Board {
     /// How probe-rs finds this board's probe.
     #[must_use]
     pub fn selector(&self) -> DebugProbeSelector {
-        probe::selector(&self.target.serial)
+        registry::selector(&self.target.serial)
     }
 
     /// Opens the probe, as a probe found in a list is opened, without looking at the host's USB devices.
@@ -178,7 +178,7 @@ impl Board {
     /// The entry of the probe in probe-rs's list.
     #[must_use]
     pub fn probe_info(&self) -> DebugProbeInfo {
-        probe::info(&self.target.serial)
+        registry::info(&self.target.serial)
     }
 
     /// The probe's serial number.

@@ -48,14 +48,21 @@ impl Register {
     }
 }
 
+/// How to step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Step {
+    /// Interrupts are held back until the instruction is done (`DHCSR.C_MASKINTS`).
+    pub(crate) masked: bool,
+    /// A sleep ends first: a debugger that halts a core ends its WFI (ARM DDI 0403 B1.5.18).
+    pub(crate) wake: bool,
+}
+
 /// What the rest of the board asks of an emulated core. Calls come between two instructions.
 pub(crate) trait Core: Send {
     /// Runs about `cycles` cycles without a look at the debug registers; gives cycles and instructions done.
     fn run(&mut self, cycles: u64) -> (u64, u64);
-    /// Runs one instruction or one exception entry, interrupts held back if `masked`; gives its cycles.
-    fn step(&mut self, masked: bool) -> u64;
-    /// A sleeping core goes on as if the sleep instruction had ended (halting debug ends a sleep).
-    fn wake(&mut self);
+    /// Runs one instruction or one exception entry; gives its cycles.
+    fn step(&mut self, how: Step) -> u64;
     /// Asleep in WFI or WFE.
     fn asleep(&self) -> bool;
     /// In lockup (ARM DDI 0403 B1.5.15): only a reset helps.
@@ -80,7 +87,6 @@ pub(crate) trait Core: Send {
 /// The cores of rsemu.
 pub(crate) struct Emulated {
     cpu: ArmV7m,
-    wake: bool,
 }
 
 impl Emulated {
@@ -88,7 +94,8 @@ impl Emulated {
         let space = AddressSpace::new("bus", 32);
         {
             let mut topology = space.topology();
-            for bank in &memory.banks {
+            // The part's own corner of the private peripherals (DBGMCU on an STM32) is like any peripheral to the core.
+            for bank in memory.banks.iter().chain([&memory.vendor]) {
                 let name = format!("{bank:?}");
                 // Instructions come from flash: the emulator's own store is the fast path, and flash never changes.
                 let region = match bank.kind {
@@ -100,7 +107,7 @@ impl Emulated {
         }
         let cpu = ArmV7m::new(config(kind).with_reset_vtor(vectors));
         cpu.attach_space(Arc::new(space));
-        Ok(Self { cpu, wake: false })
+        Ok(Self { cpu })
     }
 }
 
@@ -123,22 +130,28 @@ fn config(kind: CoreKind) -> Config {
     config
 }
 
+/// Instructions between two looks at whether the core has fallen asleep: a look costs about a fifth of one.
+const SLEEP_CHECK: u64 = 8;
+
 const SYST_ENABLE: u32 = 1;
 const SYST_TICKINT: u32 = 1 << 1;
 
 impl Core for Emulated {
     fn run(&mut self, cycles: u64) -> (u64, u64) {
-        self.wake = false;
         let (mut used, mut instructions) = (0, 0);
         while used < cycles {
             used += self.cpu.step();
             instructions += 1;
+            // rsemu goes on to step a core that has fallen asleep, a cycle at a time.
+            if instructions % SLEEP_CHECK == 0 && self.cpu.is_asleep() {
+                break;
+            }
         }
         (used, instructions)
     }
 
-    fn step(&mut self, masked: bool) -> u64 {
-        let woken = std::mem::take(&mut self.wake) && self.cpu.is_asleep();
+    fn step(&mut self, Step { masked, wake }: Step) -> u64 {
+        let woken = wake && self.cpu.is_asleep();
         if !masked && !woken {
             return self.cpu.step();
         }
@@ -169,10 +182,6 @@ impl Core for Emulated {
             }
         });
         used
-    }
-
-    fn wake(&mut self) {
-        self.wake = true;
     }
 
     fn asleep(&self) -> bool {
@@ -276,7 +285,6 @@ impl Core for Emulated {
         // rsemu's warm reset leaves SysTick, the NVIC's enables and the MPU as they were; on silicon a system reset
         // clears them (ARM DDI 0403 B1.5.5, B3.2). Memory is not in the core, so nothing else is lost.
         self.cpu.reset(ResetKind::Cold);
-        self.wake = false;
         self.cpu.step();
     }
 }

@@ -13,7 +13,7 @@ pub struct Counters {
     pub bytes_read: u64,
     /// Entries into debug state, single steps included.
     pub halts: u64,
-    /// Writes to memory: any but those to private peripherals (0xE000_0000 to 0xE00F_FFFF).
+    /// Writes to memory: any but those to private peripherals (`0xE000_0000` to `0xE00F_FFFF`).
     pub memory_writes: u64,
     /// Writes to private peripherals: debug, trace and system registers.
     pub debug_writes: u64,

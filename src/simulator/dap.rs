@@ -1,6 +1,6 @@
 //! The debug port and its memory access port, transfer by transfer.
 //!
-//! An ADIv5 SW-DP with one AHB-AP at 0, as on a Cortex-M3 or M4. Sources: ARM IHI 0031 (ADIv5.2): B2.2 for the debug
+//! An `ADIv5` SW-DP with one AHB-AP at 0, as on a Cortex-M3 or M4. Sources: ARM IHI 0031 (ADIv5.2): B2.2 for the debug
 //! port's registers, C2.2 and C2.6 for the access port's, C2.2.2 for the address increment that wraps at 1 KiB.
 
 use std::sync::atomic::Ordering;
@@ -12,7 +12,7 @@ use super::target::Target;
 const DPIDR: u32 = 0x2ba0_1477;
 /// ARM's AHB-AP, revision 2.
 const AP_IDR: u32 = 0x2477_0011;
-/// The ROM table at 0xE00F_F000, present, ADIv5 format.
+/// The ROM table at `0xE00F_F000`, present, `ADIv5` format.
 const AP_BASE: u32 = 0xe00f_f003;
 
 /// Power-up requests; each is acknowledged in the bit above it.
@@ -21,7 +21,7 @@ const POWER_REQUESTS: u32 = 1 << 28 | 1 << 30;
 const DEBUG_POWER: u32 = 1 << 28;
 const STICKYERR: u32 = 1 << 5;
 
-/// What the core may not be disturbed by: private peripherals.
+/// The private peripheral bus (ARM DDI 0403 B3.1): registers of the core, not memory.
 const PRIVATE: std::ops::Range<u32> = 0xe000_0000..0xe010_0000;
 
 /// One SWD transfer.

@@ -2,7 +2,7 @@
 //!
 //! rsemu has none of these, so they are laid over its register map for whoever comes through the debug port. The
 //! firmware itself sees rsemu's: no debugger attached, no comparators. Not modelled: the debug monitor, vector catches
-//! other than reset and HardFault, ITM, ETM and TPIU.
+//! other than reset and `HardFault`, ITM, ETM and TPIU.
 //!
 //! Sources: ARM DDI 0403 C1.6 (DHCSR, DCRSR, DCRDR, DEMCR, DFSR), C1.8 (DWT), C1.11 (FPB); ARM DDI 0553 for FPB
 //! version 2; ARM IHI 0031 and IHI 0029 for the ROM table.
@@ -134,6 +134,11 @@ impl Debug {
 
     pub(crate) fn leave(&mut self) {
         self.halted = false;
+    }
+
+    /// The core is in reset: the sticky flag is up.
+    pub(crate) fn note_reset(&mut self) {
+        self.was_reset = true;
     }
 
     /// What a reset of the core does to debug; says whether the core is to be halted before its first instruction.
@@ -302,7 +307,7 @@ fn component(address: u32) -> Option<u32> {
     ((address & 0xfff) >= 0xfd0).then(|| identification(address & 0xfff, 0xe0, part, 0xb0))
 }
 
-/// CIDR and PIDR words of a component by ARM (designer 0x4_3b; ARM IHI 0029, B2.2).
+/// CIDR and PIDR words of a component by ARM (designer `0x43b`; ARM IHI 0029, B2.2).
 fn identification(offset: u32, class: u32, part: u32, designer_and_part: u32) -> u32 {
     match offset {
         0xfd0 => 0x04,

@@ -38,7 +38,7 @@ pub struct Segment {
 }
 
 impl Segment {
-    fn range(&self) -> Region {
+    pub(crate) fn range(&self) -> Region {
         Region::new(self.address, u32::try_from(self.bytes.len()).unwrap_or(u32::MAX))
     }
 
@@ -195,17 +195,22 @@ fn looks_like_vectors(segments: &[Segment], address: u32) -> bool {
     };
     address.is_multiple_of(128)
         && stack.is_multiple_of(4)
-        && (0x1000_0000..=0x4000_0000).contains(&stack)
+        && can_be_stack(stack)
         && reset & 1 == 1
         && segments.iter().any(|segment| segment.range().contains(reset & !1))
 }
 
-/// Memories around what is loaded and used: flash rounded to 64 KiB, at least 64 KiB of RAM at 0x2000_0000 up to the
+/// Whether the word below `stack` can lie in a RAM: not in the peripherals, not where flash usually starts.
+fn can_be_stack(stack: u32) -> bool {
+    (0x1000_0004..=0xe000_0000).contains(&stack) && !PERIPHERALS.contains(stack - 4)
+}
+
+/// Memories around what is loaded and used: flash rounded to 64 KiB, at least 64 KiB of RAM at `0x2000_0000` up to the
 /// power of two that holds the initial stack pointer, and peripherals that read as zero.
 fn guess_memory(flash: &[Region], ram: &[Region], stack: u32) -> Vec<(MemoryKind, Region)> {
     let mut ram: Vec<Region> = ram.to_vec();
     // The word below the initial stack pointer is the first that is pushed.
-    if stack > 4 && !PERIPHERALS.contains(stack - 4) {
+    if can_be_stack(stack) {
         ram.push(Region::new(stack - 4, 4));
     }
     ram.push(SRAM.bottom(LEAST_RAM));
@@ -229,4 +234,70 @@ fn rounded(region: Region) -> Region {
     let start = region.start() & !(ROUNDING - 1);
     let end = region.end().next_multiple_of(u64::from(ROUNDING));
     Region::new(start, u32::try_from(end - u64::from(start)).unwrap_or(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A minimal ELF: one header, program headers of (virtual address, load address, bytes, memory size, flags).
+    fn elf(segments: &[(u32, u32, &[u8], u32, u32)]) -> Vec<u8> {
+        let mut bytes = b"\x7fELF\x01\x01\x01\0\0\0\0\0\0\0\0\0".to_vec();
+        bytes.extend([2, 0, 40, 0]);
+        let count = u16::try_from(segments.len()).expect("few");
+        for word in [1, 0, 52, 0, 0] {
+            bytes.extend(u32::to_le_bytes(word));
+        }
+        for half in [52, 32, count, 40, 0, 0] {
+            bytes.extend(u16::to_le_bytes(half));
+        }
+        let mut offset = 52 + 32 * u32::from(count);
+        for (address, load, content, size, flags) in segments {
+            let length = u32::try_from(content.len()).expect("few");
+            for word in [1, offset, *address, *load, length, *size, *flags, 4] {
+                bytes.extend(u32::to_le_bytes(word));
+            }
+            offset += length;
+        }
+        for (_, _, content, _, _) in segments {
+            bytes.extend_from_slice(content);
+        }
+        bytes
+    }
+
+    fn vectors(stack: u32, reset: u32) -> Vec<u8> {
+        [stack, reset, 0, 0].iter().flat_map(|word| word.to_le_bytes()).collect()
+    }
+
+    #[test]
+    fn an_elf_is_loaded_by_physical_address_and_its_memories_are_guessed() {
+        let code = vectors(0x2001_8000, 0x0800_0009);
+        let image = Image::from_elf(&elf(&[
+            (0x0800_0000, 0x0800_0000, &code, 16, 5),
+            (0x2000_0000, 0x0800_0010, &[1, 2, 3, 4], 4, 6),
+            (0x1000_0000, 0x1000_0000, &[], 0x4000, 6),
+        ]))
+        .expect("a good ELF");
+        assert_eq!(image.vectors, 0x0800_0000);
+        assert_eq!(image.segments[1], Segment { address: 0x0800_0010, bytes: vec![1, 2, 3, 4] });
+        let of = |kind| {
+            let found = image.memory.iter().filter(move |(other, _)| *other == kind);
+            found.map(|(_, region)| *region).collect::<Vec<_>>()
+        };
+        assert_eq!(of(MemoryKind::Flash), [Region::new(0x0800_0000, 0x1_0000)]);
+        assert_eq!(of(MemoryKind::Ram), [Region::new(0x1000_0000, 0x1_0000), Region::new(0x2000_0000, 0x2_0000)]);
+    }
+
+    #[test]
+    fn what_cannot_run_is_refused_with_its_reason() {
+        assert!(matches!(Image::from_elf(b"nothing"), Err(ImageError::Elf(_))));
+        let mut other = elf(&[(0, 0, &[0; 16], 16, 5)]);
+        assert!(matches!(Image::from_elf(&other), Err(ImageError::NoVectors)));
+        other[18] = 0xf3;
+        assert!(matches!(Image::from_elf(&other), Err(ImageError::NotArm(0xf3))));
+        assert!(matches!(Image::from_elf(&elf(&[])), Err(ImageError::Empty)));
+        let mut cut = elf(&[(0x0800_0000, 0x0800_0000, &vectors(0x2000_1000, 0x0800_0009), 16, 5)]);
+        cut.truncate(cut.len() - 1);
+        assert!(matches!(Image::from_elf(&cut), Err(ImageError::Elf(_))));
+    }
 }

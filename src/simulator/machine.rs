@@ -4,16 +4,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
-use super::core::{Core, PC, SP};
+use super::core::{Core, PC, SP, Step};
 use super::counters::Tally;
 use super::debug::{Cause, Debug, Order};
 use super::faults::{Fault, Faults};
 use super::image::{CoreKind, Image};
 use super::memory::Memory;
 
-/// Cycles between two looks at whether the core sleeps, asks for a reset, or somebody waits for the machine. Longer
-/// is faster while the core works, shorter wastes less when it falls asleep.
-const CHUNK: u64 = 64;
+/// Cycles between two looks at whether the core asks for a reset, or somebody waits for the machine.
+const CHUNK: u64 = 128;
 
 /// What can be known without stopping the machine.
 #[derive(Debug, Default)]
@@ -88,7 +87,9 @@ impl Machine {
 
     /// The reset pin: while it is held, nothing runs.
     pub(crate) fn hold_reset(&mut self, held: bool) {
-        if self.held != held {
+        if held && !self.held {
+            self.debug.note_reset();
+        } else if self.held && !held {
             self.reset();
         }
         self.held = held;
@@ -165,7 +166,7 @@ impl Machine {
             return 0;
         }
         let before = self.parts.core.exception();
-        let used = self.execute(pc);
+        let used = self.execute(pc, false);
         if self.debug.enabled() {
             let hard_fault = self.parts.core.exception() == 3 && before != 3;
             if self.parts.memory.watch.take_trap() {
@@ -177,8 +178,8 @@ impl Machine {
         used
     }
 
-    fn execute(&mut self, pc: u32) -> u64 {
-        let used = self.parts.core.step(self.debug.masks_interrupts());
+    fn execute(&mut self, pc: u32, wake: bool) -> u64 {
+        let used = self.parts.core.step(Step { masked: self.debug.masks_interrupts(), wake });
         self.parts.tally.instructions.add(1);
         self.debug.retire();
         let watch = &self.parts.memory.watch;
@@ -193,7 +194,6 @@ impl Machine {
         self.parts.tally.halts.add(1);
         // What a comparator saw before has had its chance.
         self.parts.memory.watch.take_trap();
-        self.parts.core.wake();
     }
 
     /// The debug port reads a private peripheral.
@@ -205,6 +205,10 @@ impl Machine {
     /// The debug port writes one. A step is done when this returns, so `S_HALT` is never seen set before it.
     pub(crate) fn write_private(&mut self, address: u32, value: u32) {
         let Parts { core, memory, .. } = &mut self.parts;
+        if !self.debug.enabled() {
+            // What a comparator saw while nobody was debugging halts nobody later.
+            memory.watch.take_trap();
+        }
         match self.debug.write(address, value, &mut **core, memory) {
             Order::Nothing => {}
             Order::Halt => self.enter_debug(Cause::Halted),
@@ -213,7 +217,7 @@ impl Machine {
             Order::Step => {
                 self.debug.leave();
                 let pc = self.parts.core.register(PC);
-                self.clock += self.execute(pc);
+                self.clock += self.execute(pc, true);
                 let watched = self.parts.memory.watch.take_trap();
                 self.enter_debug(if watched { Cause::Watchpoint } else { Cause::Halted });
             }

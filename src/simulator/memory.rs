@@ -25,6 +25,9 @@ pub enum MemoryKind {
     Peripheral,
 }
 
+/// The vendor's window in the private peripheral bus (ARM DDI 0403 B3.1, table B3-1).
+const VENDOR: Region = Region::new(0xe004_2000, 0x000b_d000);
+
 /// One memory.
 pub(crate) struct Bank {
     pub(crate) kind: MemoryKind,
@@ -128,10 +131,12 @@ fn low(offset: u64) -> u32 {
     offset as u32
 }
 
-/// All memories of a board. Private peripherals (0xE000_0000 on) are not memory.
+/// All memories of a board. Private peripherals (`0xE000_0000` on) are not memory.
 #[derive(Debug)]
 pub(crate) struct Memory {
     pub(crate) banks: Vec<Arc<Bank>>,
+    /// What the part's vendor has between the core's private peripherals; the debug port does not reach it here.
+    pub(crate) vendor: Arc<Bank>,
     pub(crate) watch: Arc<Watch>,
 }
 
@@ -139,7 +144,8 @@ impl Memory {
     pub(crate) fn new(map: &[(MemoryKind, Region)], image: &Image, watch: Watch) -> Self {
         let watch = Arc::new(watch);
         let bank = |(kind, range): &(MemoryKind, Region)| Arc::new(Bank::new(*kind, *range, Arc::clone(&watch)));
-        let memory = Self { banks: map.iter().map(bank).collect(), watch: Arc::clone(&watch) };
+        let vendor = bank(&(MemoryKind::Peripheral, VENDOR));
+        let memory = Self { banks: map.iter().map(bank).collect(), vendor, watch: Arc::clone(&watch) };
         memory.load(image, MemoryKind::Flash);
         memory
     }
@@ -180,14 +186,18 @@ impl Memory {
     }
 
     fn load(&self, image: &Image, kind: MemoryKind) {
-        for segment in &image.segments {
-            for (byte, address) in segment.bytes.iter().zip(segment.address..) {
-                match self.bank(address) {
-                    Some((bank, offset)) if bank.kind == kind => {
-                        let lane = offset % 4 * 8;
-                        bank.store(offset, 0xff << lane, u32::from(*byte) << lane);
-                    }
-                    _ => {}
+        for bank in self.banks.iter().filter(|bank| bank.kind == kind) {
+            for segment in &image.segments {
+                let shared = segment.range().intersection(bank.range);
+                let at = |region: Region| Some((region, segment.range().offset_of(region.start())? as usize));
+                let Some((shared, skipped)) = shared.and_then(at) else {
+                    continue;
+                };
+                let first = bank.range.offset_of(shared.start()).unwrap_or(0);
+                let bytes = &segment.bytes[skipped..skipped + shared.size() as usize];
+                for (byte, offset) in bytes.iter().zip(first..) {
+                    let lane = offset % 4 * 8;
+                    bank.store(offset, 0xff << lane, u32::from(*byte) << lane);
                 }
             }
         }

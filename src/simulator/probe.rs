@@ -1,13 +1,12 @@
-//! The simulated SWD probe, as probe-rs sees it: a plugin with a probe factory, and one probe per board.
+//! The simulated SWD probe, as probe-rs drives it.
 //!
 //! It gathers transfers into commands exactly as probe-rs's own CMSIS-DAP driver does, so that counters and timing mean
 //! something for real probes: writes queue, a read sends the queue and itself, blocks go in packets, a fault costs a
 //! read of CTRL/STAT and a write of ABORT.
 
-use std::fmt;
 use std::io;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, Once, Weak};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use probe_rs::CoreStatus;
@@ -15,95 +14,26 @@ use probe_rs::architecture::arm::sequences::ArmDebugSequence;
 use probe_rs::architecture::arm::{
     ArmCommunicationInterface, ArmDebugInterface, ArmError, DapError, DapProbe, RawDapAccess, RegisterAddress,
 };
-use probe_rs::plugin::{Plugin, register_plugin};
-use probe_rs::probe::list::ProbeListItem;
-use probe_rs::probe::{
-    DebugProbe, DebugProbeError, DebugProbeInfo, DebugProbeSelector, ProbeCreationError, ProbeFactory, WireProtocol,
-};
+use probe_rs::probe::{DebugProbe, DebugProbeError, WireProtocol};
 
 use super::dap::{Answer, Dap, Transfer};
-use super::faults::Spoiled;
 use super::link::wire_ns;
 use super::locked;
 use super::target::{Clock, Target};
+use super::wire::{Outcome, Wire};
 
-/// The test identifiers of pid.codes: never those of a product.
-const VENDOR: u16 = 0x1209;
-const PRODUCT: u16 = 0x0001;
-const NAME: &str = "highwater simulated probe";
-
-/// The boards of this process, by serial number.
-static BOARDS: Mutex<Vec<Weak<Target>>> = Mutex::new(Vec::new());
-static FACTORY: SimulatedProbeFactory = SimulatedProbeFactory;
-static REGISTERED: Once = Once::new();
-
-/// Makes the simulated probe known to probe-rs, once per process, and the board to it.
-pub(crate) fn register(target: &Arc<Target>) {
-    REGISTERED.call_once(|| register_plugin(Plugin { probe_drivers: &[&FACTORY], ..Plugin::default() }));
-    let mut boards = locked(&BOARDS);
-    boards.retain(|board| board.strong_count() > 0);
-    boards.push(Arc::downgrade(target));
-}
-
-/// Whether a board of this process already has this serial number.
-pub(crate) fn taken(serial: &str) -> bool {
-    present().iter().any(|target| target.serial == serial)
-}
-
-pub(crate) fn selector(serial: &str) -> DebugProbeSelector {
-    DebugProbeSelector {
-        vendor_id: VENDOR,
-        product_id: PRODUCT,
-        interface: None,
-        serial_number: Some(serial.to_owned()),
-    }
-}
-
-pub(crate) fn info(serial: &str) -> DebugProbeInfo {
-    DebugProbeInfo::new(NAME, VENDOR, PRODUCT, Some(serial.to_owned()), &FACTORY, None, false)
-}
-
-fn present() -> Vec<Arc<Target>> {
-    locked(&BOARDS).iter().filter_map(Weak::upgrade).collect()
-}
-
-/// Finds and opens the probes of the boards in this process.
-#[derive(Debug)]
-struct SimulatedProbeFactory;
-
-impl fmt::Display for SimulatedProbeFactory {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("simulated")
-    }
-}
-
-impl ProbeFactory for SimulatedProbeFactory {
-    fn open(&self, selector: &DebugProbeSelector) -> Result<Box<dyn DebugProbe>, DebugProbeError> {
-        let target = present()
-            .into_iter()
-            .find(|target| target.reachable() && selector.matches_probe(&info(&target.serial)))
-            .ok_or(ProbeCreationError::NotFound)?;
-        if target.opened.swap(true, Ordering::AcqRel) {
-            return Err(ProbeCreationError::CouldNotOpen.into());
-        }
-        Ok(Box::new(SimulatedProbe::new(target)))
-    }
-
-    fn list_probes(&self) -> Vec<ProbeListItem> {
-        let boards = present().into_iter().filter(|target| target.reachable());
-        boards.map(|target| ProbeListItem::accessible(info(&target.serial))).collect()
-    }
-}
+/// What the probe calls itself.
+pub(crate) const NAME: &str = "highwater simulated probe";
 
 /// An open probe.
 #[derive(Debug)]
-struct SimulatedProbe {
+pub(crate) struct SimulatedProbe {
     target: Arc<Target>,
     queue: Vec<Transfer>,
     protocol: Option<WireProtocol>,
     connected: bool,
     /// The SWD clock in use: Hz.
-    swd_hz: Arc<AtomicU32>,
+    swd_hz: u32,
     /// Free-running, the real time at which everything sent so far would be done.
     done: Instant,
 }
@@ -117,35 +47,28 @@ const ABORT_DAP: u32 = 1;
 const ABORT_STICKY: u32 = 1 << 2;
 const CTRL_STICKY: u32 = 1 << 5;
 
-/// What one command has come to.
-struct Outcome {
-    answer: Answer,
-    /// What was read, one per transfer that was acknowledged.
-    values: Vec<u32>,
-}
-
 impl SimulatedProbe {
-    fn new(target: Arc<Target>) -> Self {
-        let swd_hz = Arc::new(AtomicU32::new(target.link.swd_hz));
+    pub(crate) fn new(target: Arc<Target>) -> Self {
+        let swd_hz = target.link.swd_hz;
         Self { target, queue: Vec::new(), protocol: None, connected: false, swd_hz, done: Instant::now() }
     }
 
     /// One command to the probe and its answer: the latency, and whatever it does on the wire.
-    fn command<R>(&mut self, act: impl FnOnce(&Wire<'_>, &mut Dap) -> R) -> Result<R, DebugProbeError> {
+    fn command<R>(&mut self, act: impl FnOnce(&mut Wire<'_>, &mut Dap) -> R) -> Result<R, DebugProbeError> {
         let target = Arc::clone(&self.target);
+        let latency = u64::try_from(target.link.command_latency.as_nanos()).unwrap_or(u64::MAX);
+        target.pass(latency);
         if !target.reachable() {
             return Err(DebugProbeError::Usb(io::Error::new(io::ErrorKind::NotConnected, "the probe is unplugged")));
         }
         target.tally.usb_commands.add(1);
-        let latency = u64::try_from(target.link.command_latency.as_nanos()).unwrap_or(u64::MAX);
-        target.pass(latency);
         let mut dap = locked(&target.dap);
         if target.faults.take_power_loss() {
             *dap = Dap::new();
         }
-        let wire = Wire { target: &target, hz: self.swd_hz.load(Ordering::Relaxed), spent: AtomicU32::new(0) };
-        let result = act(&wire, &mut dap);
-        let spent = wire_ns(u64::from(wire.spent.into_inner()), wire.hz);
+        let mut wire = Wire::new(&target, self.swd_hz);
+        let result = act(&mut wire, &mut dap);
+        let spent = wire_ns(wire.spent(), self.swd_hz);
         drop(dap);
         if target.clock == Clock::FreeRunning && latency > 0 {
             self.delay(Duration::from_nanos(latency + spent));
@@ -237,66 +160,7 @@ impl SimulatedProbe {
     }
 
     fn pin_reset(&mut self, held: bool) -> Result<(), DebugProbeError> {
-        self.command(|wire, _| wire.target.with_machine(|machine| machine.hold_reset(held)))
-    }
-}
-
-/// The wire during one command.
-struct Wire<'a> {
-    target: &'a Target,
-    hz: u32,
-    /// Transfers so far.
-    spent: AtomicU32,
-}
-
-impl Wire<'_> {
-    /// Transfers one after the other, until one is not acknowledged.
-    fn run(&self, transfers: &[Transfer], dap: &mut Dap) -> Outcome {
-        let mut values = Vec::with_capacity(transfers.len());
-        let mut answer = Answer::Ok(0);
-        for transfer in transfers {
-            answer = self.transfer(*transfer, dap);
-            let Answer::Ok(value) = answer else {
-                break;
-            };
-            if transfer.write.is_none() {
-                values.push(value);
-            }
-        }
-        // Reads of the access port are posted: the last value comes with one more transfer, of RDBUFF
-        // (ARM IHI 0031, B4.2.2).
-        if transfers.last().is_some_and(|last| last.access && last.write.is_none()) {
-            self.spend(1);
-        }
-        Outcome { answer, values }
-    }
-
-    fn transfer(&self, transfer: Transfer, dap: &mut Dap) -> Answer {
-        let mut retries = self.target.link.wait_retries;
-        loop {
-            self.spend(1);
-            let asleep = self.target.shown.asleep.load(Ordering::Acquire);
-            let spoiled = self.target.faults.spoil(transfer.access, asleep);
-            let answer = dap.transfer(transfer, spoiled, self.target);
-            let (Answer::Wait, Spoiled::Wait(times)) = (answer, spoiled) else {
-                return answer;
-            };
-            // The first WAIT is answered by `times - 1` repetitions that end with WAIT as well.
-            let again = u32::try_from(times - 1).unwrap_or(u32::MAX).min(retries);
-            self.spend(again);
-            retries -= again;
-            self.target.faults.waited(u64::from(again) + 1);
-            if retries == 0 {
-                return Answer::Wait;
-            }
-            retries -= 1;
-        }
-    }
-
-    fn spend(&self, transfers: u32) {
-        self.spent.fetch_add(transfers, Ordering::Relaxed);
-        self.target.tally.transactions.add(u64::from(transfers));
-        self.target.pass(wire_ns(u64::from(transfers), self.hz));
+        self.command(|wire, _| wire.target().with_machine(|machine| machine.hold_reset(held)))
     }
 }
 
@@ -306,7 +170,7 @@ impl DebugProbe for SimulatedProbe {
     }
 
     fn speed_khz(&self) -> u32 {
-        self.swd_hz.load(Ordering::Relaxed) / 1000
+        self.swd_hz / 1000
     }
 
     fn set_speed(&mut self, speed_khz: u32) -> Result<u32, DebugProbeError> {
@@ -315,7 +179,7 @@ impl DebugProbe for SimulatedProbe {
         }
         self.configure()?;
         let hz = speed_khz.saturating_mul(1000).min(self.target.link.swd_hz);
-        self.swd_hz.store(hz, Ordering::Relaxed);
+        self.swd_hz = hz;
         Ok(hz / 1000)
     }
 

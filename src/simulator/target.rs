@@ -31,8 +31,11 @@ pub enum Clock {
 const PATIENCE: Duration = Duration::from_millis(20);
 /// The longest piece it runs at once, so that what it writes appears as time goes on.
 const SLICE: Duration = Duration::from_micros(500);
+/// How long it sleeps at least while the core does, so that a tick a millisecond does not wake the host a thousand
+/// times a second; the ticks it has slept through come right after. Whoever asks the machine wakes it earlier.
+const SHORTEST_REST: Duration = Duration::from_millis(4);
 /// The longest it sleeps at once.
-const LONGEST_SLEEP: Duration = Duration::from_millis(10);
+const LONGEST_REST: Duration = Duration::from_millis(10);
 
 pub(crate) struct Target {
     pub(crate) serial: String,
@@ -148,8 +151,8 @@ impl Target {
             let slice = machine.clock() + self.cycles_in(SLICE);
             machine.run(target.min(slice), Some(&self.waiting));
             if machine.clock() >= target {
-                let idle = machine.idle().map_or(SLICE, |idle| self.duration_of(idle));
-                let pause = idle.clamp(SLICE, LONGEST_SLEEP);
+                let rest = |idle| self.duration_of(idle).clamp(SHORTEST_REST, LONGEST_REST);
+                let pause = machine.idle().map_or(SLICE, rest);
                 machine = match self.wake.wait_timeout(machine, pause) {
                     Ok((machine, _)) => machine,
                     Err(poisoned) => poisoned.into_inner().0,

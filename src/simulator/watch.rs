@@ -57,8 +57,8 @@ struct State {
     enabled: bool,
     armed: Vec<Armed>,
     watched: Vec<Region>,
-    /// The store of the instruction that runs right now, before its PC is known.
-    fresh: Option<(u32, u32)>,
+    /// Of the instruction that runs right now, the first store into each watched range (its number, address, value).
+    fresh: Vec<(usize, u32, u32)>,
     /// The last store into each watched range.
     hits: Vec<Option<StoreHit>>,
 }
@@ -110,9 +110,12 @@ impl Watch {
         let mut state = locked(&self.state);
         self.compare(&mut state, address, from.len(), true);
         let bytes = Region::new(address, u32::try_from(from.len()).unwrap_or(4));
-        if state.fresh.is_none() && state.watched.iter().any(|range| range.overlaps(bytes)) {
-            let value = from.iter().take(4).rev().fold(0, |value, byte| value << 8 | u32::from(*byte));
-            state.fresh = Some((address, value));
+        let value = from.iter().take(4).rev().fold(0, |value, byte| value << 8 | u32::from(*byte));
+        for number in 0..state.watched.len() {
+            let known = state.fresh.iter().any(|(other, _, _)| *other == number);
+            if !known && state.watched[number].overlaps(bytes) {
+                state.fresh.push((number, address, value));
+            }
         }
     }
 
@@ -138,14 +141,12 @@ impl Watch {
     /// Ends an instruction: if it stored into a watched range, remembers where it was and how the stack stood.
     pub(crate) fn note_instruction(&self, pc: u32, sp: impl FnOnce() -> u32) {
         let mut state = locked(&self.state);
-        let Some((address, value)) = state.fresh.take() else {
+        if state.fresh.is_empty() {
             return;
-        };
-        let hit = StoreHit { pc, sp: sp(), address, value };
-        for at in 0..state.watched.len() {
-            if state.watched[at].contains(address) {
-                state.hits[at] = Some(hit);
-            }
+        }
+        let sp = sp();
+        for (number, address, value) in std::mem::take(&mut state.fresh) {
+            state.hits[number] = Some(StoreHit { pc, sp, address, value });
         }
     }
 
@@ -186,7 +187,7 @@ impl Watch {
         self.arm(&mut state);
     }
 
-    /// A read of the register at `offset` bytes from `DWT_COMP0` (0xE000_1020).
+    /// A read of the register at `offset` bytes from `DWT_COMP0` (`0xE000_1020`).
     pub(crate) fn register(&self, offset: u32) -> u32 {
         let mut state = locked(&self.state);
         let Some(comparator) = state.comparators.get_mut((offset / 16) as usize) else {
@@ -317,7 +318,12 @@ mod tests {
             watch.hit(number),
             Some(StoreHit { pc: 0x102, sp: 0x2000_0400, address: 0x2000_0004, value: 0x1234 })
         );
+        let below = watch.watch_store(Region::new(0x2000_0042, 2));
+        watch.write(0x2000_0040, &[1, 2, 3, 4]);
+        watch.note_instruction(0x104, || 0);
+        assert_eq!(watch.hit(below).map(|hit| hit.address), Some(0x2000_0040), "a word reaches into the range");
         watch.unwatch(number);
+        watch.unwatch(below);
         assert!(!watch.writes_armed());
     }
 }
