@@ -2,7 +2,7 @@
 
 mod common;
 #[path = "../target-agent/demo/src/truth.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, unreachable_pub)]
 mod truth;
 
 use std::time::Duration;

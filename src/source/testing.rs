@@ -26,12 +26,6 @@ impl Bytes {
         let offset = self.range.offset_of(address).expect("inside the memory") as usize;
         self.content[offset..offset + 4].copy_from_slice(&word.to_le_bytes());
     }
-
-    /// Writes bytes.
-    pub(crate) fn place(&mut self, address: u32, bytes: &[u8]) {
-        let offset = self.range.offset_of(address).expect("inside the memory") as usize;
-        self.content[offset..offset + bytes.len()].copy_from_slice(bytes);
-    }
 }
 
 impl Source for Bytes {
