@@ -1,8 +1,8 @@
 //! Screen 1: memories in address order, what is selected explained, and the flash beside it.
 //!
 //! ```text
-//! Normal: RAM | detail      Wide: RAM | flash | detail      Small: RAM, or what is zoomed
-//!             | flash
+//! Normal: RAM | detail      Wide: RAM | flash | detail      Small: RAM, or the detail of what is zoomed
+//!             | flash                                              flash
 //! ```
 
 pub(crate) mod band;
@@ -135,7 +135,13 @@ fn ram_figure<'a>(
     let ask = ask(&model.snapshot, state, area, density, selected);
     match subject(&model.snapshot, state) {
         Subject::Heap(heap) => bands::heap_figure(heap, &ask),
-        Subject::Memories | Subject::Part(_) => bands::figure(&memories(&model.snapshot, MemoryKind::Ram), &ask),
+        Subject::Memories | Subject::Part(_) => {
+            let ram = memories(&model.snapshot, MemoryKind::Ram);
+            // A single pane has the flash below the RAM, or nobody could reach it.
+            let below =
+                if density == Density::Small { memories(&model.snapshot, MemoryKind::Flash) } else { Vec::new() };
+            bands::figure(&below.into_iter().chain(ram).collect::<Vec<_>>(), &ask)
+        }
     }
 }
 

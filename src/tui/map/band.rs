@@ -167,6 +167,8 @@ pub(crate) fn run_name(parts: &[Part]) -> String {
     }
     match (blocks, free) {
         (blocks, 0) => format!("{blocks} blocks"),
+        // In a heap of very many, how many does not fit beside the size.
+        (10.., _) | (_, 10..) => "blocks, free".to_owned(),
         (blocks, free) => format!("{blocks} blk, {free} free"),
     }
 }
