@@ -217,10 +217,12 @@ fn status(model: &Model, state: &State, theme: &Theme, density: Density) -> Vec<
     }
     let steady = matches!(snapshot.health, Health::Live | Health::Static);
     if state.screen == Screen::Map && density >= Density::Normal && steady {
-        words.push(muted(match state.map.scale {
-            Scale::Schematic => "schematic scale".to_owned(),
-            Scale::Linear => "linear scale".to_owned(),
-        }));
+        let scale = match (&state.map.zoom, state.map.scale) {
+            (Some(_), _) => "zoomed, Esc back",
+            (None, Scale::Schematic) => "schematic scale",
+            (None, Scale::Linear) => "linear scale",
+        };
+        words.push(muted(scale.to_owned()));
     }
     words
 }

@@ -1,10 +1,11 @@
 //! Screen 1: memories in address order, what is selected explained, and the flash beside it.
 //!
 //! ```text
-//! Normal: RAM | detail      Wide: RAM | flash | detail      Small: RAM, or what is zoomed
-//!             | flash
+//! Normal: RAM | detail      Wide: RAM | flash | detail      Small: RAM, or the detail of what is zoomed
+//!             | flash                                              flash
 //! ```
 
+pub(crate) mod band;
 pub(crate) mod bands;
 pub(crate) mod columns;
 pub(crate) mod detail;
@@ -134,7 +135,13 @@ fn ram_figure<'a>(
     let ask = ask(&model.snapshot, state, area, density, selected);
     match subject(&model.snapshot, state) {
         Subject::Heap(heap) => bands::heap_figure(heap, &ask),
-        Subject::Memories | Subject::Part(_) => bands::figure(&memories(&model.snapshot, MemoryKind::Ram), &ask),
+        Subject::Memories | Subject::Part(_) => {
+            let ram = memories(&model.snapshot, MemoryKind::Ram);
+            // A single pane has the flash below the RAM, or nobody could reach it.
+            let below =
+                if density == Density::Small { memories(&model.snapshot, MemoryKind::Flash) } else { Vec::new() };
+            bands::figure(&below.into_iter().chain(ram).collect::<Vec<_>>(), &ask)
+        }
     }
 }
 
@@ -153,48 +160,52 @@ fn selected_id<'a>(model: &'a Model, state: &State) -> Option<&'a str> {
     state.selected_part(&model.snapshot).map(|part| part.id.as_str())
 }
 
-/// Draws the screen.
+/// Draws the screen: each pane in its own place, so that none draws into its neighbour.
 pub(crate) fn draw(canvas: &mut Canvas<'_>, body: Rect, density: Density, model: &Model, state: &State) {
     let panes = panes(body, density, model, state);
-    let selected = selected_id(model, state);
-    let narrow = density < Density::Normal;
-    let snapshot = &model.snapshot;
-    match (subject(snapshot, state), state.map.scale) {
-        (Subject::Part(part), _) => {
-            // One pane shows the explanation in place of the figure, which the raster alone would not give.
-            if density == Density::Small {
-                detail::draw(canvas, body, model, state, density);
-            } else {
-                linear::draw_part(canvas, panes.ram, part, model, state);
-            }
-        }
-        (Subject::Memories, Scale::Linear) => {
-            let memories = memories(snapshot, MemoryKind::Ram);
-            linear::draw(canvas, panes.ram, &memories, model, state);
-        }
-        _ => {
-            let figure = ram_figure(model, state, panes.ram, density, selected);
-            let columns = Columns::ram(panes.ram, narrow);
-            let sketch = Sketch { model, state, columns, selected, tall: density == Density::Wide };
-            schematic::draw(canvas, panes.ram, &figure, &sketch);
-            if figure.rows.is_empty() {
-                canvas.text(panes.ram.x, panes.ram.y, "no RAM is known", canvas.theme.styles.muted);
-            }
-        }
-    }
+    let mut ram = Canvas::new(canvas.buffer, panes.ram, canvas.theme);
+    draw_ram(&mut ram, panes.ram, density, model, state);
     if let Some(area) = panes.flash {
-        if state.map.scale == Scale::Linear && density == Density::Normal {
-            linear::draw_flash(canvas, area, &memories(snapshot, MemoryKind::Flash), model, state);
-        } else {
-            let figure = flash_figure(model, state, area, density, selected);
-            let columns = Columns::flash(area, narrow);
-            let sketch = Sketch { model, state, columns, selected, tall: density == Density::Wide };
-            schematic::draw(canvas, area, &figure, &sketch);
-        }
+        let mut flash = Canvas::new(canvas.buffer, area, canvas.theme);
+        draw_flash(&mut flash, area, density, model, state);
     }
     if let Some(area) = panes.detail {
         detail::draw(canvas, area, model, state, density);
     }
+}
+
+fn draw_ram(canvas: &mut Canvas<'_>, area: Rect, density: Density, model: &Model, state: &State) {
+    let snapshot = &model.snapshot;
+    match (subject(snapshot, state), state.map.scale) {
+        // A single pane explains what is zoomed, which a raster without words would not.
+        (Subject::Part(_), _) if density == Density::Small => detail::draw(canvas, area, model, state, density),
+        (Subject::Part(part), _) => linear::draw_part(canvas, area, part, model, state),
+        (Subject::Memories, Scale::Linear) => {
+            linear::draw(canvas, area, &memories(snapshot, MemoryKind::Ram), model, state);
+        }
+        _ => {
+            let selected = selected_id(model, state);
+            let figure = ram_figure(model, state, area, density, selected);
+            let columns = Columns::ram(area, density < Density::Normal);
+            let sketch = Sketch { model, state, columns, selected, tall: density == Density::Wide };
+            schematic::draw(canvas, area, &figure, &sketch);
+            if figure.rows.is_empty() {
+                canvas.text(area.x, area.y, "no RAM is known", canvas.theme.styles.muted);
+            }
+        }
+    }
+}
+
+fn draw_flash(canvas: &mut Canvas<'_>, area: Rect, density: Density, model: &Model, state: &State) {
+    if state.map.scale == Scale::Linear && density == Density::Normal {
+        linear::draw_flash(canvas, area, &memories(&model.snapshot, MemoryKind::Flash), model, state);
+        return;
+    }
+    let selected = selected_id(model, state);
+    let figure = flash_figure(model, state, area, density, selected);
+    let columns = Columns::flash(area, density < Density::Normal);
+    let sketch = Sketch { model, state, columns, selected, tall: density == Density::Wide };
+    schematic::draw(canvas, area, &figure, &sketch);
 }
 
 /// The legend's entries.

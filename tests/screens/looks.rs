@@ -54,6 +54,7 @@ look!(map_static, fixtures::no_target(), map(), (120, 36));
 look!(map_many, fixtures::many(), map(), (120, 40));
 look!(map_nothing, fixtures::nothing(), map(), (80, 24));
 look!(map_linear, danger(), linear(), (120, 36));
+look!(map_linear_80x24, danger(), linear(), (80, 24));
 look!(map_linear_many, fixtures::many(), linear(), (120, 40));
 look!(map_low_first, danger(), low_first(), (120, 36));
 look!(map_zoomed_heap, danger(), zoomed("ram/heap"), (80, 24));

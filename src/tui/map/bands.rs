@@ -248,7 +248,9 @@ fn grow(figure: &mut Figure<'_>, mut spare: u16, ask: &Ask<'_>) {
     }
     let tail_limit = ask.height / if has_stacks { 4 } else { 2 };
     if let Some(tail) = tail(figure) {
-        let more = spare.min(tail_limit);
+        // A small part drawn tall would look like the most there is.
+        let worth = u16::try_from(figure.bands[tail].range().size() / 256).unwrap_or(u16::MAX);
+        let more = spare.min(tail_limit).min(worth);
         figure.bands[tail].rows += more;
         spare -= more;
     }

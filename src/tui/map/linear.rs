@@ -182,7 +182,8 @@ fn draw_raster(
     let top = cells.y.saturating_sub(1);
     let x = canvas.text(left, top.saturating_sub(1), &fit(name, 16, theme), styles.strong);
     let reading = match (state.map.order, margins.names) {
-        (_, 0) => "",
+        // Beside small figures there is no room for it.
+        (_, ..20) => "",
         (AddressOrder::HighFirst, _) => ", read from high to low",
         (AddressOrder::LowFirst, _) => ", read from low to high",
     };
@@ -338,7 +339,8 @@ fn labels(canvas: &mut Canvas<'_>, area: Rect, raster: &Raster, parts: &[Part], 
     let mut ends = vec![bracket + 2; usize::from(visible)];
     for part in named(parts, raster.order) {
         let Some(first) = first_row(raster, part.range).filter(|row| *row < visible) else { continue };
-        let spans = label(part, &model.snapshot, selected, canvas, state);
+        let room = area.right().saturating_sub(bracket + 2);
+        let spans = label(part, &model.snapshot, selected, canvas, state, room);
         let width = paint::spans_width(&spans);
         let rows = first..visible.min(first + 1 + FURTHER);
         // Names keep the order of their parts: none stands above one that comes before it.
@@ -381,6 +383,7 @@ fn label(
     selected: Option<&str>,
     canvas: &Canvas<'_>,
     state: &State,
+    room: u16,
 ) -> Vec<Span<'static>> {
     let theme = canvas.theme;
     let (styles, glyphs) = (&theme.styles, &theme.glyphs);
@@ -388,12 +391,18 @@ fn label(
     let attacked = lookup::attacker(snapshot, part.range, state.stack_limit).is_some();
     if let Some(stack) = lookup::stack(snapshot, part) {
         let condition = Condition::of(stack, state.stack_limit);
-        let name = fit(&stack.name, 12, theme);
         let percent = bar::percent(stack.deepest().map(|deepest| deepest.bytes.into()), stack.range.size().into());
-        let danger = match condition {
+        let long = match condition {
             Condition::Overflowed => " OVERFLOW".to_owned(),
             Condition::PastLimit => format!(" {percent} !"),
             Condition::Calm => String::new(),
+        };
+        // A stack in danger keeps its name and a sign, however narrow the margin is.
+        let name = fit(&stack.name, room.saturating_sub(6).min(12), theme);
+        let danger = match condition {
+            Condition::Calm => "",
+            _ if paint::width(&name) + paint::width(&long) + 4 <= room => &long,
+            _ => " !",
         };
         let text = format!("{name} {}{danger}", glyphs.down);
         return vec![match (condition.is_danger(), is_selected) {

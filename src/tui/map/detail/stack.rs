@@ -1,0 +1,181 @@
+//! What the pane says of a stack: its bar with the marks named, its numbers, what it hits next.
+
+use ratatui::text::{Line, Span};
+
+use super::{Block, Paper};
+use crate::model::snapshot::{Measured, Part, Stack, Trust};
+use crate::tui::bar::{Bar, Marks};
+use crate::tui::frame::Density;
+use crate::tui::lookup::{self, Condition};
+use crate::tui::map::words;
+use crate::tui::paint::{self, fit, spread};
+use crate::units;
+
+impl Paper<'_> {
+    pub(super) fn stack(&self, stack: &Stack, part: Option<&Part>) -> Vec<Block> {
+        let condition = Condition::of(stack, self.state.stack_limit);
+        let mut blocks = vec![
+            self.title(&stack.name, &self.stack_kind(stack, part)),
+            self.stack_bar(stack, condition),
+            Block { rank: 1, lines: self.stack_numbers(stack, condition) },
+        ];
+        if !self.narrow() {
+            blocks.push(Block { rank: 5, lines: self.stack_depth(stack) });
+        }
+        if let (true, Some(victim)) = (self.narrow(), &stack.victim) {
+            let word = if stack.overflowed { "it hit" } else { "next it hits" };
+            let name = fit(&victim.name, self.cells.saturating_sub(14), self.theme);
+            let line = spread(vec![self.muted(word)], vec![self.ink(name)], self.cells);
+            blocks.push(Block { rank: 2, lines: vec![line] });
+        }
+        let history = self.model.stack_peaks.get(&stack.id);
+        blocks.push(self.history(history, stack.range.size().into()));
+        if self.density == Density::Wide {
+            if let Some(part) = part {
+                blocks.push(Block { rank: 6, lines: self.neighbours(part) });
+            }
+            blocks.push(Block { rank: 7, lines: self.suggestion(stack) });
+        }
+        if !self.narrow() {
+            blocks.push(self.sentence(4, &words::stack_sentence(stack, condition, self.in_heap(part))));
+        }
+        blocks
+    }
+
+    fn in_heap(&self, part: Option<&Part>) -> bool {
+        part.and_then(|part| lookup::place(&self.model.snapshot, &part.id)).is_some_and(|(_, parent)| parent.is_some())
+    }
+
+    fn stack_kind(&self, stack: &Stack, part: Option<&Part>) -> String {
+        let kind = words::stack_kind(stack.kind);
+        match self.in_heap(part) {
+            _ if self.narrow() => kind.to_owned(),
+            true => format!("{kind} in the heap"),
+            false => format!("{kind}, fixed"),
+        }
+    }
+
+    /// The bar at the pane's width, from the first use to the limit.
+    fn stack_bar(&self, stack: &Stack, condition: Condition) -> Block {
+        let cells = self.cells;
+        let bar = Bar::of(&self.model.snapshot, stack, self.state.stack_limit, Marks::Limit);
+        let from = units::address(stack.range.end());
+        let to = units::address(stack.range.start().into());
+        let what = format!("{}, grows down", units::memory(stack.range.size().into()));
+        let used = paint::width(&from) + paint::width(&to) + paint::width(&what);
+        let mut bounds = vec![self.muted(from)];
+        if used + 4 <= cells {
+            let gap = cells - used;
+            bounds.push(Span::raw(" ".repeat(usize::from(gap / 2))));
+            bounds.push(self.muted(what));
+        }
+        let mut lines = vec![spread(bounds, vec![self.muted(to)], cells), Line::from(bar.spans(cells, self.theme))];
+        if !self.narrow() {
+            lines.push(self.callouts(&bar, stack, condition));
+        }
+        Block { rank: 0, lines }
+    }
+
+    /// The words below the bar: each hangs at the cell it speaks of.
+    fn callouts(&self, bar: &Bar, stack: &Stack, condition: Condition) -> Line<'static> {
+        let tick = self.theme.glyphs.tick;
+        let cells = usize::from(self.cells);
+        let mut spans = Vec::new();
+        let mut x = 0;
+        if stack.current.is_some() {
+            let now = usize::from(bar.now(self.cells)).saturating_sub(1);
+            spans.push(Span::raw(" ".repeat(now)));
+            spans.push(self.muted(format!("{tick}now")));
+            x = now + 4;
+        }
+        if stack.peak.is_some() {
+            let line = usize::from(bar.line(self.cells)).min(cells.saturating_sub(1));
+            let style = if condition.is_danger() { self.theme.styles.danger_text } else { self.theme.styles.ink };
+            let (text, width) =
+                if line >= x + 13 { (format!("high water {tick}"), 12) } else { (format!("{tick} high water"), 12) };
+            let start = if line >= x + 13 { line + 1 - width } else { line.max(x + 1) };
+            if start + width <= cells {
+                spans.push(Span::raw(" ".repeat(start.saturating_sub(x))));
+                spans.push(Span::styled(text, style));
+            }
+        }
+        Line::from(spans)
+    }
+
+    fn stack_numbers(&self, stack: &Stack, condition: Condition) -> Vec<Line<'static>> {
+        let size = stack.range.size();
+        let ink = self.theme.styles.ink;
+        let left = stack
+            .margin()
+            .map(|bytes| Measured { bytes, trust: stack.deepest().map_or(Trust::Gap, |deepest| deepest.trust) });
+        let left_style = if condition.is_danger() { self.theme.styles.danger_text } else { ink };
+        let towards = stack.victim.as_ref().map(|victim| format!("to {}", victim.name)).unwrap_or_default();
+        let at_most = matches!(left, Some(Measured { trust: Trust::AtLeast | Trust::Unpainted, .. }));
+        let mut lines = vec![
+            self.number("now", stack.current, size, ink, None),
+            match stack.peak {
+                None => self.number("peak", None, size, ink, Some("not painted")),
+                Some(_) => self.number("peak", stack.peak, size, ink, None),
+            },
+        ];
+        if stack.worst_case.is_some() {
+            lines.push(self.number("worst", stack.worst_case, size, ink, Some("by call graph")));
+        }
+        let exact = left.map(|left| Measured { trust: Trust::Exact, ..left });
+        let mut last = self.number("left", exact, size, left_style, Some(&towards));
+        if at_most {
+            mark(&mut last, self.theme.glyphs.at_most);
+        }
+        lines.push(last);
+        if self.narrow() {
+            lines.extend(stack.lowest_sp.map(|lowest| {
+                let sp = Span::styled(lowest_address(stack, lowest), ink);
+                spread(vec![self.muted("low SP")], vec![sp, Span::raw("     ")], self.cells)
+            }));
+        }
+        lines
+    }
+
+    fn stack_depth(&self, stack: &Stack) -> Vec<Line<'static>> {
+        let Some(lowest) = stack.lowest_sp else { return Vec::new() };
+        let mut spans = vec![self.muted("lowest SP   "), self.ink(lowest_address(stack, lowest))];
+        if let Some(at) = stack.rescanned {
+            let age = self.model.snapshot.at.saturating_sub(at);
+            spans.push(self.muted(format!("   paint {} ago", units::duration(age))));
+        }
+        vec![Line::from(spans)]
+    }
+
+    fn suggestion(&self, stack: &Stack) -> Vec<Line<'static>> {
+        let Some(deepest) = stack.deepest().filter(|_| !stack.overflowed) else { return Vec::new() };
+        let wanted = suggested(deepest.bytes);
+        vec![Line::from(vec![
+            self.muted("suggested size   "),
+            self.strong(units::memory(wanted.into())),
+            self.muted("  peak + 20 %, rounded up"),
+        ])]
+    }
+}
+
+/// Puts a sign before the number that stands in a line's second span.
+fn mark(line: &mut Line<'static>, sign: &str) {
+    let Some(span) = line.spans.get_mut(1) else { return };
+    let width = span.content.chars().count();
+    let text = format!("{sign} {}", span.content.trim_start());
+    span.content = format!("{text:>width$}").into();
+}
+
+fn lowest_address(stack: &Stack, lowest: Measured) -> String {
+    units::address(stack.range.top(lowest.bytes).start().into())
+}
+
+/// The deepest use and a fifth more, in the steps people choose stack sizes in.
+pub(crate) fn suggested(deepest: u32) -> u32 {
+    let wanted = deepest.saturating_add(deepest / 5);
+    let step = match wanted {
+        ..1024 => 64,
+        1024..4096 => 256,
+        4096.. => 512,
+    };
+    wanted.checked_next_multiple_of(step).unwrap_or(wanted)
+}
