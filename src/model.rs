@@ -20,6 +20,8 @@ use crate::sampler::observation::{Facts, Observation};
 const KEPT_ALERTS: usize = 100;
 /// Series of one kind that are kept: far more than a microcontroller has threads at once.
 const KEPT_SERIES: usize = 256;
+/// Ages and histories on screen move on this often, even when nothing else does.
+const AGEING: Duration = Duration::from_secs(1);
 /// How long a heartbeat may stand still before it is told.
 const STALL: Duration = Duration::from_secs(3);
 
@@ -38,6 +40,7 @@ pub struct Model {
     pub alerts: Vec<Alert>,
     /// Counts the changes: a view that has drawn this number has nothing to draw.
     pub revision: u64,
+    revised: Duration,
     limits: Limits,
     heartbeat: Option<(u32, Duration)>,
 }
@@ -53,6 +56,7 @@ impl Model {
             heap_used: BTreeMap::new(),
             alerts: Vec::new(),
             revision: 0,
+            revised: Duration::ZERO,
             limits: Limits::default(),
             heartbeat: None,
         }
@@ -92,24 +96,28 @@ impl Model {
             found.push(self.reset_alert());
         }
         let alerts_changed = self.settle(found, &facts);
-        if changed || alerts_changed {
+        let at = self.snapshot.at;
+        let aged = at.saturating_sub(self.revised) >= AGEING;
+        if changed || alerts_changed || aged {
             self.revision += 1;
+            self.revised = at;
         }
     }
 
     /// Adds to the series; what was not measured is a gap.
     fn remember(&mut self, was_reset: bool) {
         let at = self.snapshot.at;
+        if was_reset {
+            for series in self.stack_peaks.values_mut().chain(self.stack_currents.values_mut()) {
+                series.push(at, None);
+            }
+        }
         let live = self.snapshot.health == Health::Live;
         let value = |bytes: Option<snapshot::Measured>| bytes.filter(|_| live).map(|bytes| f64::from(bytes.bytes));
         for stack in &self.snapshot.stacks {
             for (series, bytes) in [(&mut self.stack_peaks, stack.deepest()), (&mut self.stack_currents, stack.current)]
             {
-                let series = series.entry(stack.id.clone()).or_default();
-                if was_reset {
-                    series.push(at, None);
-                }
-                series.push(at, value(bytes));
+                series.entry(stack.id.clone()).or_default().push(at, value(bytes));
             }
         }
         for heap in &self.snapshot.heaps {
@@ -298,12 +306,13 @@ mod tests {
     }
 
     #[test]
-    fn an_unchanged_target_changes_no_revision() {
-        let mut model = Model::new(snapshot(0, 0));
-        ingest(&mut model, snapshot(1, 100));
-        let revision = model.revision;
-        ingest(&mut model, snapshot(2, 100));
-        assert_eq!(model.revision, revision);
+    fn an_unchanged_target_is_a_new_picture_only_once_a_second() {
+        let mut model = Model::new(snapshot(0, 100));
+        let before = model.revision;
+        for tenth in 1..=30 {
+            ingest(&mut model, Snapshot { at: Duration::from_millis(100 * tenth), ..snapshot(0, 100) });
+        }
+        assert_eq!(model.revision - before, 3);
     }
 
     #[test]

@@ -126,6 +126,8 @@ fn heap() -> impl Strategy<Value = Heap> {
             range,
             used,
             peak,
+            requested: None,
+            requested_peak: None,
             largest_free,
             blocks: Some(3),
             overhead: None,

@@ -184,6 +184,8 @@ fn heap() -> Heap {
         range: Region::between(0x2000_3890, 0x2000_fc00),
         used: Some(exact(13_824)),
         peak: Some(exact(22_016)),
+        requested: None,
+        requested_peak: None,
         largest_free: Some(exact(0x8968)),
         blocks: Some(20),
         overhead: Some(344),
