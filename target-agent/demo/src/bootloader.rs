@@ -32,7 +32,7 @@ pub unsafe extern "C" fn bootloader_start() -> ! {
     let end = header.end as u32;
     let startable = header.magic == APPLICATION
         && RAM.contains(&stack)
-        && stack % 8 == 0
+        && stack.is_multiple_of(8)
         && entry % 2 == 1
         && (HEADER as u32..end).contains(&entry)
         && end <= FLASH_END;
