@@ -17,6 +17,7 @@ for target in $targets; do
     object=$(ls "$build/$target"/release/deps/highwater_agent_measure-*.o)
     echo "$target"
     {
+        "$objdump" -h "$object"
         "$objdump" -t "$object"
         "$objdump" -dr --no-show-raw-insn "$object"
     } | awk '
@@ -24,9 +25,9 @@ for target in $targets; do
         /^[0-9a-f]+ [gl]/ && / (\.text|\.bss|\.rodata)/ {
             split($0, half, "\t"); split(half[2], rest, " ")
             if (hex(rest[1]) > 0) size[rest[length(rest)]] = hex(rest[1])
-            # The header as it is at each start is a constant without a name.
-            if (rest[length(rest)] ~ /anon/) constants += hex(rest[1])
         }
+        # A section: "index name size address kind". The header as it is at each start is a constant without a name.
+        /^ *[0-9]+ \.rodata\.\..*anon/ { constants += hex($3) }
         /panic/ { panics = 1 }
         # Code: a line for each instruction, and one for each call of something outside of the function. Words among
         # the code are data.
