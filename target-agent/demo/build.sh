@@ -8,13 +8,23 @@ cargo_home=${CARGO_HOME:-$HOME/.cargo}
 sysroot=$(rustc --print sysroot)
 build=${CARGO_TARGET_DIR:-$demo/target}
 
-cd "$demo"
-export CARGO_TARGET_DIR="$build"
+# Cargo mixes the absolute path of the agent into the names of symbols, so the sources are built under one name
+# wherever they are. The directory's maker owns it: a second build at the same time stops here.
+place=/tmp/highwater-demo-build
+mkdir "$place"
+trap 'rm -f "$place/repo"; rmdir "$place"' EXIT
+trap 'exit 1' INT TERM
+ln -s "$repo" "$place/repo"
+
 # One separator between flags, so that paths may hold spaces.
 sep=$(printf '\037')
-CARGO_ENCODED_RUSTFLAGS="--remap-path-prefix=$cargo_home/registry/src=crates${sep}--remap-path-prefix=$sysroot=rust${sep}--remap-path-prefix=$repo=highwater"
-export CARGO_ENCODED_RUSTFLAGS
-cargo build --release --locked --target thumbv7m-none-eabi
+flags="--remap-path-prefix=$cargo_home/registry/src=crates"
+flags="$flags$sep--remap-path-prefix=$sysroot=rust"
+flags="$flags$sep--remap-path-prefix=$repo=highwater"
+flags="$flags$sep--remap-path-prefix=$place/repo=highwater"
+cd /
+CARGO_ENCODED_RUSTFLAGS="$flags" CARGO_TARGET_DIR="$build" cargo build --release --locked \
+    --manifest-path "$place/repo/target-agent/demo/Cargo.toml" --target thumbv7m-none-eabi
 mkdir -p "$repo/assets"
 cp "$build/thumbv7m-none-eabi/release/demo" "$repo/assets/demo.elf"
 chmod 644 "$repo/assets/demo.elf"

@@ -19,12 +19,6 @@ impl HeapCounters {
         Self([const { AtomicU32::new(0) }; WORDS])
     }
 
-    pub(crate) fn clear(&self) {
-        for word in &self.0 {
-            word.store(0, Relaxed);
-        }
-    }
-
     #[inline(always)]
     fn add(&self, word: usize, amount: u32) -> u32 {
         let sum = self.0[word].load(Relaxed).wrapping_add(amount);
@@ -50,7 +44,7 @@ impl HeapCounters {
     ///
     /// # Cost
     ///
-    /// Not measured yet.
+    /// 52 bytes of flash, 22 instructions, all but four of them with interrupts masked.
     #[inline]
     pub fn on_alloc(&self, bytes: u32) {
         self.change(|| self.count_alloc(bytes, self.0[FREED].load(Relaxed)));
@@ -61,7 +55,7 @@ impl HeapCounters {
     ///
     /// # Cost
     ///
-    /// Not measured yet.
+    /// 36 bytes of flash, 16 instructions, all but four of them with interrupts masked.
     #[inline]
     pub fn on_free(&self, bytes: u32) {
         self.change(|| {
@@ -75,7 +69,7 @@ impl HeapCounters {
     ///
     /// # Cost
     ///
-    /// Not measured yet.
+    /// 64 bytes of flash, 27 instructions, all but four of them with interrupts masked.
     #[inline]
     pub fn on_realloc(&self, old: u32, new: u32) {
         self.change(|| {
@@ -89,7 +83,7 @@ impl HeapCounters {
     ///
     /// # Cost
     ///
-    /// Not measured yet.
+    /// 30 bytes of flash, 13 instructions, all but four of them with interrupts masked.
     #[inline]
     pub fn on_failure(&self) {
         self.change(|| {

@@ -17,7 +17,12 @@
 //! then bumps the one at the lowest. A single ascending read of the frame is consistent when the two are equal.
 //!
 //! A *slot* carries a tag: [`LIVE`] or [`EMPTY`] in the top bit, a generation in the rest. A slot that is used
-//! again has a new generation, so that the host never takes a new thread for an old one.
+//! again has a new generation, so that the host never takes a new thread for an old one. The generation counts up
+//! when a slot is freed: a slot never used is `EMPTY | 0`, its first owner `LIVE | 0`, then `EMPTY | 1`, and so on.
+//!
+//! *Marks* lie outside of any frame, and before the thread table. They are cleared when a thread is retired, before its
+//! slot can be used again. A host that reads both in one burst may still hold the old thread's marks beside the new
+//! thread's slot, so it drops the marks of a slot in the one refresh in which it first sees a generation.
 
 /// First word of an initialised block: the bytes `hwtr` read as a little-endian word.
 pub const MAGIC: u32 = u32::from_le_bytes(*b"hwtr");
@@ -143,6 +148,7 @@ pub const GENERATION: u32 = LIVE - 1;
 ///
 /// The offset of a framed table is that of its first counter; its slots start one word later.
 #[must_use]
+#[allow(clippy::cast_possible_truncation, reason = "the assertion bounds all three")]
 pub const fn table(offset: usize, stride: usize, count: usize) -> u32 {
     assert!(
         offset < 1 << 16 && stride < 1 << 8 && count < 1 << 8,

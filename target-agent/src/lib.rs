@@ -11,14 +11,7 @@
 //!
 //! fn start() -> Result<(), highwater_agent::Full> {
 //!     HIGHWATER.init(HIGHWATER_BUILD_ID);
-//!     HIGHWATER.register_thread(&Thread {
-//!         name: c"main",
-//!         kind: ThreadKind::Main,
-//!         base: 0x2000_1530,
-//!         size: 4096,
-//!         priority: 1,
-//!         painted: false,
-//!     })?;
+//!     HIGHWATER.register_thread(&Thread::new(c"main", ThreadKind::Main, 0x2000_1530, 4096))?;
 //!     Ok(())
 //! }
 //! # start().unwrap();
@@ -34,8 +27,9 @@
 //! Everything in the block is written with relaxed atomic stores of single words, so that a debugger never sees half
 //! a word; groups of words that must agree are framed, see [`layout`].
 //!
-//! No function of this crate allocates, panics, or waits. Each says what it costs; the numbers are those that
-//! `measure.sh` prints for a Cortex-M3 at `opt-level = "s"`, and the README has those of the other cores.
+//! No function of this crate allocates, panics, or waits. Each says what it costs: the numbers are those that
+//! `measure.sh` prints for a Cortex-M3 at `opt-level = "s"`, with the code of one call, and the README has those of the
+//! other cores.
 
 #![no_std]
 #![warn(clippy::undocumented_unsafe_blocks, clippy::missing_safety_doc)]

@@ -8,27 +8,32 @@ use crate::table::Handle;
 use crate::thread::address;
 
 /// A region to register with [`Block::register_region`](crate::Block::register_region).
+///
+/// It is held as the block holds it, so that registering is a copy.
 #[derive(Clone, Copy, Debug)]
-pub struct Region {
-    /// Its name. It must lie in flash, where the host reads it from the ELF: a string literal does.
-    pub name: &'static CStr,
-    /// What it is. Heaps go through [`Block::register_heap`](crate::Block::register_heap).
-    pub kind: RegionKind,
-    /// Its lowest address.
-    pub base: u32,
-    /// Its size in bytes.
-    pub size: u32,
-}
+pub struct Region(pub(crate) [u32; WORDS]);
 
 impl Region {
+    /// The `size` bytes from `base` on. A heap goes through [`Block::register_heap`](crate::Block::register_heap)
+    /// instead, which says which counters are its own.
+    ///
+    /// The name must lie in flash, where the host reads it from the ELF: a literal does.
     #[inline]
-    pub(crate) fn words(&self, index: u32) -> [u32; WORDS] {
+    #[must_use]
+    pub fn new(name: &'static CStr, kind: RegionKind, base: u32, size: u32) -> Self {
         let mut words = [0; WORDS];
-        words[INFO] = self.kind as u32 | index << 8;
-        words[BASE] = self.base;
-        words[SIZE] = self.size;
-        words[NAME] = address(self.name);
-        words
+        words[INFO] = kind as u32;
+        words[BASE] = base;
+        words[SIZE] = size;
+        words[NAME] = address(name);
+        Self(words)
+    }
+
+    #[inline]
+    pub(crate) fn of_heap(name: &'static CStr, index: u8, base: u32, size: u32) -> Self {
+        let mut region = Self::new(name, RegionKind::Heap, base, size);
+        region.0[INFO] |= u32::from(index) << 8;
+        region
     }
 }
 
@@ -40,6 +45,7 @@ pub struct RegionId(pub(crate) Handle);
 
 impl RegionId {
     /// The index of the region's slot, from 0.
+    #[inline]
     #[must_use]
     pub fn index(self) -> usize {
         self.0.index()

@@ -1,4 +1,6 @@
 //! A table of slots in one frame: what threads and regions have in common.
+//!
+//! What is written here ends up inline in the functions of the block: with the sizes known, it is shorter than a call.
 
 use core::fmt;
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -35,49 +37,46 @@ impl<const SLOTS: usize, const WORDS: usize> Table<SLOTS, WORDS> {
         }
     }
 
-    pub(crate) fn clear(&self) {
-        self.first.store(0, Relaxed);
-        for word in self.slots.as_flattened() {
-            word.store(0, Relaxed);
-        }
-        self.last.store(0, Relaxed);
-    }
-
-    /// Fills a free slot with `words`, whose first is ignored, and gives its handle. The caller masks interrupts.
-    #[inline]
+    /// Fills a free slot with `words`, whose first is the tag's place and ignored, and gives its handle. The caller
+    /// masks interrupts.
+    #[inline(always)]
     pub(crate) fn claim(&self, words: &[u32; WORDS]) -> Option<Handle> {
-        for (index, slot) in self.slots.iter().enumerate() {
-            let [tag, payload @ ..] = slot.as_slice() else { return None };
-            let free = tag.load(Relaxed);
-            if free & LIVE == 0 {
+        let mut index = 0;
+        while index < SLOTS {
+            let slot = &self.slots[index];
+            let tag = slot[0].load(Relaxed);
+            if tag & LIVE == 0 {
                 framed(&self.first, &self.last, || {
-                    for (cell, word) in payload.iter().zip(&words[1..]) {
-                        cell.store(*word, Relaxed);
+                    let mut word = 1;
+                    while word < WORDS {
+                        slot[word].store(words[word], Relaxed);
+                        word += 1;
                     }
-                    tag.store(free | LIVE, Relaxed);
+                    slot[0].store(tag | LIVE, Relaxed);
                 });
-                return Some(Handle::new(index, free));
+                return Some(Handle::new(index, tag));
             }
+            index += 1;
         }
         None
     }
 
-    /// Frees the slot that `handle` names, and says whether it still named one. The caller masks interrupts.
-    #[inline]
-    pub(crate) fn release(&self, handle: Handle) -> bool {
-        let Some([tag, ..]) = self.live(handle).map(|slot| slot.as_slice()) else { return false };
+    /// Frees the slot that `handle` names, and gives its index; `None` when the handle names none any more. The caller
+    /// masks interrupts.
+    #[inline(always)]
+    pub(crate) fn release(&self, handle: Handle) -> Option<usize> {
+        let slot = self.live(handle)?;
         framed(&self.first, &self.last, || {
-            tag.store(tag.load(Relaxed).wrapping_add(1) & GENERATION, Relaxed);
+            slot[0].store(slot[0].load(Relaxed).wrapping_add(1) & GENERATION, Relaxed);
         });
-        true
+        Some(handle.index())
     }
 
     /// The slot that `handle` names, unless it was released since.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn live(&self, handle: Handle) -> Option<&[AtomicU32; WORDS]> {
         let slot = self.slots.get(handle.index())?;
-        let tag = slot.first()?.load(Relaxed);
-        (tag & LIVE != 0 && Handle::new(handle.index(), tag) == handle).then_some(slot)
+        handle.names(slot[0].load(Relaxed)).then_some(slot)
     }
 }
 
@@ -87,15 +86,21 @@ impl<const SLOTS: usize, const WORDS: usize> Table<SLOTS, WORDS> {
 pub(crate) struct Handle(u32);
 
 impl Handle {
-    #[inline]
+    #[inline(always)]
     #[allow(clippy::cast_possible_truncation, reason = "`layout::table` keeps tables below 256 slots")]
     fn new(index: usize, tag: u32) -> Self {
         Self(tag << 8 | index as u32)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn index(self) -> usize {
         (self.0 & 0xff) as usize
+    }
+
+    /// Whether a slot with this tag is in use, and by the one that got the handle.
+    #[inline(always)]
+    fn names(self, tag: u32) -> bool {
+        tag & LIVE != 0 && (tag << 8 ^ self.0) <= 0xff
     }
 }
 
@@ -118,10 +123,10 @@ mod tests {
     fn a_stale_handle_releases_nothing() {
         let table = Table::<2, 3>::new();
         let old = table.claim(&[0, 7, 8]).unwrap();
-        assert!(table.release(old));
+        assert_eq!(table.release(old), Some(0));
         let new = table.claim(&[0, 9, 10]).unwrap();
         assert_eq!(new.index(), old.index(), "the slot is used again");
-        assert!(!table.release(old));
+        assert!(table.release(old).is_none());
         assert!(table.live(old).is_none());
         assert_eq!(table.live(new).unwrap()[1].load(Relaxed), 9);
     }
@@ -130,7 +135,7 @@ mod tests {
     fn a_full_table_refuses_and_stays_as_it_is() {
         let table = Table::<2, 3>::new();
         table.claim(&[0; 3]).unwrap();
-        table.claim(&[0; 3]).unwrap();
+        assert_eq!(table.claim(&[0; 3]).unwrap().index(), 1);
         let before = table.first.load(Relaxed);
         assert!(table.claim(&[0; 3]).is_none());
         assert_eq!(table.first.load(Relaxed), before);
@@ -138,12 +143,20 @@ mod tests {
     }
 
     #[test]
+    fn a_table_without_slots_refuses() {
+        let table = Table::<0, 3>::new();
+        assert!(table.claim(&[0; 3]).is_none());
+        assert!(table.release(Handle::new(0, LIVE)).is_none());
+    }
+
+    #[test]
     fn generations_wrap_within_a_tag() {
         let table = Table::<1, 2>::new();
         table.slots[0][0].store(GENERATION, Relaxed);
         let last = table.claim(&[0; 2]).unwrap();
-        assert!(table.release(last));
+        assert_eq!(table.slots[0][0].load(Relaxed), u32::MAX);
+        assert!(table.release(last).is_some());
         assert_eq!(table.slots[0][0].load(Relaxed), 0);
-        assert!(!table.release(last));
+        assert!(table.release(last).is_none());
     }
 }

@@ -7,32 +7,41 @@ use crate::layout::{self, ThreadKind};
 use crate::table::Handle;
 
 /// A thread to register with [`Block::register_thread`](crate::Block::register_thread).
+///
+/// It is held as the block holds it, so that registering is a copy.
 #[derive(Clone, Copy, Debug)]
-pub struct Thread {
-    /// Its name. It must lie in flash, where the host reads it from the ELF: a string literal does.
-    pub name: &'static CStr,
-    /// What it is.
-    pub kind: ThreadKind,
-    /// The lowest address of its stack, 4-aligned.
-    pub base: u32,
-    /// The size of its stack in bytes, a multiple of 4.
-    pub size: u32,
-    /// Its priority as the kernel counts it.
-    pub priority: u16,
-    /// Whether the stack was painted with [`layout::PAINT`], see [`stack`](crate::stack).
-    pub painted: bool,
-}
+pub struct Thread(pub(crate) [u32; WORDS]);
 
 impl Thread {
+    /// A thread whose stack has `size` bytes from `base` on, both multiples of 4. Its priority is 0 and its stack not
+    /// painted, until the functions below say otherwise.
+    ///
+    /// The name must lie in flash, where the host reads it from the ELF: a literal does.
     #[inline]
-    pub(crate) fn words(&self) -> [u32; WORDS] {
+    #[must_use]
+    pub fn new(name: &'static CStr, kind: ThreadKind, base: u32, size: u32) -> Self {
         let mut words = [0; WORDS];
-        words[BASE] = self.base;
-        words[SIZE] = self.size;
-        words[INFO] = self.kind as u32 | u32::from(self.priority) << 16;
-        words[NAME] = address(self.name);
-        words[PAINT] = if self.painted { layout::PAINT } else { 0 };
-        words
+        words[BASE] = base;
+        words[SIZE] = size;
+        words[INFO] = kind as u32;
+        words[NAME] = address(name);
+        Self(words)
+    }
+
+    /// With this priority, as the kernel counts it.
+    #[inline]
+    #[must_use]
+    pub fn priority(mut self, priority: u16) -> Self {
+        self.0[INFO] = self.0[INFO] & 0xffff | u32::from(priority) << 16;
+        self
+    }
+
+    /// With a stack that was painted with [`layout::PAINT`], see [`stack`](crate::stack).
+    #[inline]
+    #[must_use]
+    pub fn painted(mut self) -> Self {
+        self.0[PAINT] = layout::PAINT;
+        self
     }
 }
 
@@ -44,6 +53,7 @@ pub struct ThreadId(pub(crate) Handle);
 
 impl ThreadId {
     /// The index of the thread's slot, from 0.
+    #[inline]
     #[must_use]
     pub fn index(self) -> usize {
         self.0.index()

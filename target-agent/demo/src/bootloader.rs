@@ -3,7 +3,7 @@
 //! It lies in flash of its own and shares nothing with the application but the header, so it uses no static and calls
 //! nothing that could be placed outside of its section.
 
-use core::arch::asm;
+use core::arch::{asm, global_asm};
 
 use crate::startup::Header;
 
@@ -20,10 +20,35 @@ const RAM: core::ops::RangeInclusive<u32> = 0x2000_0000..=0x2001_0000;
 #[unsafe(link_section = ".uninit.BOOTLOADER_IMAGE_SUM")]
 static mut BOOTLOADER_IMAGE_SUM: u32 = 0;
 
-/// The reset handler.
+// The reset handler. A debugger may have reset the core alone: then the tick still runs and would interrupt a firmware
+// that is not there yet, so it is stopped before anything else.
+global_asm!(
+    ".section .bootloader.start, \"ax\"",
+    ".global bootloader_start",
+    ".type bootloader_start, %function",
+    ".thumb_func",
+    "bootloader_start:",
+    "cpsid i",
+    "movw r0, #0xE010", // SYST_CSR
+    "movt r0, #0xE000",
+    "movs r1, #0",
+    "str r1, [r0]",
+    "movw r0, #0xED04", // ICSR: PENDSVCLR and PENDSTCLR
+    "movt r0, #0xE000",
+    "mov r1, #0x0A000000",
+    "str r1, [r0]",
+    "b.w bootloader_main",
+    ".size bootloader_start, . - bootloader_start",
+);
+
+unsafe extern "C" {
+    /// The reset handler.
+    pub fn bootloader_start() -> !;
+}
+
 #[unsafe(no_mangle)]
-#[unsafe(link_section = ".bootloader.start")]
-pub unsafe extern "C" fn bootloader_start() -> ! {
+#[unsafe(link_section = ".bootloader.main")]
+unsafe extern "C" fn bootloader_main() -> ! {
     // SAFETY: the header's place is fixed by the linker script. Reads are volatile, since an update may have changed
     // what was linked there.
     let header = unsafe { HEADER.read_volatile() };
@@ -32,7 +57,7 @@ pub unsafe extern "C" fn bootloader_start() -> ! {
     let end = header.end as u32;
     let startable = header.magic == APPLICATION
         && RAM.contains(&stack)
-        && stack % 8 == 0
+        && stack.is_multiple_of(8)
         && entry % 2 == 1
         && (HEADER as u32..end).contains(&entry)
         && end <= FLASH_END;

@@ -99,7 +99,7 @@ impl Kernel {
 
 /// Registers the stack that interrupts use. It is painted already, since the startup code ran on it.
 pub fn register_isr_stack(base: u32, size: u32) {
-    let thread = Thread { name: c"ISR", kind: ThreadKind::Isr, base, size, priority: 0, painted: true };
+    let thread = Thread::new(c"ISR", ThreadKind::Isr, base, size).painted();
     // When the block is full the agent has counted it, and the firmware goes on.
     let id = HIGHWATER.register_thread(&thread).ok();
     let state = ThreadState::Unknown;
@@ -129,7 +129,7 @@ pub fn spawn(
         // SAFETY: the frame lies at the top of the stack that was just painted.
         unsafe { (sp as *mut u32).add(index).write(word) }
     }
-    let thread = Thread { name, kind, base, size, priority: u16::from(priority), painted: true };
+    let thread = Thread::new(name, kind, base, size).priority(u16::from(priority)).painted();
     // When the block is full the agent has counted it, and the thread runs unseen.
     let id = HIGHWATER.register_thread(&thread).ok();
     let state = ThreadState::Ready;
@@ -246,10 +246,10 @@ pub unsafe extern "C" fn SysTick() {
     threads::from_tick(now);
     let switch = with(|kernel| {
         for index in 0..kernel.count {
-            if let Some(Task { state: ThreadState::Delayed, wake, .. }) = kernel.tasks[index] {
-                if now.wrapping_sub(wake) as i32 >= 0 {
-                    kernel.set_state(index, ThreadState::Ready);
-                }
+            if let Some(Task { state: ThreadState::Delayed, wake, .. }) = kernel.tasks[index]
+                && now.wrapping_sub(wake) as i32 >= 0
+            {
+                kernel.set_state(index, ThreadState::Ready);
             }
         }
         kernel.next() != kernel.current

@@ -49,7 +49,7 @@ extern "C" fn application_main() -> ! {
         (c"bootloader", RegionKind::Bootloader, memory::bootloader()),
     ] {
         // A full block is counted by the agent, and the firmware runs on without the name.
-        let _ = HIGHWATER.register_region(&Region { name, kind, base: part.start, size: part.end - part.start });
+        let _ = HIGHWATER.register_region(&Region::new(name, kind, part.start, part.end - part.start));
     }
     heap::begin();
 

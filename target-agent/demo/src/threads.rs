@@ -17,7 +17,7 @@ pub extern "C" fn begin(run: extern "C" fn() -> !) -> ! {
 /// What the tick does besides waking threads: every tenth millisecond it smooths the sensor's last samples, on the
 /// interrupt stack.
 pub fn from_tick(now: u32) {
-    if now % 10 == 0 {
+    if now.is_multiple_of(10) {
         sensor::smooth_in_interrupt();
     }
 }

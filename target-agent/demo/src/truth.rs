@@ -8,7 +8,8 @@
 // interrupt ran since, and it sleeps with interrupts masked until the next tick: every word here and in the block is
 // exact. That comes every 64 ms or so and lasts for up to a millisecond of the firmware's time. `GENERATION` tells two
 // such moments apart. At other times the peaks are those of the last scan; the words under "live" are right whenever
-// interrupts are not masked.
+// interrupts are not masked. A reset in such a moment leaves `QUIET` at 1 until the startup code clears it, so after a
+// reset wait for `TICKS` to have started over, too.
 
 /// [`MAGIC_VALUE`], once the firmware has begun to keep accounts.
 pub const MAGIC: usize = 0;

@@ -67,7 +67,7 @@ fn answer(values: u32) {
     let sum = parse(values, RX.load(Relaxed));
     let mut line = Line::new(buffer);
     // What does not fit is cut off, as on a wire.
-    let _ = write!(line, "ok {sum:#010x} at {}\n", kernel::now());
+    let _ = writeln!(line, "ok {sum:#010x} at {}", kernel::now());
 }
 
 /// Reads one value after the other: a frame of some 100 bytes for each.

@@ -66,7 +66,7 @@ fn release(block: Range<u32>) {
 fn buffer(name: &'static core::ffi::CStr, size: u32) -> Range<u32> {
     let block = reserve(size);
     // A full block is counted by the agent, and the buffer works without a name.
-    let _ = HIGHWATER.register_region(&Region { name, kind: RegionKind::Buffer, base: block.start, size });
+    let _ = HIGHWATER.register_region(&Region::new(name, RegionKind::Buffer, block.start, size));
     block
 }
 
@@ -76,9 +76,9 @@ fn log_status(mut at: usize) -> usize {
     let mut text = [0u8; 320];
     let mut line = Line::new(&mut text);
     // A line that is too long is cut off.
-    let _ = write!(
+    let _ = writeln!(
         line,
-        "[{:>8}] boot {} used {} of peak {} failures {} last sample {:?}\n",
+        "[{:>8}] boot {} used {} of peak {} failures {} last sample {:?}",
         kernel::now(),
         ledger::get(truth::BOOTS),
         ledger::get(truth::HEAP_USED),

@@ -57,7 +57,7 @@ fn smooth(depth: u32, from: u32) -> u32 {
 /// Called by the tick: the same filter on the interrupt stack.
 pub fn smooth_in_interrupt() {
     let next = NEXT.load(Relaxed);
-    SMOOTHED.store(smooth(u32::from(next % 64 == 0), next), Relaxed);
+    SMOOTHED.store(smooth(u32::from(next.is_multiple_of(64)), next), Relaxed);
 }
 
 /// The newest four samples.
