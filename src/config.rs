@@ -13,6 +13,9 @@ pub struct ChipName {
     pub said_by: String,
 }
 
+/// Finds the chip's name in a file of one kind.
+type Read = fn(&str) -> Option<String>;
+
 /// Finds the chip's name: the flag or its variable, the ELF's section `.probe-rs.chip`, `Embed.toml`, then a
 /// `probe-rs run --chip` runner in `.cargo/config.toml`; the files are looked for from `folder` upward.
 #[must_use]
@@ -24,10 +27,12 @@ pub fn chip(flag: Option<&str>, image: &Image, folder: &Path) -> Option<ChipName
     if let Some(name) = &image.chip {
         return Some(said(name.clone(), "the ELF's section .probe-rs.chip"));
     }
-    let embed = |text: &str| embed_chip(text);
-    let cargo = |text: &str| cargo_chip(text);
-    let files: [(&str, &dyn Fn(&str) -> Option<String>); 4] =
-        [("Embed.toml", &embed), (".embed.toml", &embed), (".cargo/config.toml", &cargo), (".cargo/config", &cargo)];
+    let files: [(&str, Read); 4] = [
+        ("Embed.toml", embed_chip),
+        (".embed.toml", embed_chip),
+        (".cargo/config.toml", cargo_chip),
+        (".cargo/config", cargo_chip),
+    ];
     for (file, read) in files {
         for path in upward(folder, file) {
             if let Some(name) = std::fs::read_to_string(&path).ok().and_then(|text| read(&text)) {

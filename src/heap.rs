@@ -55,7 +55,7 @@ impl HeapLook {
     /// A heap whose agent counts: totals wrap, and their difference stays right. What the program asked for is the
     /// least that is in use: the allocator rounds up.
     #[must_use]
-    pub fn counted(name: String, range: Region, counters: &Counted) -> Self {
+    pub fn counted(name: &str, range: Region, counters: &Counted) -> Self {
         let exact = if counters.torn { Trust::Torn } else { Trust::Exact };
         let at_least = if counters.torn { Trust::Torn } else { Trust::AtLeast };
         let requested = counters.allocated.wrapping_sub(counters.freed);
@@ -68,13 +68,13 @@ impl HeapLook {
             failures: Some(counters.failures),
             allocations: Some(counters.allocs),
             blocks: Some(counters.allocs.wrapping_sub(counters.frees)),
-            ..Self::unknown(&name, range)
+            ..Self::unknown(name, range)
         }
     }
 
     /// The same with the holes its allocator has: what is not a hole is in use.
     #[must_use]
-    pub fn with_holes(mut self, holes: Holes, trust: Trust) -> Self {
+    pub fn with_holes(mut self, holes: &Holes, trust: Trust) -> Self {
         let free: u32 = holes.free.iter().map(|hole| hole.size()).sum();
         let used = self.range.size().saturating_sub(free);
         self.used = Some(Measured { bytes: used, trust });
@@ -83,7 +83,7 @@ impl HeapLook {
         // The end of the last block: the hole above it, if there is one, reaches the end.
         let last = holes.free.last().filter(|hole| hole.end() >= holes.range.end());
         self.top = Some(last.map_or(self.range.end_address(), |hole| hole.start()));
-        self.free = Some(holes.free);
+        self.free = Some(holes.free.clone());
         self
     }
 }

@@ -136,7 +136,7 @@ impl Image {
             return Err(unreadable("it is a folder".into()));
         }
         if found.len() > MAX_FILE {
-            return Err(unreadable(format!("it is larger than {} bytes", MAX_FILE)));
+            return Err(unreadable(format!("it is larger than {MAX_FILE} bytes")));
         }
         // The file is read, not mapped: a linker that rewrites a mapped file would take this process down.
         let data = std::fs::read(path).map_err(|error| unreadable(plain(&error)))?;

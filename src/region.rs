@@ -158,7 +158,7 @@ impl Region {
     pub fn words(self) -> Region {
         let start = self.start & !3;
         let end = (self.end() + 3) & !3;
-        Region { start, size: u32::try_from(end - u64::from(start)).unwrap_or(u32::MAX & !3) }
+        Region { start, size: u32::try_from(end - u64::from(start)).unwrap_or(u32::MAX - 3) }
     }
 
     /// The word-aligned part of it: shrunk to 4-byte boundaries.

@@ -44,7 +44,7 @@ where
     for _ in 0..MAX_ENTRIES {
         let Ok(Some(entry)) = entries.next() else { break };
         let gimli::CieOrFde::Fde(partial) = entry else { continue };
-        let Ok(entry) = partial.parse(|section, bases, offset| section.cie_from_offset(bases, offset)) else {
+        let Ok(entry) = partial.parse(S::cie_from_offset) else {
             continue;
         };
         let Ok(mut rows) = entry.rows(section, &bases, &mut context) else { continue };

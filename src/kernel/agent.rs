@@ -39,6 +39,7 @@ pub struct Agent {
     version: Option<u32>,
     tables: Option<Tables>,
     threads: Vec<Vec<u32>>,
+    tags: Vec<u32>,
     threads_frame: Option<u32>,
     regions: Vec<Vec<u32>>,
     allocators: Vec<(LinkedList, Option<Walked>)>,
@@ -106,6 +107,7 @@ impl Agent {
             version: None,
             tables: None,
             threads: Vec::new(),
+            tags: Vec::new(),
             threads_frame: None,
             regions: Vec::new(),
             allocators: LinkedList::find(image).into_iter().map(|list| (list, None)).collect(),
@@ -169,7 +171,10 @@ impl Agent {
             if slot[thread::TAG] & layout::LIVE == 0 || !self.in_ram(range) {
                 continue;
             }
-            let marks = (index < tables.marks.count).then(|| memory.words(tables.marks.slot(index))).flatten();
+            // Marks are read before the table: in the look that first shows a new thread they may be the old one's.
+            let settled = self.tags.get(index as usize) == Some(&slot[thread::TAG]);
+            let known = settled && index < tables.marks.count;
+            let marks = known.then(|| memory.words(tables.marks.slot(index))).flatten();
             let inside = |sp: u32| (sp != 0 && sp >= range.start() && u64::from(sp) <= range.end()).then_some(sp);
             let lowest_sp = marks.as_ref().and_then(|marks| inside(marks[mark::LOWEST]));
             let saved = marks.as_ref().and_then(|marks| inside(marks[mark::SAVED]));
@@ -221,11 +226,11 @@ impl Agent {
             // The allocator rounds its ends to its alignment, so its range lies within the registered one.
             let holes = walks.into_iter().find(|(holes, _)| range.covers(holes.range));
             let look = match counted {
-                Some(counters) => HeapLook::counted(name, range, &counters),
+                Some(counters) => HeapLook::counted(&name, range, &counters),
                 None => HeapLook::unknown(&name, range),
             };
             heaps.push(match holes {
-                Some((holes, trust)) => look.with_holes(holes, trust),
+                Some((holes, trust)) => look.with_holes(&holes, trust),
                 None => look,
             });
         }
@@ -307,8 +312,10 @@ impl Kernel for Agent {
                  not whole."
             ));
         }
+        let stacks = self.stacks(memory, &tables, header[h::RUNNING], image);
+        self.tags = self.threads.iter().map(|slot| slot[layout::thread::TAG]).collect();
         Some(Look {
-            stacks: self.stacks(memory, &tables, header[h::RUNNING], image),
+            stacks,
             heaps: self.heaps(memory, tables.heaps, image),
             named: self.named(image),
             hints,
@@ -385,5 +392,144 @@ fn state_of(info: u32) -> Option<&'static str> {
         state if state == ThreadState::Delayed as u32 => Some("delayed"),
         state if state == ThreadState::Ended as u32 => Some("ended"),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::image::layout::memories;
+    use crate::source::link::LinkCost;
+    use crate::source::testing::Bytes;
+
+    /// The demo's image has the symbol; its block is replaced by one that is made here.
+    fn demo() -> (Image, Agent) {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo.elf");
+        let image = Image::open(&path).expect("the demo opens");
+        let agent = Agent::find(&image, &memories(&image, &[])).expect("it has an agent");
+        (image, agent)
+    }
+
+    /// RAM with a block of two threads and one heap.
+    fn ram(agent: &Agent) -> Bytes {
+        use layout::{header as h, heap, mark, region, thread};
+        let mut ram = Bytes::new(Region::new(0x2000_0000, 0x1_0000));
+        let block = agent.block;
+        let at = |offset: u32| block.slice(offset, 4).start();
+        let tables = [
+            (h::HEAPS, 64, 4 * heap::WORDS as u32, 1),
+            (h::MARKS, 96, 4 * mark::WORDS as u32, 2),
+            (h::THREADS, 112, 4 * thread::WORDS as u32, 2),
+            (h::REGIONS, 168, 4 * region::WORDS as u32, 1),
+        ];
+        for (word, offset, stride, count) in tables {
+            ram.poke(at(4 * word as u32), offset | stride << 16 | count << 24);
+        }
+        for (word, value) in [(h::MAGIC, layout::MAGIC), (h::ABI, layout::ABI), (h::SIZE, 200), (h::BOOTS, 1)] {
+            ram.poke(at(4 * word as u32), value);
+        }
+        let frame = [7, 100, 2, 300, 5, 1, 250, 7];
+        for (word, value) in (0u32..).zip(frame) {
+            ram.poke(at(64 + 4 * word), value);
+        }
+        for (word, value) in (0u32..).zip([0x2000_8100, 0x2000_8180, 0, 0]) {
+            ram.poke(at(96 + 4 * word), value);
+        }
+        let first = [layout::LIVE | 3, 0x2000_8000, 0x200, 5 | 3 << 8 | 24 << 16, 0, layout::PAINT];
+        let second = [layout::EMPTY | 4, 0x2000_9000, 0x200, 5, 0, 0];
+        for (word, value) in (0u32..).zip([1].iter().chain(&first).chain(&second).chain(&[1]).copied()) {
+            ram.poke(at(112 + 4 * word), value);
+        }
+        let heap = [layout::LIVE, layout::RegionKind::Heap as u32, 0x2000_8000, 0x4000, 0];
+        for (word, value) in (0u32..).zip([1].iter().chain(&heap).chain(&[1]).copied()) {
+            ram.poke(at(168 + 4 * word), value);
+        }
+        ram
+    }
+
+    fn look(agent: &mut Agent, ram: &mut Bytes, image: &Image) -> Option<Look> {
+        agent.look(&mut Memory::new(ram, LinkCost::default(), 1 << 20), image)
+    }
+
+    #[test]
+    fn a_block_is_decoded() {
+        let (image, mut agent) = demo();
+        let mut ram = ram(&agent);
+        look(&mut agent, &mut ram, &image).expect("the block is good");
+        let seen = look(&mut agent, &mut ram, &image).expect("the block is good");
+        assert_eq!(seen.stacks.len(), 1, "an empty slot is no thread");
+        let stack = &seen.stacks[0];
+        assert_eq!((stack.id.as_str(), stack.range), ("20008000.3", Region::new(0x2000_8000, 0x200)));
+        assert_eq!((stack.priority, stack.state.as_deref()), (Some(24), Some("blocked")));
+        assert_eq!(stack.lowest_sp, Some(0x2000_8100));
+        assert_eq!(stack.current, Some(Measured { bytes: 0x80, trust: Trust::Exact }));
+        assert_eq!(stack.paint, Paint::Word(layout::PAINT));
+        let heap = &seen.heaps[0];
+        assert_eq!(heap.requested, Some(Measured { bytes: 200, trust: Trust::Exact }));
+        assert_eq!((heap.blocks, heap.failures, heap.allocations), (Some(3), Some(1), Some(5)));
+    }
+
+    #[test]
+    fn the_marks_of_the_thread_before_are_not_a_new_threads() {
+        let (image, mut agent) = demo();
+        let mut ram = ram(&agent);
+        let first = look(&mut agent, &mut ram, &image).expect("the block is good");
+        assert_eq!((first.stacks[0].lowest_sp, first.stacks[0].current), (None, None));
+        look(&mut agent, &mut ram, &image).expect("the block is good");
+        let at = |offset: u32| agent.block.slice(offset, 4).start();
+        let (tag, counters) = (at(116), [at(112), at(164)]);
+        ram.poke(tag, layout::LIVE | 4);
+        for counter in counters {
+            ram.poke(counter, 2);
+        }
+        let next = look(&mut agent, &mut ram, &image).expect("the block is good");
+        assert_eq!((next.stacks[0].id.as_str(), next.stacks[0].lowest_sp), ("20008000.4", None));
+    }
+
+    #[test]
+    fn a_frame_that_never_settles_is_called_torn() {
+        let (image, mut agent) = demo();
+        let mut ram = ram(&agent);
+        let first = agent.block.slice(64, 4).start();
+        ram.poke(first, 6);
+        let seen = look(&mut agent, &mut ram, &image).expect("the block is good");
+        assert_eq!(seen.heaps[0].used.map(|used| used.trust), Some(Trust::Torn));
+    }
+
+    #[test]
+    fn a_block_that_is_not_there_yet_is_no_block() {
+        let (image, mut agent) = demo();
+        for (word, value) in
+            [(layout::header::MAGIC, 0), (layout::header::MAGIC, !layout::MAGIC), (layout::header::ABI, 2 << 16)]
+        {
+            let mut ram = ram(&agent);
+            let address = agent.block.slice(4 * word as u32, 4).start();
+            ram.poke(address, value);
+            assert_eq!(look(&mut agent, &mut ram, &image), None);
+        }
+    }
+
+    proptest! {
+        /// Any words after the magic: no panic, no endless walk, nothing outside the RAM.
+        #[test]
+        fn a_damaged_block_is_survived(damage in prop::collection::vec((1u32..50, any::<u32>()), 1..20)) {
+            let (image, mut agent) = demo();
+            let mut ram = ram(&agent);
+            for (word, value) in damage {
+                ram.poke(agent.block.slice(4 * word, 4).start(), value);
+            }
+            for _ in 0..3 {
+                if let Some(seen) = look(&mut agent, &mut ram, &image) {
+                    let ranges = seen.stacks.iter().map(|stack| stack.range).chain(seen.heaps.iter().map(|heap| heap.range));
+                    for range in ranges {
+                        prop_assert!(ram.range.covers(range));
+                    }
+                }
+            }
+        }
     }
 }
