@@ -3,6 +3,7 @@
 use std::path::Path;
 
 #[path = "../target-agent/demo/sources.rs"]
+#[allow(unreachable_pub)]
 mod sources;
 
 #[test]
