@@ -157,13 +157,11 @@ fn overflow(stack: &Stack) -> Option<String> {
     }
     let limit = units::address(stack.range.start().into());
     let hit = match &stack.victim {
-        Some(victim) if !victim.range.is_empty() => {
-            format!(" What lies below is {}, and it may be overwritten.", victim.name)
-        }
-        Some(victim) => format!(" Below it is {}.", victim.name),
+        Some(victim) if !victim.range.is_empty() => format!(", {} below may be overwritten", victim.name),
+        Some(victim) => format!(", below it is {}", victim.name),
         None => String::new(),
     };
-    Some(format!("{} overflowed: its guard at {limit} is broken.{hit}", stack.name))
+    Some(format!("{} overflowed: its guard at {limit} is broken{hit}.", stack.name))
 }
 
 fn nearly_full(stack: &Stack, limits: Limits) -> Option<String> {

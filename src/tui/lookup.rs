@@ -14,14 +14,18 @@ pub(crate) enum Condition {
     Calm,
     /// Its peak has reached the limit.
     PastLimit,
-    /// It went over its end.
+    /// A guard word at its end is gone, and the last word is not yet.
+    GuardBroken,
+    /// Its last word is gone: it likely went over its end.
     Overflowed,
 }
 
 impl Condition {
     pub(crate) fn of(stack: &Stack, limit: u8) -> Self {
-        if stack.overflowed {
+        if stack.overflowed && stack.margin() == Some(0) {
             Self::Overflowed
+        } else if stack.overflowed {
+            Self::GuardBroken
         } else if peak_percent(stack).is_some_and(|percent| percent >= limit) {
             Self::PastLimit
         } else {

@@ -86,8 +86,8 @@ fn from_stack(stack: &Stack) -> Verdict {
     let victim = stack.victim.as_ref();
     let left = stack.margin().unwrap_or(0);
     let (chip, sentence) = if stack.overflowed {
-        let hit = victim.map(|victim| format!(" and hit {}", victim.name)).unwrap_or_default();
-        ("! OVERFLOW", format!(" overflowed its stack{hit}."))
+        let hit = victim.map(|victim| format!(", {} below may be overwritten", victim.name)).unwrap_or_default();
+        ("! OVERFLOW", format!(" overflowed: its guard is broken{hit}."))
     } else {
         let next = match victim {
             Some(victim) if victim.range.is_empty() => format!(" Next it reaches the {}.", victim.name),

@@ -258,10 +258,10 @@ fn chip(canvas: &mut Canvas<'_>, y: u16, look: &Look<'_>, sketch: &Sketch<'_>) {
             (_, false) => " %",
         };
         match condition {
-            Condition::Overflowed if narrow => {
+            Condition::Overflowed | Condition::GuardBroken if narrow => {
                 canvas.text(columns.chip, y, " OVER!", styles.danger_chip);
             }
-            Condition::Overflowed => {
+            Condition::Overflowed | Condition::GuardBroken => {
                 canvas.text(columns.chip, y, " OVERFLOW ", styles.danger_chip);
             }
             Condition::PastLimit if narrow => {
@@ -282,8 +282,8 @@ fn chip(canvas: &mut Canvas<'_>, y: u16, look: &Look<'_>, sketch: &Sketch<'_>) {
     }
     let Some(condition) = look.attacker else { return };
     let text = match (condition, narrow) {
-        (Condition::Overflowed, true) => "   hit",
-        (Condition::Overflowed, false) => "was hit",
+        (Condition::Overflowed, true) => "  hit?",
+        (Condition::Overflowed, false) => "likely hit",
         (_, true) => " next",
         (_, false) => "hit next",
     };

@@ -239,7 +239,7 @@ impl Paper<'_> {
         let attacker = lookup::attacker(snapshot, part.range, self.state.stack_limit);
         if let Some((stack, condition)) = attacker.filter(|_| part.kind != PartKind::Heap) {
             let text = match condition {
-                Condition::Overflowed => format!("{} overflowed and hit this.", stack.name),
+                Condition::Overflowed => format!("{} overflowed and has likely hit this.", stack.name),
                 _ => {
                     format!("{} is next to overwrite this: it has {} B left.", stack.name, stack.margin().unwrap_or(0))
                 }

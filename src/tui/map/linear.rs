@@ -393,7 +393,7 @@ fn label(
         let condition = Condition::of(stack, state.stack_limit);
         let percent = bar::percent(stack.deepest().map(|deepest| deepest.bytes.into()), stack.range.size().into());
         let long = match condition {
-            Condition::Overflowed => " OVERFLOW".to_owned(),
+            Condition::Overflowed | Condition::GuardBroken => " OVERFLOW".to_owned(),
             Condition::PastLimit => format!(" {percent} !"),
             Condition::Calm => String::new(),
         };

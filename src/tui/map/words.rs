@@ -38,7 +38,10 @@ pub(crate) fn stack_sentence(stack: &Stack, condition: Condition, in_heap: bool)
     let hit = victim.map_or("whatever lies below", |victim| victim.name.as_str());
     let ends = victim.is_some_and(|victim| victim.range.is_empty());
     let next = match (condition, stack.margin()) {
-        (Condition::Overflowed, _) => format!("It went over its end and hit {hit}."),
+        (Condition::Overflowed, _) => format!("Its last word is used: it likely went over its end and hit {hit}."),
+        (Condition::GuardBroken, left) => {
+            format!("Its guard is broken: {} B deeper and it hits {hit}.", left.unwrap_or(0))
+        }
         (_, None) => "Nobody painted it, so how deep it went cannot be told.".to_owned(),
         (_, Some(left)) if ends => format!("{left} B deeper and it reaches the {hit}, where no memory is."),
         (_, Some(left)) => format!("{left} B deeper and it overwrites {hit}."),

@@ -192,7 +192,7 @@ fn percent(row: &Row<'_>, cells: u16, theme: &Theme) -> Vec<Span<'static>> {
     let styles = &theme.styles;
     let percent = bar::percent(row.stack.deepest().map(|deepest| deepest.bytes.into()), row.stack.range.size().into());
     let text = match row.condition {
-        Condition::Overflowed => " OVER !".to_owned(),
+        Condition::Overflowed | Condition::GuardBroken => " OVER !".to_owned(),
         Condition::PastLimit => format!(" {percent} !"),
         Condition::Calm => percent,
     };

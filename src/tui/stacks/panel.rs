@@ -95,7 +95,7 @@ fn bar(canvas: &mut Canvas<'_>, cells: Rect, area: Rect, row: &Row<'_>) {
     canvas.text(end, cells.y, &units::address(stack.range.start().into()), styles.muted);
     let Some(victim) = &stack.victim else { return };
     let word = match row.condition {
-        Condition::Overflowed => "was hit",
+        Condition::Overflowed => "likely hit",
         _ if victim.range.is_empty() => "below the limit",
         _ => "an overflow hits it",
     };
