@@ -27,7 +27,7 @@ use crate::model::snapshot::{
 use crate::region::Region;
 use crate::source::link::LinkCost;
 use crate::source::{CoreStatus, Counters, ReadError, Source};
-use crate::stack::victim;
+use crate::stack::{Paint, victim};
 use budget::Plan;
 use epochs::{Epochs, News};
 use ladder::Ladder;
@@ -67,6 +67,7 @@ pub struct Sampler {
     epochs: Epochs,
     sentinel: Option<Sentinel>,
     verified: bool,
+    differing: Option<String>,
     last_status: Option<Duration>,
     refreshes: VecDeque<Duration>,
 }
@@ -108,6 +109,7 @@ impl Sampler {
             facts: Facts::default(),
             epochs: Epochs::default(),
             verified: false,
+            differing: None,
             last_status: None,
             refreshes: VecDeque::new(),
             source,
@@ -169,7 +171,7 @@ impl Sampler {
             }
         }
         self.verified = true;
-        self.facts.wrong_elf = differing.first().map(|first| {
+        self.differing = differing.first().map(|first| {
             format!(
                 "{} of {} samples of its flash differ from {}, the first at {}",
                 differing.len(),
@@ -178,7 +180,7 @@ impl Sampler {
                 crate::units::address(first.start().into())
             )
         });
-        Ok(self.facts.wrong_elf.clone())
+        Ok(self.differing.clone())
     }
 
     fn observe(&mut self, depth: Depth) -> Observation {
@@ -239,6 +241,7 @@ impl Sampler {
             self.stacks.clear();
             self.verified = false;
         }
+        self.facts.wrong_elf = self.differing.clone().or_else(|| other_build(&self.image, look.build_id));
         let now = memory.now();
         let mut stacks = self.stacks.refresh(&mut memory, &look.stacks, &plan, now);
         if depth == Depth::Thorough {
@@ -336,12 +339,18 @@ fn look(
     memory: &mut Memory<'_>,
     image: &Image,
 ) -> (String, Look) {
-    if let Some(kernel) = kernel
-        && let Some(look) = kernel.look(memory, image)
-    {
+    let Some(kernel) = kernel else {
+        return (fallback.name(), fallback.look(memory, image).unwrap_or_default());
+    };
+    if let Some(look) = kernel.look(memory, image) {
         return (kernel.name(), look);
     }
-    let look = fallback.look(memory, image).unwrap_or_default();
+    // The firmware has not come as far as to set its block up, so it may not have painted its stacks either.
+    let mut look = fallback.look(memory, image).unwrap_or_default();
+    for stack in &mut look.stacks {
+        stack.paint = Paint::None;
+    }
+    look.hints = vec!["The agent's block is not there (yet): only what the ELF says of the memory is shown.".into()];
     (fallback.name(), look)
 }
 
@@ -421,6 +430,14 @@ fn describe(image: &Image, source: &dyn Source) -> Target {
     }
 }
 
+/// What differs when the running firmware tells another build id than the ELF has.
+fn other_build(image: &Image, running: Option<u64>) -> Option<String> {
+    let symbol = image.symbols.get(kernel::agent::BUILD_ID_SYMBOL)?;
+    let linked = u64::from_le_bytes(image.bytes(symbol.range.bottom(8))?.try_into().ok()?);
+    let running = running.filter(|running| *running != linked)?;
+    Some(format!("its build id is {running:016x}, and {} has {linked:016x}", image.name()))
+}
+
 /// The build id: the agent's when the ELF has one, else the linker's.
 fn build_id(image: &Image) -> Option<String> {
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
@@ -463,7 +480,7 @@ pub fn static_snapshot(image: &Image, chips: &[Chip]) -> Snapshot {
             name: "main".into(),
             kind: StackKind::Main,
             range,
-            paint: crate::stack::Paint::None,
+            paint: Paint::None,
             guard: 0,
             current: None,
             lowest_sp: None,

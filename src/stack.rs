@@ -23,12 +23,11 @@ const KNOWN_PAINT: &[u32] = &[0xCCCC_CCCC, 0xA5A5_A5A5, 0xAAAA_AAAA, 0xEFEF_EFEF
 /// touched since `.bss` was cleared looks just like that.
 const PROOF: u32 = 32;
 
-/// The paint of a stack, recognised by the bytes at its limit; the first word may be a kernel's guard.
+/// The paint of a stack, recognised by the bytes at its limit; `None` when they cannot be read.
 #[must_use]
 pub fn detect(memory: &mut Memory<'_>, stack: Region) -> Option<Paint> {
-    let proof = stack.whole_words().bottom(PROOF + 4);
-    let words = memory.words(proof)?;
-    let word = *words.last()?;
-    let painted = KNOWN_PAINT.contains(&word) && words[1..].iter().all(|other| *other == word);
+    let words = memory.words(stack.whole_words().bottom(PROOF))?;
+    let word = *words.first()?;
+    let painted = KNOWN_PAINT.contains(&word) && words.iter().all(|other| *other == word);
     Some(if painted { Paint::Word(word) } else { Paint::None })
 }

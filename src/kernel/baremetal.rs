@@ -1,5 +1,7 @@
 //! No kernel that we know: one stack, from linker symbols or the vector table, and the linker's heap.
 
+use std::time::Duration;
+
 use super::{Kernel, Look, StackLook};
 use crate::heap::HeapLook;
 use crate::image::Image;
@@ -14,14 +16,34 @@ use crate::stack::{self, Paint};
 pub struct BareMetal {
     stack: Option<Region>,
     heap: Option<Region>,
-    paint: Option<Paint>,
+    paint: Paint,
+    seen: Option<(Paint, Duration)>,
 }
+
+/// How long a paint must be there before it is believed: the startup code may still be at work on it.
+const SETTLED: Duration = Duration::from_millis(100);
 
 impl BareMetal {
     /// Finds the stack and the heap in the image.
     #[must_use]
     pub fn new(image: &Image, memories: &[Chip]) -> Self {
-        Self { stack: layout::main_stack(image, memories), heap: layout::heap(image), paint: None }
+        Self { stack: layout::main_stack(image, memories), heap: layout::heap(image), paint: Paint::None, seen: None }
+    }
+}
+
+impl BareMetal {
+    /// The stack's paint, once it was seen twice with a while between.
+    fn paint_of(&mut self, memory: &mut Memory<'_>, stack: Region) -> Paint {
+        let now = memory.now();
+        let due = self.seen.is_none_or(|(_, at)| now.saturating_sub(at) >= SETTLED);
+        if self.paint == Paint::None && due {
+            let found = stack::detect(memory, stack).unwrap_or(Paint::None);
+            if self.seen.is_some_and(|(before, _)| before == found) {
+                self.paint = found;
+            }
+            self.seen = Some((found, now));
+        }
+        self.paint
     }
 }
 
@@ -44,11 +66,7 @@ impl Kernel for BareMetal {
             ..Look::default()
         };
         if let Some(range) = self.stack {
-            // Paint cannot appear later: the firmware would have to be below its own stack to put it there.
-            if self.paint.is_none() {
-                self.paint = stack::detect(memory, range);
-            }
-            let paint = self.paint.unwrap_or(Paint::None);
+            let paint = self.paint_of(memory, range);
             if paint == Paint::None {
                 look.hints.push(
                     "The main stack is not painted, so it has no high-water mark: turn on cortex-m-rt's feature \
