@@ -31,6 +31,9 @@ pub struct Sentinel {
     pub word: u32,
 }
 
+/// From here on there are registers, which may well be zero (ARM DDI 0403E B3.1: the system region).
+const PERIPHERALS: u32 = 0xE000_0000;
+
 /// Target memory during one refresh.
 pub struct Memory<'a> {
     source: &'a mut dyn Source,
@@ -169,7 +172,9 @@ impl<'a> Memory<'a> {
     /// The bytes of `range`; zeros only when the target is awake to mean them.
     fn believable(&mut self, range: Region) -> Result<Vec<u8>, ReadError> {
         let first = self.bytes_of(range)?;
-        let Some(sentinel) = self.sentinel.filter(|_| looks_asleep(&first)) else { return Ok(first) };
+        let Some(sentinel) = self.sentinel.filter(|_| range.start() < PERIPHERALS && looks_asleep(&first)) else {
+            return Ok(first);
+        };
         let asleep = || ReadError::Busy("it sleeps, and answers zeros".into());
         for _ in 0..2 {
             if self.bytes_of(Region::new(sentinel.address, 4))? != sentinel.word.to_le_bytes() {

@@ -358,6 +358,7 @@ fn alert(alert: &crate::model::alert::Alert) -> AlertReport {
     AlertReport {
         kind: match alert.kind {
             AlertKind::Overflow => "overflow",
+            AlertKind::Fault => "fault",
             AlertKind::HeapFailure => "heap_failure",
             AlertKind::StackLimit => "stack_limit",
             AlertKind::HeapLimit => "heap_limit",

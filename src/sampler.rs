@@ -16,6 +16,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::fault::{self, Faults};
 use crate::image::Image;
 use crate::image::layout::{self, Memory as Chip, Placed};
 use crate::kernel::{self, Kernel, Look};
@@ -69,6 +70,7 @@ pub struct Sampler {
     verified: bool,
     differing: Option<String>,
     last_status: Option<Duration>,
+    last_faults: Option<Duration>,
     refreshes: VecDeque<Duration>,
 }
 
@@ -111,6 +113,7 @@ impl Sampler {
             verified: false,
             differing: None,
             last_status: None,
+            last_faults: None,
             refreshes: VecDeque::new(),
             source,
         })
@@ -235,6 +238,10 @@ impl Sampler {
         if let Some(failure) = memory.failure() {
             return Err(failure.clone());
         }
+        if self.last_faults.is_none_or(|last| memory.now().saturating_sub(last) >= max_age) {
+            self.last_faults = Some(memory.now());
+            self.facts.faults = memory.words(fault::REGISTERS).as_deref().and_then(Faults::from_words);
+        }
         let news = look.boots.map_or(News::None, |boots| self.epochs.boots(boots, memory.now()));
         if news != News::None {
             // What was read of the stacks until now may be the old run's, before the new one painted them.
@@ -283,6 +290,7 @@ impl Sampler {
         self.facts.core = Some(status);
         if status == CoreStatus::WasReset {
             self.epochs.flag(now);
+            self.last_faults = None;
             self.stacks.clear();
             self.verified = false;
             let (kernel, fallback) = kernel::detect(&self.image, &self.chips);

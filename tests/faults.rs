@@ -2,12 +2,18 @@
 
 mod common;
 
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use common::Demo;
+use highwater::image::{Image, layout};
+use highwater::model::Model;
 use highwater::model::alert::AlertKind;
 use highwater::model::snapshot::{Health, Snapshot};
+use highwater::sampler::{Options, Sampler, static_snapshot};
 use highwater::simulator::{AsleepAnswer, Fault, LinkModel};
+use highwater::source::emulated::open;
 
 fn demo() -> Demo {
     let mut demo = Demo::new(0, 3, LinkModel::hs(), Some(30.0));
@@ -67,6 +73,33 @@ fn a_reset_begins_a_new_epoch() {
     assert_eq!(demo.model.snapshot.stacks.len(), 9);
     assert_gap(&demo);
     assert_eq!(demo.board.counters().halts, 0);
+}
+
+#[test]
+fn a_fault_of_the_firmware_is_told_in_words_without_a_halt() {
+    // The function that leaks is replaced by an undefined instruction: the firmware faults when it is first called.
+    let mut elf = std::fs::read(common::DEMO).expect("the demo is there");
+    let image = common::image();
+    let symbol = image.symbols.iter().find(|symbol| symbol.name.contains("remember_packet") && symbol.is_code);
+    let code = image.bytes(symbol.expect("it leaks somewhere").range).expect("it is linked").to_vec();
+    let at = elf.windows(code.len()).position(|window| window == code).expect("the code is in the file");
+    elf[at..at + 2].copy_from_slice(&[0x00, 0xde]);
+    let image = Arc::new(Image::parse(Path::new("faulty.elf"), &elf).expect("it is still an ELF"));
+    let mut emulation = common::emulation(&image, 2, 1, LinkModel::hs());
+    emulation.elf = elf;
+    let (source, board) = open(&emulation).expect("the board opens");
+    let memories = layout::memories(&image, &[]);
+    let mut model = Model::new(static_snapshot(&image, &memories));
+    let options = Options { rate_hz: Some(30.0) };
+    let mut sampler = Sampler::new(Box::new(source), image, memories, options).expect("the link works");
+    while board.now() < Duration::from_secs(3) {
+        let before = sampler.now();
+        model.ingest(sampler.refresh());
+        sampler.wait(sampler.now() - before);
+    }
+    let alert = model.active_alerts().find(|alert| alert.kind == AlertKind::Fault).expect("it faulted");
+    assert!(alert.text.contains("UNDEFINSTR") && alert.text.contains("FORCED"), "{}", alert.text);
+    assert_eq!((board.counters().halts, board.counters().memory_writes), (0, 0));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::snapshot::{Health, Snapshot, Stack};
+use crate::fault::Faults;
 use crate::sampler::observation::Facts;
 use crate::source::CoreStatus;
 use crate::units;
@@ -29,6 +30,8 @@ pub struct Alert {
 pub enum AlertKind {
     /// A stack's guard is broken: it overflowed.
     Overflow,
+    /// The core recorded a fault.
+    Fault,
     /// An allocation failed.
     HeapFailure,
     /// A stack's peak is past its limit (80 % unless configured).
@@ -89,6 +92,13 @@ pub fn find(snapshot: &Snapshot, facts: &Facts, limits: Limits) -> Vec<Alert> {
         } else if let Some(text) = nearly_full(stack, limits) {
             add(AlertKind::StackLimit, Severity::Danger, &stack.name, text);
         }
+    }
+    if let Some(faults) = facts.faults.filter(Faults::any) {
+        let of = faults
+            .culprit(&snapshot.stacks)
+            .map_or_else(String::new, |stack| format!(" That is at the end of {}'s stack.", stack.name));
+        let text = format!("The core recorded a fault. {}.{of}", faults.clauses().join("; "));
+        add(AlertKind::Fault, Severity::Danger, target, text);
     }
     for heap in &snapshot.heaps {
         if let Some(failures) = heap.failures.filter(|failures| *failures > 0) {

@@ -1,5 +1,6 @@
 //! What one refresh found: the only thing that passes from the sampler to the model.
 
+use crate::fault::Faults;
 use crate::model::snapshot::Snapshot;
 use crate::source::CoreStatus;
 
@@ -23,6 +24,8 @@ pub struct Facts {
     pub heartbeat: Option<u32>,
     /// Registrations that found no slot.
     pub refused: u32,
+    /// The core's fault registers, where it has them and they could be read.
+    pub faults: Option<Faults>,
     /// What the core does, when it was asked in this refresh.
     pub core: Option<CoreStatus>,
 }
