@@ -21,6 +21,9 @@ use open::Opened;
 /// How long a snapshot of the emulated board runs first, in emulated time.
 const SNAPSHOT_AFTER: Duration = Duration::from_secs(5);
 
+/// How long a snapshot of a real board looks first: until a stack's paint is believed.
+const SETTLING: Duration = Duration::from_millis(300);
+
 /// Why a command ended without doing what was asked.
 #[derive(Debug)]
 pub enum Failure {
@@ -105,7 +108,8 @@ fn snapshot(args: &AttachArgs, look: &Look) -> Result<(), Failure> {
 /// One report, after a thorough look.
 fn print_snapshot(wanted: &open::Wanted, format: Format, look: &Look) -> Result<(), Failure> {
     let Opened { mut sampler, mut model, run_first } = open::open(wanted, open::For::Snapshot)?;
-    pass_time(&mut sampler, &mut model, run_first.or(wanted.is_emulated().then_some(SNAPSHOT_AFTER)));
+    let time = if wanted.is_emulated() { SNAPSHOT_AFTER } else { SETTLING };
+    pass_time(&mut sampler, &mut model, Some(run_first.unwrap_or(time)));
     // The first refresh finds the stacks, the second reads each of them to the end.
     model.ingest(sampler.refresh());
     model.ingest(sampler.refresh_thoroughly());

@@ -3,6 +3,7 @@
 use std::io::{self, BufWriter, Stdout, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use crossterm::event::{DisableMouseCapture, EnableMouseCapture, EventStream};
 use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
@@ -11,7 +12,7 @@ use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use tokio::sync::watch;
 
-use super::{Failure, open::Opened, pass_time};
+use super::{Failure, open::Opened};
 use crate::cli::{Color, Look};
 use crate::sampler::Sampler;
 use crate::sampler::observation::Observation;
@@ -28,11 +29,7 @@ const FRAME_BYTES: usize = 64 * 1024;
 ///
 /// The terminal cannot be used.
 pub fn run(opened: Opened, look: &Look) -> Result<(), Failure> {
-    let Opened { mut sampler, mut model, run_first } = opened;
-    if let Some(time) = run_first {
-        eprintln!("running the board for {} of its time...", crate::units::duration(time));
-        pass_time(&mut sampler, &mut model, Some(time));
-    }
+    let Opened { mut sampler, model, run_first } = opened;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let options = Options {
         theme: look.theme,
@@ -45,7 +42,9 @@ pub fn run(opened: Opened, look: &Look) -> Result<(), Failure> {
     let running = Arc::new(AtomicBool::new(true));
     let sampling = {
         let running = Arc::clone(&running);
-        std::thread::Builder::new().name("sampler".into()).spawn(move || sample(&mut sampler, &feed, &running))?
+        std::thread::Builder::new()
+            .name("sampler".into())
+            .spawn(move || sample(&mut sampler, run_first, &feed, &running))?
     };
     let outcome = runtime.block_on(async {
         let mut screen = Screen::enter()?;
@@ -74,15 +73,22 @@ fn uses_color(color: Color) -> bool {
     }
 }
 
-/// The sampler's thread: refreshes until nobody looks any more.
-fn sample(sampler: &mut Sampler, feed: &watch::Sender<Option<Arc<Observation>>>, running: &AtomicBool) {
+/// The sampler's thread: refreshes until nobody looks any more. The emulated board runs as fast as it can until
+/// `run_first`, and the screen shows it running.
+fn sample(
+    sampler: &mut Sampler,
+    run_first: Option<Duration>,
+    feed: &watch::Sender<Option<Arc<Observation>>>,
+    running: &AtomicBool,
+) {
     while running.load(Ordering::Relaxed) {
         let before = sampler.now();
         let observation = sampler.refresh();
         if feed.send(Some(Arc::new(observation))).is_err() {
             return;
         }
-        sampler.wait(sampler.now().saturating_sub(before));
+        let left = run_first.and_then(|until| until.checked_sub(sampler.now())).unwrap_or(Duration::MAX);
+        sampler.wait_at_most(sampler.now().saturating_sub(before), left);
     }
 }
 

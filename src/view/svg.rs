@@ -6,7 +6,7 @@
 
 use std::fmt::Write;
 
-use super::{children, heap_of, stack_of};
+use super::{heap_of, rows, stack_of};
 use crate::report::{Region, Report};
 use crate::units;
 
@@ -20,7 +20,7 @@ const INSET: f64 = 10.0;
 /// The picture, ended by a line break.
 #[must_use]
 pub fn svg(report: &Report) -> String {
-    let memories: Vec<&Region> = report.regions.iter().filter(|region| region.parent.is_none()).collect();
+    let memories = super::memories(report);
     let heights: Vec<f64> = memories.iter().map(|memory| height_of(report, memory)).collect();
     let height = TOP + heights.iter().copied().fold(0.0, f64::max) + 70.0;
     let width = LEFT + memories.len() as f64 * (COLUMN + GAP + LEFT);
@@ -75,10 +75,10 @@ fn title(report: &Report) -> String {
 
 /// The height of a region with all that lies in it.
 fn height_of(report: &Report, region: &Region) -> f64 {
-    let mut inner = children(report, &region.id).peekable();
-    if inner.peek().is_some() {
+    let inner = rows(report, &region.id);
+    if !inner.is_empty() {
         let frame = if region.parent.is_some() { ROW + INSET } else { 0.0 };
-        return inner.map(|child| height_of(report, child)).sum::<f64>() + frame;
+        return inner.iter().map(|child| height_of(report, child)).sum::<f64>() + frame;
     }
     let growth = (region.size.max(256) as f64 / 256.0).log2();
     ROW + 3.0 * growth
@@ -89,8 +89,8 @@ fn column(out: &mut String, report: &Report, memory: &Region, x: f64) -> std::fm
     writeln!(out, "<text x=\"{x}\" y=\"{}\" font-weight=\"bold\">{}</text>", TOP - 12.0, escape(&label))?;
     address(out, x, TOP + 4.0, memory.start + memory.size)?;
     let mut y = TOP;
-    for region in children(report, &memory.id) {
-        y += band(out, report, region, x, y, COLUMN)?;
+    for region in rows(report, &memory.id) {
+        y += band(out, report, &region, x, y, COLUMN)?;
     }
     writeln!(
         out,
@@ -176,8 +176,8 @@ fn band(
         };
         writeln!(out, "<text x=\"{bar_x:.1}\" y=\"{:.1}\" class=\"quiet\">{text}</text>", y + 16.0)?;
         let mut at = y + ROW;
-        for child in children(report, &region.id) {
-            at += band(out, report, child, x + INSET, at, width - 2.0 * INSET)?;
+        for child in rows(report, &region.id) {
+            at += band(out, report, &child, x + INSET, at, width - 2.0 * INSET)?;
         }
     } else if class == "fixed" {
         writeln!(
@@ -187,10 +187,10 @@ fn band(
             height - 8.0
         )?;
     }
-    if region.parent.as_deref().is_some_and(|parent| !parent.contains('/')) || region.kind != "heap" {
-        let column_x =
-            x - if region.parent.as_deref().is_some_and(|parent| parent.contains('/')) { INSET } else { 0.0 };
-        address(out, column_x, foot, region.start)?;
+    // The lowest part of a heap says the heap's address.
+    if heap_of(report, region).is_none() || rows(report, &region.id).is_empty() {
+        let nested = region.parent.as_deref().is_some_and(|parent| parent.contains('/'));
+        address(out, if nested { x - INSET } else { x }, foot, region.start)?;
     }
     Ok(height)
 }

@@ -13,7 +13,7 @@
 
 use std::fmt::Write;
 
-use super::{children, heap_of, stack_of};
+use super::{heap_of, rows, stack_of};
 use crate::report::{Region, Report, StackReport};
 use crate::units;
 
@@ -41,15 +41,16 @@ pub fn text(report: &Report, style: Style) -> String {
 fn write_all(out: &mut String, report: &Report, style: Style) -> std::fmt::Result {
     header(out, report)?;
     verdict(out, report, style)?;
-    for memory in report.regions.iter().filter(|region| region.parent.is_none()) {
+    for memory in super::memories(report) {
         let legend = if memory.memory == "ram" { "now / peak" } else { "" };
+        let title = format!("{} {}", memory.name, units::memory(memory.size));
         writeln!(out)?;
-        writeln!(out, "{:<62}{legend}", format!("{} {}", memory.name, units::memory(memory.size)))?;
+        writeln!(out, "{}", format!("{title:<62}{legend}").trim_end())?;
         writeln!(out, "  {}", units::address(memory.start + memory.size))?;
-        for region in children(report, &memory.id) {
-            line(out, report, region, 0, style)?;
-            for inner in children(report, &region.id) {
-                line(out, report, inner, 1, style)?;
+        for region in rows(report, &memory.id) {
+            line(out, report, &region, 0, style)?;
+            for inner in rows(report, &region.id) {
+                line(out, report, &inner, 1, style)?;
             }
         }
     }
