@@ -72,6 +72,9 @@ impl From<io::Error> for Failure {
 /// See [`Failure`].
 pub fn run(cli: &Cli) -> Result<(), Failure> {
     let look = &cli.look;
+    if let Some(path) = &look.log_file {
+        log_to(path)?;
+    }
     match &cli.command {
         #[cfg(feature = "simulator")]
         Command::Demo(args) => {
@@ -89,6 +92,16 @@ pub fn run(cli: &Cli) -> Result<(), Failure> {
         }
         Command::Man => Ok(clap_mangen::Man::new(Cli::command()).render(&mut io::stdout())?),
     }
+}
+
+/// Writes the tool's own log to a file: a screen has no room for it. RUST_LOG chooses how much.
+fn log_to(path: &std::path::Path) -> Result<(), Failure> {
+    let file = std::fs::File::create(path)
+        .map_err(|error| Failure::Error(format!("cannot write the log to {}: {error}", path.display())))?;
+    let filter =
+        tracing_subscriber::EnvFilter::builder().with_default_directive(tracing::Level::INFO.into()).from_env_lossy();
+    tracing_subscriber::fmt().with_ansi(false).with_writer(std::sync::Mutex::new(file)).with_env_filter(filter).init();
+    Ok(())
 }
 
 /// The live screen on a terminal; elsewhere, or when a format is asked for, one snapshot.

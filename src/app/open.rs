@@ -135,6 +135,7 @@ pub fn open(wanted: &Wanted, purpose: For) -> Result<Opened, Failure> {
              with --allow-mismatch"
         )));
     }
+    tracing::info!("attached; the link costs {:?}", sampler.cost());
     Ok(Opened { sampler, model, run_first: wanted.sim.sim_time })
 }
 
