@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crossterm::event::{DisableMouseCapture, EnableMouseCapture, EventStream};
-use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
+use crossterm::terminal::{
+    Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
+};
 use crossterm::{cursor, execute};
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
@@ -48,6 +50,8 @@ pub fn run(opened: Opened, look: &Look) -> Result<(), Failure> {
     };
     let outcome = runtime.block_on(async {
         let mut screen = Screen::enter()?;
+        #[cfg(debug_assertions)]
+        panic_when_asked();
         let end = ended();
         tokio::pin!(end);
         tokio::select! {
@@ -153,10 +157,10 @@ impl Screen {
         enable_raw_mode()?;
         restore_on_panic();
         let mut out = BufWriter::with_capacity(FRAME_BYTES, io::stdout());
-        execute!(out, EnterAlternateScreen, EnableMouseCapture, cursor::Hide)?;
-        let mut terminal = Terminal::new(CrosstermBackend::new(out))?;
-        // A terminal without an alternate screen still shows what was there before.
-        terminal.clear()?;
+        // A terminal without an alternate screen still shows what was there before, so it is cleared. The library's own
+        // clearing asks the terminal where its cursor is, and not every terminal answers.
+        execute!(out, EnterAlternateScreen, Clear(ClearType::All), EnableMouseCapture, cursor::Hide)?;
+        let terminal = Terminal::new(CrosstermBackend::new(out))?;
         Ok(Self { terminal })
     }
 }
@@ -165,6 +169,12 @@ impl Drop for Screen {
     fn drop(&mut self) {
         leave();
     }
+}
+
+/// Lets a test see what a panic leaves behind.
+#[cfg(debug_assertions)]
+fn panic_when_asked() {
+    assert!(std::env::var_os("HIGHWATER_TEST_PANIC").is_none(), "asked to panic");
 }
 
 /// Gives the terminal back; what fails here has nobody left to be told to.
