@@ -68,11 +68,15 @@ impl Session {
     }
 
     fn wait_for(&mut self, text: &str) {
+        self.wait_until(text, |screen| screen.contains(text));
+    }
+
+    fn wait_until(&mut self, what: &str, reached: impl Fn(&str) -> bool) {
         let end = Instant::now() + PATIENCE;
-        while !self.screen().contains(text) {
+        while !reached(&self.screen()) {
             let left = end.saturating_duration_since(Instant::now());
             let more = self.take(left);
-            assert!(more.is_ok(), "never saw `{text}`, but:\n{}", self.screen());
+            assert!(more.is_ok(), "never saw `{what}`, but:\n{}", self.screen());
         }
     }
 
@@ -126,7 +130,6 @@ fn keys_lead_through_the_screens_and_out() {
         ("2", "margin"),
         ("6", "holds"),
         ("?", "help: Alerts"),
-        ("\x1b", "6 Alerts"),
         ("1", "schematic scale"),
         ("s", "linear scale"),
         ("s", "schematic scale"),
@@ -137,6 +140,11 @@ fn keys_lead_through_the_screens_and_out() {
         let expected = if key == "6" { "Alerts" } else { expected };
         session.press(key);
         session.wait_for(expected);
+        if key == "?" {
+            // Only once the help is gone: a key right behind the escape would be taken for one with Alt.
+            session.press("\x1b");
+            session.wait_until("no help", |screen| !screen.contains("help: Alerts"));
+        }
     }
     session.press("q");
     assert!(session.end_clean().success());
@@ -206,14 +214,14 @@ fn a_frozen_screen_prints_nothing_and_costs_next_to_nothing() {
     let before = cpu_ticks(pid);
     let quiet = session.take(Duration::from_secs(3));
     assert_eq!(quiet, Err(RecvTimeoutError::Timeout), "a frozen screen is drawn once");
-    println!("CPU of screen, sampler and emulated core together in 3 s: {} ms", 10 * (cpu_ticks(pid) - before));
+    println!("CPU time of the screen's thread in 3 s: {} ms", 10 * (cpu_ticks(pid) - before));
     session.press("q");
     assert!(session.end_clean().success());
 }
 
-/// User and system time of a process in hundredths of a second, from /proc.
+/// User and system time of a process's first thread, the screen's, in hundredths of a second, from /proc.
 fn cpu_ticks(pid: u32) -> u64 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/stat")).unwrap_or_default();
     let after_name = stat.rsplit(')').next().unwrap_or_default();
     after_name.split_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum()
 }
