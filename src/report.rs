@@ -367,6 +367,7 @@ fn alert(alert: &crate::model::alert::Alert) -> AlertReport {
             AlertKind::Stalled => "stalled",
             AlertKind::Reset => "reset",
             AlertKind::LinkLost => "link_lost",
+            AlertKind::UnwrittenFrame => "unwritten_frame",
             AlertKind::Refused => "refused",
         },
         severity: match alert.severity {

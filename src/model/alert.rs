@@ -48,6 +48,8 @@ pub enum AlertKind {
     Reset,
     /// The link was lost.
     LinkLost,
+    /// A stack pointer went deeper than anything that was written: paint alone would understate the use.
+    UnwrittenFrame,
     /// The agent had no slot left for a registration: the picture is not whole.
     Refused,
 }
@@ -91,6 +93,9 @@ pub fn find(snapshot: &Snapshot, facts: &Facts, limits: Limits) -> Vec<Alert> {
             add(AlertKind::Overflow, Severity::Danger, &stack.name, text);
         } else if let Some(text) = nearly_full(stack, limits) {
             add(AlertKind::StackLimit, Severity::Danger, &stack.name, text);
+        }
+        if let Some(text) = unwritten_frame(stack) {
+            add(AlertKind::UnwrittenFrame, Severity::Info, &stack.name, text);
         }
     }
     if let Some(faults) = facts.faults.filter(Faults::any) {
@@ -174,6 +179,18 @@ fn overflow(stack: &Stack) -> Option<String> {
     Some(format!("{} overflowed: its guard at {limit} is broken{hit}.", stack.name))
 }
 
+/// A frame that was reserved and never written leaves no mark (hubris#1872): only the stack pointer tells of it.
+fn unwritten_frame(stack: &Stack) -> Option<String> {
+    let (sp, peak) = (stack.lowest_sp?, stack.peak?);
+    let gap = sp.bytes.checked_sub(peak.bytes).filter(|gap| *gap > 0)?;
+    Some(format!(
+        "{}'s stack pointer went {} deeper than anything it wrote: a frame that was reserved and not used. The deeper \
+         number counts.",
+        stack.name,
+        units::bytes(gap.into())
+    ))
+}
+
 fn nearly_full(stack: &Stack, limits: Limits) -> Option<String> {
     let deepest = stack.deepest()?;
     let percent = units::percent(deepest.bytes.into(), stack.range.size().into())?;
@@ -220,6 +237,9 @@ mod tests {
             Some("growth has 820 B of stack left. Next it overwrites uart_rx_buf.".into())
         );
         assert_eq!(nearly_full(&stack(3000, false), limits), None);
+        let frame = Stack { lowest_sp: Some(Measured { bytes: 3064, trust: Trust::AtLeast }), ..stack(3000, false) };
+        assert!(unwritten_frame(&frame).is_some_and(|text| text.contains("growth") && text.contains("64 B deeper")));
+        assert_eq!(unwritten_frame(&Stack { peak: frame.lowest_sp, ..frame }), None);
         let told = overflow(&stack(4096, true)).unwrap();
         assert!(told.contains("growth") && told.contains("2000_4cc8") && told.contains("uart_rx_buf"), "{told}");
     }
