@@ -258,3 +258,111 @@ impl<C: Code> Scanner<'_, C> {
         depth
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const START: u32 = 0x1000;
+
+    struct Halves(Vec<u16>);
+
+    impl Code for Halves {
+        fn half(&self, address: u32) -> Option<u16> {
+            self.0.get(address.checked_sub(START)? as usize / 2).copied()
+        }
+
+        fn word(&self, address: u32) -> Option<u32> {
+            Some(u32::from(self.half(address)?) | u32::from(self.half(address.checked_add(2)?)?) << 16)
+        }
+
+        fn byte(&self, address: u32) -> Option<u8> {
+            self.half(address & !1).map(|half| half.to_le_bytes()[address as usize % 2])
+        }
+    }
+
+    /// Scans a function that ends four bytes before the end of `code`.
+    fn scanned(code: &[u16]) -> Scan {
+        let range = Region::new(START, 2 * code.len() as u32 - 4);
+        scan(&Halves(code.to_vec()), range).expect("it has instructions")
+    }
+
+    #[test]
+    fn the_own_stack_is_followed_along_all_branches() {
+        for (text, code, depth) in [
+            ("push {r4, lr}; sub sp, #24; add sp, #24; pop {r4, pc}", &[0xb510, 0xb086, 0xb006, 0xbd10, 0, 0][..], 32),
+            // Only one of two ways pushes.
+            (
+                "cbz r0, L; push {lr}; pop {pc}; L: sub sp, #24; add sp, #24; bx lr",
+                &[0xb108, 0xb500, 0xbd00, 0xb086, 0xb006, 0x4770, 0, 0],
+                24,
+            ),
+            // Two pushes after two returns do not add up.
+            (
+                "cbz r0, L; push {r4, lr}; pop {r4, pc}; L: push {r4, lr}; pop {r4, pc}",
+                &[0xb108, 0xb510, 0xbd10, 0xb510, 0xbd10, 0, 0],
+                8,
+            ),
+            ("it eq; bxeq lr; push {r4, lr}; pop {r4, pc}", &[0xbf08, 0x4770, 0xb510, 0xbd10, 0, 0], 8),
+            (
+                "ldr r4, [pc, #0]; add sp, r4; bx lr; nop; .word -64",
+                &[0x4c01, 0x44a5, 0x4770, 0xbf00, 0xffc0, 0xffff, 0, 0],
+                64,
+            ),
+            ("mov r4, sp; bfc r4, #0, #5; mov sp, r4; b .", &[0x466c, 0xf36f, 0x0404, 0x46a5, 0xe7fe, 0, 0], 28),
+            (
+                "push {r7, lr}; mov r7, sp; sub sp, #8; mov sp, r7; pop {r7, pc}",
+                &[0xb580, 0x466f, 0xb082, 0x46bd, 0xbd80, 0, 0],
+                16,
+            ),
+        ] {
+            let scan = scanned(code);
+            assert_eq!((scan.depth, scan.dynamic, scan.indirect), (depth, false, false), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_followed_is_said() {
+        assert!(scanned(&[0xebad, 0x0d03, 0x4770, 0, 0]).dynamic, "sub.w sp, sp, r3");
+        assert!(scanned(&[0x46a5, 0x4770, 0, 0]).dynamic, "mov sp, r4, of which nothing is known");
+        assert!(scanned(&[0xb500, 0xe7fd, 0, 0]).dynamic, "push {{lr}} in a loop");
+        assert!(scanned(&[0x4798, 0x4770, 0, 0]).indirect, "blx r3");
+        assert!(scanned(&[0x4718, 0, 0]).indirect, "bx r3");
+    }
+
+    #[test]
+    fn calls_and_tail_calls_are_told_apart() {
+        // push {r4, lr}; bl +0x1000; pop.w {r4, lr}; b.w +0x100
+        let scan = scanned(&[0xb510, 0xf000, 0xfffe, 0xe8bd, 0x4010, 0xf000, 0xb87e, 0, 0]);
+        assert_eq!((scan.calls, scan.tails), (vec![0x2002], vec![(0x110a, 0)]));
+        // A conditional branch out of the function, with the stack still in use; then it runs on into the next one.
+        let scan = scanned(&[0xb510, 0xd07e, 0, 0]);
+        assert_eq!(scan.tails, [(0x1004, 8), (0x1102, 8)]);
+        // A call at the very end never comes back.
+        assert_eq!(scanned(&[0xf000, 0xfffe, 0, 0]).tails, []);
+    }
+
+    #[test]
+    fn the_cases_of_a_switch_are_followed() {
+        // push {lr}; tbb [pc, r0]; .byte 1, 3; push {r4-r7}; pop {r4-r7}; L: bl +0x100; pop {pc}
+        let scan = scanned(&[0xb500, 0xe8df, 0xf000, 0x0301, 0xb4f0, 0xbcf0, 0xf000, 0xf87e, 0xbd00, 0, 0]);
+        assert_eq!((scan.depth, scan.calls), (20, vec![0x110c]));
+        // add pc, r1; then two cases that nothing else leads to
+        let scan = scanned(&[0xb500, 0x448f, 0xf000, 0xf87e, 0xe7fe, 0xb082, 0xe7fe, 0, 0]);
+        assert_eq!((scan.depth, scan.calls), (12, vec![0x1104]));
+    }
+
+    proptest! {
+        /// Any bytes end in a scan, and it stays within its bounds.
+        #[test]
+        fn any_code_is_survived(code in prop::collection::vec(any::<u16>(), 1..400)) {
+            let range = Region::new(START, 2 * code.len() as u32);
+            let size = code.len();
+            let found = scan(&Halves(code), range).expect("it has instructions");
+            prop_assert!(found.depth <= MAX_DEPTH);
+            prop_assert!(found.calls.len() <= size && found.tails.len() <= size * usize::from(MAX_VISITS));
+        }
+    }
+}

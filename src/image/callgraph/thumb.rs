@@ -328,3 +328,120 @@ fn single(address: u32, first: u32, second: u32) -> Effect {
     };
     (flow, sp, Holds::Nothing)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Encodings of DDI 0403, chapter A7.7, as LLVM's assembler makes them at these addresses.
+    #[test]
+    fn where_instructions_go() {
+        for (text, address, first, second, flow) in [
+            ("bl 0x100", 0x100, 0xf7ff, 0xfffe, Flow::Call(0x100)),
+            ("bl 0xc0", 0x104, 0xf7ff, 0xffdc, Flow::Call(0xc0)),
+            ("bl 0x1108", 0x108, 0xf000, 0xfffe, Flow::Call(0x1108)),
+            ("blx 0x108", 0x104, 0xf000, 0xe800, Flow::Call(0x108)),
+            ("b 0x100", 0x10c, 0xe7f8, 0, Flow::Jump(0x100)),
+            ("b .", 0x10e, 0xe7fe, 0, Flow::Jump(0x10e)),
+            ("b.w 0x100", 0x110, 0xf7ff, 0xbff6, Flow::Jump(0x100)),
+            ("b.w 0x80114", 0x114, 0xf07f, 0xbffe, Flow::Jump(0x8_0114)),
+            ("bne 0x100", 0x118, 0xd1f2, 0, Flow::Branch(0x100)),
+            ("bne.w 0x100", 0x11a, 0xf47f, 0xaff1, Flow::Branch(0x100)),
+            ("beq.w 0x20120", 0x11e, 0xf01f, 0x87ff, Flow::Branch(0x2_0120)),
+            ("cbz r0, 0x140", 0x122, 0xb168, 0, Flow::Branch(0x140)),
+            ("cbnz r3, 0x140", 0x124, 0xb963, 0, Flow::Branch(0x140)),
+            ("bx lr", 0, 0x4770, 0, Flow::Return),
+            ("bx r3", 0, 0x4718, 0, Flow::JumpRegister),
+            ("blx r9", 0, 0x47c8, 0, Flow::CallRegister),
+            ("blxns r3", 0, 0x479c, 0, Flow::CallRegister),
+            ("mov pc, r2", 0, 0x4697, 0, Flow::JumpRegister),
+            ("mov pc, lr", 0, 0x46f7, 0, Flow::Return),
+            ("add pc, r1", 0, 0x448f, 0, Flow::Switch),
+            ("tbb [pc, r0]", 0, 0xe8df, 0xf000, Flow::Table { wide: false }),
+            ("tbh [pc, r1, lsl #1]", 0, 0xe8df, 0xf011, Flow::Table { wide: true }),
+            ("tbb [r2, r0]", 0, 0xe8d2, 0xf000, Flow::Switch),
+            ("pop {r4, r5, r7, pc}", 0, 0xbdb0, 0, Flow::Return),
+            ("pop.w {r4-r11, pc}", 0, 0xe8bd, 0x8ff0, Flow::Return),
+            ("pop.w {r4-r11, lr}", 0, 0xe8bd, 0x4ff0, Flow::Next),
+            ("ldr pc, [sp], #20", 0, 0xf85d, 0xfb14, Flow::Return),
+            ("ldr.w pc, [pc, #0]", 0x192, 0xf8df, 0xf000, Flow::JumpLiteral(0x194)),
+            ("ldr.w pc, [pc, #-4]", 0x192, 0xf85f, 0xf004, Flow::JumpLiteral(0x190)),
+            ("ldr.w pc, [r3, r2, lsl #2]", 0, 0xf853, 0xf022, Flow::Switch),
+            ("ldr.w pc, [r3, #4]", 0, 0xf8d3, 0xf004, Flow::JumpRegister),
+            ("ldm.w r0, {r4, r5, pc}", 0, 0xe890, 0x8030, Flow::JumpRegister),
+            ("ldmdb r11, {r4, r11, pc}", 0, 0xe91b, 0x8810, Flow::Return),
+            ("ldm.w sp, {r4, r5, pc}", 0, 0xe89d, 0x8030, Flow::Return),
+            ("udf #254", 0, 0xdefe, 0, Flow::Stop),
+            ("udf.w #0", 0, 0xf7f0, 0xa000, Flow::Stop),
+            ("svc #0", 0, 0xdf00, 0, Flow::Next),
+            ("bkpt #0", 0, 0xbe00, 0, Flow::Next),
+            ("nop", 0, 0xbf00, 0, Flow::Next),
+            ("mrs r0, psp", 0, 0xf3ef, 0x8009, Flow::Next),
+            ("ands r0, r1", 0, 0x4008, 0, Flow::Next),
+            ("stmdb r0!, {r4-r11}", 0, 0xe920, 0x0ff0, Flow::Next),
+        ] {
+            let found = decode(address, first, Some(second)).expect(text);
+            assert_eq!(found.flow, flow, "{text}");
+            assert_eq!(found.size, if first >> 11 >= 0b11101 { 4 } else { 2 }, "{text}");
+            assert_eq!(found.conditional, 0, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_instructions_do_to_sp() {
+        for (text, first, second, sp) in [
+            ("push {r4, r5, r7, lr}", 0xb5b0, 0, Sp::Down(16)),
+            ("pop {r4, r7}", 0xbc90, 0, Sp::Up(8)),
+            ("pop {r4, r5, r7, pc}", 0xbdb0, 0, Sp::Up(16)),
+            ("push.w {r4-r11, lr}", 0xe92d, 0x4ff0, Sp::Down(36)),
+            ("pop.w {r4-r11, pc}", 0xe8bd, 0x8ff0, Sp::Up(36)),
+            ("ldm.w sp, {r4, r5, pc}", 0xe89d, 0x8030, Sp::Keep),
+            ("str r8, [sp, #-4]!", 0xf84d, 0x8d04, Sp::Down(4)),
+            ("ldr r8, [sp], #4", 0xf85d, 0x8b04, Sp::Up(4)),
+            ("str r0, [sp, #-8]", 0xf84d, 0x0c08, Sp::Keep),
+            ("ldr r0, [sp, #4]", 0x9801, 0, Sp::Keep),
+            ("strd r4, r5, [sp, #-16]!", 0xe96d, 0x4504, Sp::Down(16)),
+            ("ldrd r4, r5, [sp], #16", 0xe8fd, 0x4504, Sp::Up(16)),
+            ("sub sp, #24", 0xb086, 0, Sp::Down(24)),
+            ("add sp, #504", 0xb07e, 0, Sp::Up(504)),
+            ("sub.w sp, sp, #1024", 0xf5ad, 0x6d80, Sp::Down(1024)),
+            ("sub.w sp, sp, #65536", 0xf5ad, 0x3d80, Sp::Down(65536)),
+            ("add.w sp, sp, #528", 0xf50d, 0x7d04, Sp::Up(528)),
+            ("subw sp, sp, #4084", 0xf6ad, 0x7df4, Sp::Down(4084)),
+            ("addw sp, sp, #4001", 0xf60d, 0x7da1, Sp::Up(4001)),
+            ("vpush {d8-d15}", 0xed2d, 0x8b10, Sp::Down(64)),
+            ("vpop {d8-d15}", 0xecbd, 0x8b10, Sp::Up(64)),
+            ("vpush {s16}", 0xed2d, 0x8a01, Sp::Down(4)),
+            ("mov sp, r7", 0x46bd, 0, Sp::From(7)),
+            ("mov.w sp, r5", 0xea4f, 0x0d05, Sp::From(5)),
+            ("add sp, r4", 0x44a5, 0, Sp::Plus(4)),
+            ("add.w sp, sp, r3", 0xeb0d, 0x0d03, Sp::Plus(3)),
+            ("sub.w sp, sp, r3", 0xebad, 0x0d03, Sp::Lost),
+            ("msr msp, r0", 0xf380, 0x8808, Sp::Lost),
+            ("msr psp, r0", 0xf380, 0x8809, Sp::Lost),
+            ("msr primask, r0", 0xf380, 0x8810, Sp::Keep),
+        ] {
+            assert_eq!(decode(0, first, Some(second)).expect(text).sp, sp, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_left_in_a_register_and_how_many_are_conditional() {
+        for (text, address, first, second, holds) in [
+            ("sub.w r4, r7, #32", 0, 0xf1a7, 0x0420, Holds::Frame(4)),
+            ("subs r4, r7, #4", 0, 0x1f3c, 0, Holds::Frame(4)),
+            ("subs r4, r6, #4", 0, 0x1f34, 0, Holds::Nothing),
+            ("bfc r4, #0, #5", 0, 0xf36f, 0x0404, Holds::Aligned(4, 32)),
+            ("ldr r6, [pc, #8]", 0x18c, 0x4e02, 0, Holds::Word(6, 0x198)),
+            ("ldr.w r6, [pc, #-8]", 0x18e, 0xf85f, 0x6008, Holds::Word(6, 0x188)),
+        ] {
+            assert_eq!(decode(address, first, Some(second)).expect(text).holds, holds, "{text}");
+        }
+        for (text, code, count) in
+            [("it eq", 0xbf08, 1), ("itt ne", 0xbf1c, 2), ("itte ne", 0xbf1a, 3), ("ittet lt", 0xbfb5, 4)]
+        {
+            assert_eq!(decode(0, code, None).expect(text).conditional, count, "{text}");
+        }
+        assert_eq!(decode(0, 0xf7ff, None), None, "the second half is missing");
+    }
+}
