@@ -3,6 +3,7 @@
 //! The file is hostile input: it is bounded before it is read, and a part that makes no sense is left out rather
 //! than believed. What is kept is owned, so that the file may change while we look.
 
+pub mod callgraph;
 pub mod frames;
 pub mod layout;
 pub mod symbols;
@@ -10,7 +11,7 @@ pub mod types;
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use object::elf;
 use object::read::elf::{ElfFile32, FileHeader, ProgramHeader};
@@ -18,12 +19,16 @@ use object::{Endianness, FileKind, Object, ObjectSection, ObjectSymbol, SectionF
 use thiserror::Error;
 
 use crate::region::Region;
+use callgraph::{CallGraph, Content};
+use frames::su::{self, Usage};
 use symbols::{Symbol, Symbols};
 
 /// The largest file that is read.
 pub const MAX_FILE: u64 = 2 << 30;
 /// The most sections and segments that are looked at.
 const MAX_SECTIONS: usize = 1 << 16;
+/// The largest `.su` file that is read: a line is about 60 bytes.
+const MAX_USAGE: u64 = 16 << 20;
 /// The most symbols that are looked at: the largest firmware known has a hundredth of it.
 const MAX_SYMBOLS: usize = 1 << 22;
 
@@ -120,6 +125,11 @@ pub struct Image {
     pub chip: Option<String>,
     /// The largest stack frame of any function in bytes, by the debug information; `None` when it does not tell.
     pub largest_frame: Option<u32>,
+    /// Where instructions and data begin among the code, by the mapping symbols, in address order.
+    marks: Vec<(u32, Content)>,
+    /// What `.su` files say of its frames.
+    usage: Vec<Usage>,
+    call_graph: OnceLock<Option<CallGraph>>,
     data: Arc<[u8]>,
 }
 
@@ -210,6 +220,9 @@ impl Image {
         sections.sort_by_key(|section| section.run);
 
         let symbols = file.symbols().take(MAX_SYMBOLS).filter_map(|symbol| read_symbol(&symbol)).collect();
+        let mut marks: Vec<(u32, Content)> =
+            file.symbols().take(MAX_SYMBOLS).filter_map(|symbol| mark(&symbol)).collect();
+        marks.sort_unstable();
         let largest_frame = frames::largest(&file);
         Ok(Self {
             machine,
@@ -219,6 +232,9 @@ impl Image {
             gnu_build_id: file.build_id().ok().flatten().map(<[u8]>::to_vec),
             chip,
             largest_frame,
+            marks,
+            usage: Vec::new(),
+            call_graph: OnceLock::new(),
             data: data.into(),
             path,
         })
@@ -228,6 +244,40 @@ impl Image {
     #[must_use]
     pub fn types(&self) -> types::Types {
         ElfFile32::<Endianness>::parse(&*self.data).map(|file| types::Types::read(&file)).unwrap_or_default()
+    }
+
+    /// Takes what the `.su` files in `folder` say of the stack frames, not in folders below it; gives the number of
+    /// functions. To be called before the first [`Image::call_graph`].
+    ///
+    /// # Errors
+    ///
+    /// The folder cannot be listed. A file in it that cannot be read is left out.
+    pub fn read_stack_usage(&mut self, folder: &Path) -> Result<usize, ImageError> {
+        let unreadable = |error: std::io::Error| ImageError::Unreadable { path: folder.to_owned(), why: plain(&error) };
+        let mut paths: Vec<PathBuf> = std::fs::read_dir(folder)
+            .map_err(unreadable)?
+            .take(MAX_SECTIONS)
+            .flatten()
+            .map(|entry| entry.path())
+            .collect();
+        paths.sort();
+        for path in paths.iter().filter(|path| path.extension().is_some_and(|extension| extension == "su")) {
+            if std::fs::metadata(path).is_ok_and(|found| found.is_file() && found.len() <= MAX_USAGE)
+                && let Ok(bytes) = std::fs::read(path)
+            {
+                self.usage.extend(su::parse(&String::from_utf8_lossy(&bytes)));
+            }
+        }
+        self.call_graph = OnceLock::new();
+        Ok(self.usage.len())
+    }
+
+    /// Who calls whom, worked out when it is first asked for; `None` when the instructions are not known to us
+    /// (RISC-V).
+    #[must_use]
+    pub fn call_graph(&self) -> Option<&CallGraph> {
+        let read = || CallGraph::read(self, &ElfFile32::<Endianness>::parse(&*self.data).ok()?);
+        self.call_graph.get_or_init(read).as_ref()
     }
 
     /// The file's name without its folder, printable.
@@ -246,6 +296,12 @@ impl Image {
             let offset = base.offset_of(range.start()).unwrap_or(0) as usize;
             segment.data.get(offset..offset + range.size() as usize)
         })
+    }
+
+    /// The linked word at `address`, little endian.
+    #[must_use]
+    pub fn word(&self, address: u32) -> Option<u32> {
+        Some(u32::from_le_bytes(self.bytes(Region::new(address, 4))?.try_into().ok()?))
     }
 
     /// The NUL-terminated text at `address` in the linked bytes, at most `limit` bytes of it, made printable.
@@ -329,6 +385,16 @@ fn read_symbol<'data>(symbol: &impl ObjectSymbol<'data>) -> Option<Symbol> {
     // The lowest bit of a Thumb function's address is a mode, not a place.
     let address = if is_code { address & !1 } else { address };
     Some(Symbol { name, range: Region::new(address, u32::try_from(symbol.size()).ok()?), is_code, is_data })
+}
+
+/// What a mapping symbol says of the bytes behind it: `$t` and `$t.name` are Thumb instructions, `$a` and `$d` are not.
+fn mark<'data>(symbol: &impl ObjectSymbol<'data>) -> Option<(u32, Content)> {
+    let content = match symbol.name_bytes().ok()? {
+        [b'$', b't'] | [b'$', b't', b'.', ..] => Content::Thumb,
+        [b'$', b'a' | b'd'] | [b'$', b'a' | b'd', b'.', ..] => Content::Other,
+        _ => return None,
+    };
+    (!symbol.is_undefined()).then_some((u32::try_from(symbol.address()).ok()?, content))
 }
 
 /// An I/O error without the number that the system appends.

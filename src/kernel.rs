@@ -61,6 +61,9 @@ pub struct StackLook {
     pub paint: Paint,
     /// Bytes at its limit that nothing may write.
     pub guard: u32,
+    /// The address of the first function that runs on it, from which its static worst case follows; the Thumb bit may
+    /// be set. `None` when nothing tells it, and for a stack that interrupts share.
+    pub entry: Option<u32>,
     /// In use, with what the number is worth.
     pub current: Option<Measured>,
     /// The lowest SP seen by the kernel.

@@ -253,6 +253,7 @@ mod tests {
                 lowest_sp: None,
                 peak: Some(Measured { bytes: peak, trust: Trust::Exact }),
                 worst_case: None,
+                worst_case_note: None,
                 rescanned: None,
                 victim: None,
                 overflowed: false,

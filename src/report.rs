@@ -98,6 +98,11 @@ pub struct StackReport {
     pub peak: Option<u32>,
     /// Static worst case in bytes.
     pub worst_case: Option<u32>,
+    /// What the static worst case is worth: `estimated` when it is a bound, `at least` when something in it could not be
+    /// followed.
+    pub worst_case_trust: Option<&'static str>,
+    /// Why the static worst case is no bound, in one sentence.
+    pub worst_case_note: Option<String>,
     /// Bytes never used.
     pub margin: Option<u32>,
     /// What the peak is worth: `exact`, `at least`, `unpainted`, and so on.
@@ -328,6 +333,8 @@ fn stack(stack: &Stack) -> StackReport {
         lowest_sp_used: stack.lowest_sp.map(|lowest| lowest.bytes),
         peak: stack.peak.map(|peak| peak.bytes),
         worst_case: stack.worst_case.map(|worst| worst.bytes),
+        worst_case_trust: stack.worst_case.map(|worst| trust(worst.trust)),
+        worst_case_note: stack.worst_case_note.clone(),
         margin: stack.margin(),
         trust: trust(stack.peak.map_or(Trust::Unpainted, |peak| peak.trust)),
         victim: stack.victim.as_ref().map(|victim: &Victim| victim.name.clone()),

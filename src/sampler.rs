@@ -11,6 +11,7 @@ pub mod epochs;
 pub mod ladder;
 pub mod observation;
 pub mod stacks;
+pub mod worst_case;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -34,6 +35,7 @@ use epochs::{Epochs, News};
 use ladder::Ladder;
 use observation::{Facts, Observation};
 use stacks::Stacks;
+use worst_case::WorstCases;
 
 /// Bytes that one refresh may read, whatever the target's tables say.
 const REFRESH_LIMIT: u32 = 1 << 20;
@@ -62,6 +64,7 @@ pub struct Sampler {
     kernel: Option<Box<dyn Kernel>>,
     fallback: Box<dyn Kernel>,
     stacks: Stacks,
+    worst_cases: WorstCases,
     ladder: Ladder,
     last: Snapshot,
     facts: Facts,
@@ -107,6 +110,7 @@ impl Sampler {
             kernel,
             fallback,
             stacks: Stacks::default(),
+            worst_cases: WorstCases::default(),
             ladder: Ladder::new(now),
             facts: Facts::default(),
             epochs: Epochs::default(),
@@ -264,13 +268,15 @@ impl Sampler {
         for stack in &mut stacks {
             stack.victim = victim::below(stack.range, &memories, &self.image);
         }
+        let mut hints = look.hints;
+        hints.extend(self.worst_cases.tell(&self.image, &look.stacks, &mut stacks));
         let mut target = self.last.target.clone();
         target.kernel = Some(kernel_name);
         Ok(Snapshot {
             memories,
             stacks,
             heaps: look.heaps.iter().map(heap).collect(),
-            hints: look.hints,
+            hints,
             target,
             link: Link { gaps, ..Link::default() },
             ..self.last.clone()
@@ -490,6 +496,7 @@ pub fn static_snapshot(image: &Image, chips: &[Chip]) -> Snapshot {
             range,
             paint: Paint::None,
             guard: 0,
+            entry: layout::reset_handler(image),
             current: None,
             lowest_sp: None,
             priority: None,
@@ -501,6 +508,7 @@ pub fn static_snapshot(image: &Image, chips: &[Chip]) -> Snapshot {
     for stack in &mut stacks {
         stack.victim = victim::below(stack.range, &memories, image);
     }
+    let hints = WorstCases::default().tell(image, &look.stacks, &mut stacks);
     Snapshot {
         at: Duration::ZERO,
         epoch: 0,
@@ -510,6 +518,6 @@ pub fn static_snapshot(image: &Image, chips: &[Chip]) -> Snapshot {
         stacks,
         heaps: look.heaps.iter().map(heap).collect(),
         link: Link::default(),
-        hints: Vec::new(),
+        hints,
     }
 }

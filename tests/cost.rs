@@ -53,6 +53,7 @@ fn looks(count: u32) -> Vec<StackLook> {
             range: FREE_RAM.slice(index * STACK, STACK),
             paint: Paint::Word(0),
             guard: 32,
+            entry: None,
             current: None,
             lowest_sp: None,
             priority: None,

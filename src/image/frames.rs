@@ -1,61 +1,118 @@
-//! The largest stack frame of the firmware, from the call frame information in `.debug_frame` or `.eh_frame`.
+//! How many bytes of stack each function of the firmware takes for itself, and who says so.
 //!
-//! Why it matters: a function may reserve its whole frame and write only its far end, which leaves a hole of
-//! paint behind. No hole is larger than the largest frame, so a scan that looks that far below the mark misses
-//! nothing (see `stack::watermark`).
+//! Why the largest of them matters to a scan: a function may reserve its whole frame and write only its far end, which
+//! leaves a hole of paint behind. No hole is larger than the largest frame, so a scan that looks that far below the mark
+//! misses nothing (see `stack::watermark`).
 
-use gimli::{BaseAddresses, CfaRule, DebugFrame, EhFrame, EndianSlice, RunTimeEndian, UnwindContext, UnwindSection};
+mod cfi;
+mod stack_sizes;
+pub mod su;
+
+use std::collections::HashMap;
+
+use object::Endianness;
 use object::read::elf::ElfFile32;
-use object::{Endianness, Object};
 
-use super::section_content;
+/// Who says how large a frame is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Origin {
+    /// LLVM, in `.stack_sizes`.
+    StackSizes,
+    /// The debug information, in `.debug_frame` or `.eh_frame`.
+    Cfi,
+    /// The compiler, in a `.su` file.
+    Su,
+    /// The function's own instructions.
+    Code,
+}
 
-/// The most functions that are looked at.
-const MAX_ENTRIES: usize = 1 << 20;
-/// A frame larger than this is taken for damage.
-const MAX_FRAME: u64 = 1 << 24;
+/// The frame of one function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// Bytes between SP when the function is entered and the lowest SP that it sets itself.
+    pub bytes: u32,
+    /// Who says so.
+    pub origin: Origin,
+    /// It may be larger: its size depends on the running program (alloca, an array of variable length).
+    pub dynamic: bool,
+}
+
+/// The frames of all functions, by address and, from `.su` files, by name.
+#[derive(Clone, Debug, Default)]
+pub struct Frames {
+    by_address: HashMap<u32, Frame>,
+    by_name: HashMap<String, Frame>,
+}
+
+impl Frames {
+    /// Reads what the ELF says.
+    pub(super) fn read(file: &ElfFile32<'_, Endianness>) -> Self {
+        let mut frames = Self::default();
+        // An offset from a frame pointer says nothing of the locals below it, so it is no frame.
+        for entry in cfi::entries(file).into_iter().filter(|entry| entry.from_sp) {
+            frames.add(entry.address, Frame { bytes: entry.bytes, origin: Origin::Cfi, dynamic: false });
+        }
+        for (address, bytes) in stack_sizes::read(file) {
+            frames.add(address, Frame { bytes, origin: Origin::StackSizes, dynamic: false });
+        }
+        frames
+    }
+
+    /// Adds what `.su` files say. Of several functions of one name, in different files, the largest counts.
+    pub fn add_usage(&mut self, usage: &[su::Usage]) {
+        for told in usage {
+            let frame = Frame { bytes: told.bytes, origin: Origin::Su, dynamic: told.dynamic };
+            let known = self.by_name.entry(told.function.clone()).or_insert(frame);
+            *known = larger(*known, frame);
+        }
+    }
+
+    /// The frame of the function at `address` whose symbol is `name`; the largest, when several say one.
+    #[must_use]
+    pub fn get(&self, address: u32, name: &str) -> Option<Frame> {
+        let by_name = || {
+            let plain = self.by_name.get(name);
+            plain.or_else(|| self.by_name.get(&super::symbols::demangle(name)))
+        };
+        // Most firmwares come without `.su` files, and demangling costs.
+        let by_name = if self.by_name.is_empty() { None } else { by_name().copied() };
+        match (self.by_address.get(&address).copied(), by_name) {
+            (Some(one), Some(other)) => Some(larger(one, other)),
+            (one, other) => one.or(other),
+        }
+    }
+
+    fn add(&mut self, address: u32, frame: Frame) {
+        let known = self.by_address.entry(address).or_insert(frame);
+        *known = larger(*known, frame);
+    }
+}
+
+/// The one with more bytes; dynamic when either is.
+pub(super) fn larger(one: Frame, other: Frame) -> Frame {
+    let larger = if other.bytes > one.bytes { other } else { one };
+    Frame { dynamic: one.dynamic || other.dynamic, ..larger }
+}
 
 /// The largest distance between a function's canonical frame address and its SP, in bytes; `None` when the file
 /// does not tell.
 pub(super) fn largest(file: &ElfFile32<'_, Endianness>) -> Option<u32> {
-    let endian = if file.is_little_endian() { RunTimeEndian::Little } else { RunTimeEndian::Big };
-    let debug = section_content(file, ".debug_frame").and_then(|data| {
-        let mut section = DebugFrame::from(EndianSlice::new(&data, endian));
-        section.set_address_size(4);
-        largest_in(&section)
-    });
-    let eh = section_content(file, ".eh_frame").and_then(|data| {
-        let mut section = EhFrame::from(EndianSlice::new(&data, endian));
-        section.set_address_size(4);
-        largest_in(&section)
-    });
-    debug.max(eh)
+    cfi::entries(file).into_iter().map(|entry| entry.bytes).max()
 }
 
-fn largest_in<'data, S>(section: &S) -> Option<u32>
-where
-    S: UnwindSection<EndianSlice<'data, RunTimeEndian>>,
-    S::Offset: gimli::UnwindOffset<usize>,
-{
-    let bases = BaseAddresses::default().set_eh_frame(0).set_text(0);
-    let mut context = UnwindContext::new();
-    let mut entries = section.entries(&bases);
-    let mut largest = None;
-    for _ in 0..MAX_ENTRIES {
-        let Ok(Some(entry)) = entries.next() else { break };
-        let gimli::CieOrFde::Fde(partial) = entry else { continue };
-        let Ok(entry) = partial.parse(S::cie_from_offset) else {
-            continue;
-        };
-        let Ok(mut rows) = entry.rows(section, &bases, &mut context) else { continue };
-        while let Ok(Some(row)) = rows.next_row() {
-            if let CfaRule::RegisterAndOffset { offset, .. } = row.cfa()
-                && let Ok(bytes) = u64::try_from(*offset)
-                && bytes <= MAX_FRAME
-            {
-                largest = largest.max(Some(bytes as u32));
-            }
-        }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_of_several_sayings_counts() {
+        let mut frames = Frames::default();
+        frames.add(0x100, Frame { bytes: 16, origin: Origin::Cfi, dynamic: false });
+        frames.add(0x100, Frame { bytes: 24, origin: Origin::StackSizes, dynamic: false });
+        let usage = |bytes, dynamic| su::Usage { function: "main".into(), bytes, dynamic };
+        frames.add_usage(&[usage(40, false), usage(8, true)]);
+        assert_eq!(frames.get(0x100, "other"), Some(Frame { bytes: 24, origin: Origin::StackSizes, dynamic: false }));
+        assert_eq!(frames.get(0x100, "main"), Some(Frame { bytes: 40, origin: Origin::Su, dynamic: true }));
+        assert_eq!(frames.get(0x200, "none"), None);
     }
-    largest
 }

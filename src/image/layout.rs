@@ -195,10 +195,21 @@ pub fn main_stack(image: &Image, memories: &[Memory]) -> Option<Region> {
 /// The initial SP: the first word of the vector table.
 #[must_use]
 pub fn initial_sp(image: &Image) -> Option<u32> {
-    let table =
-        image.sections.iter().find(|section| section_kind(section) == PartKind::Vectors && !section.writable)?;
-    let word = image.bytes(table.run.bottom(4))?;
-    Some(u32::from_le_bytes(word.try_into().ok()?)).filter(|sp| sp % 4 == 0 && *sp != 0)
+    image.word(vectors(image)?.start()).filter(|sp| sp % 4 == 0 && *sp != 0)
+}
+
+/// The reset handler, without the Thumb bit: the second word of the vector table.
+#[must_use]
+pub fn reset_handler(image: &Image) -> Option<u32> {
+    let word = image.word(vectors(image)?.slice(4, 4).start())?;
+    (word & 1 == 1).then_some(word & !1)
+}
+
+/// The vector table in flash.
+#[must_use]
+pub fn vectors(image: &Image) -> Option<Region> {
+    let table = |section: &&Section| section_kind(section) == PartKind::Vectors && !section.writable;
+    image.sections.iter().find(table).map(|section| section.run)
 }
 
 fn section_name(section: &Section) -> String {

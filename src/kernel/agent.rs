@@ -163,8 +163,9 @@ impl Agent {
         !range.is_empty() && (self.ram.is_empty() || self.ram.iter().any(|ram| ram.covers(range)))
     }
 
-    fn stacks(&self, memory: &mut Memory<'_>, tables: &Tables, running: u32, image: &Image) -> Vec<StackLook> {
+    fn stacks(&self, memory: &mut Memory<'_>, tables: &Tables, header: &[u32], image: &Image) -> Vec<StackLook> {
         use layout::{mark, thread};
+        let (running, paint) = (header[layout::header::RUNNING], header[layout::header::PAINT]);
         let mut stacks = Vec::new();
         for (index, slot) in (0u32..).zip(&self.threads) {
             let range = Region::new(slot[thread::BASE], slot[thread::SIZE]);
@@ -183,14 +184,15 @@ impl Agent {
             let trust = if running == index + 1 { Trust::Stale } else { Trust::Exact };
             let info = slot[thread::INFO];
             let kind = kind_of(info);
-            let paint = slot[thread::PAINT];
+            let painted = info & layout::PAINTED != 0;
             stacks.push(StackLook {
                 id: format!("{:08x}.{}", range.start(), slot[thread::TAG] & layout::GENERATION),
                 name: name_of(image, slot[thread::NAME]).unwrap_or_else(|| default_name(kind, index)),
                 kind,
                 range,
-                paint: if paint == 0 { Paint::None } else { Paint::Word(paint) },
+                paint: if painted { Paint::Word(paint) } else { Paint::None },
                 guard: layout::GUARD_BYTES,
+                entry: (slot[thread::ENTRY] != 0).then_some(slot[thread::ENTRY]),
                 current: saved.map(|sp| Measured { bytes: range.from(sp).size(), trust }),
                 lowest_sp,
                 priority: (kind != StackKind::Isr).then_some(info >> 16 & 0xff),
@@ -312,7 +314,7 @@ impl Kernel for Agent {
                  not whole."
             ));
         }
-        let stacks = self.stacks(memory, &tables, header[h::RUNNING], image);
+        let stacks = self.stacks(memory, &tables, &header, image);
         self.tags = self.threads.iter().map(|slot| slot[layout::thread::TAG]).collect();
         Some(Look {
             stacks,
@@ -429,7 +431,9 @@ mod tests {
         for (word, offset, stride, count) in tables {
             ram.poke(at(4 * word as u32), offset | stride << 16 | count << 24);
         }
-        for (word, value) in [(h::MAGIC, layout::MAGIC), (h::ABI, layout::ABI), (h::SIZE, 200), (h::BOOTS, 1)] {
+        let words =
+            [(h::MAGIC, layout::MAGIC), (h::ABI, layout::ABI), (h::SIZE, 200), (h::PAINT, 0xA5A5_A5A5), (h::BOOTS, 1)];
+        for (word, value) in words {
             ram.poke(at(4 * word as u32), value);
         }
         let frame = [7, 100, 2, 300, 5, 1, 250, 7];
@@ -439,7 +443,8 @@ mod tests {
         for (word, value) in (0u32..).zip([0x2000_8100, 0x2000_8180, 0, 0]) {
             ram.poke(at(96 + 4 * word), value);
         }
-        let first = [layout::LIVE | 3, 0x2000_8000, 0x200, 5 | 3 << 8 | 24 << 16, 0, layout::PAINT];
+        let info = 5 | 3 << 8 | 24 << 16 | layout::PAINTED;
+        let first = [layout::LIVE | 3, 0x2000_8000, 0x200, info, 0, 0x1235];
         let second = [layout::EMPTY | 4, 0x2000_9000, 0x200, 5, 0, 0];
         for (word, value) in (0u32..).zip([1].iter().chain(&first).chain(&second).chain(&[1]).copied()) {
             ram.poke(at(112 + 4 * word), value);
@@ -467,10 +472,21 @@ mod tests {
         assert_eq!((stack.priority, stack.state.as_deref()), (Some(24), Some("blocked")));
         assert_eq!(stack.lowest_sp, Some(0x2000_8100));
         assert_eq!(stack.current, Some(Measured { bytes: 0x80, trust: Trust::Exact }));
-        assert_eq!(stack.paint, Paint::Word(layout::PAINT));
+        assert_eq!((stack.paint, stack.entry), (Paint::Word(0xA5A5_A5A5), Some(0x1235)), "the header's paint word");
         let heap = &seen.heaps[0];
         assert_eq!(heap.requested, Some(Measured { bytes: 200, trust: Trust::Exact }));
         assert_eq!((heap.blocks, heap.failures, heap.allocations), (Some(3), Some(1), Some(5)));
+    }
+
+    #[test]
+    fn a_thread_without_the_flag_is_not_painted_and_may_have_no_entry() {
+        let (image, mut agent) = demo();
+        let mut ram = ram(&agent);
+        let slot = agent.block.slice(116, 24).start();
+        ram.poke(slot + 12, 5);
+        ram.poke(slot + 20, 0);
+        let seen = look(&mut agent, &mut ram, &image).expect("the block is good");
+        assert_eq!((seen.stacks[0].paint, seen.stacks[0].entry), (Paint::None, None));
     }
 
     #[test]

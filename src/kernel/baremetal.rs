@@ -17,6 +17,7 @@ pub struct BareMetal {
     stack: Option<Region>,
     heap: Option<Region>,
     paint: Paint,
+    entry: Option<u32>,
     seen: Option<(Paint, Duration)>,
 }
 
@@ -27,7 +28,13 @@ impl BareMetal {
     /// Finds the stack and the heap in the image.
     #[must_use]
     pub fn new(image: &Image, memories: &[Chip]) -> Self {
-        Self { stack: layout::main_stack(image, memories), heap: layout::heap(image), paint: Paint::None, seen: None }
+        Self {
+            stack: layout::main_stack(image, memories),
+            heap: layout::heap(image),
+            paint: Paint::None,
+            entry: layout::reset_handler(image),
+            seen: None,
+        }
     }
 }
 
@@ -81,6 +88,7 @@ impl Kernel for BareMetal {
                 range,
                 paint,
                 guard: 0,
+                entry: self.entry,
                 current: None,
                 lowest_sp: None,
                 priority: None,

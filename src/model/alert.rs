@@ -221,6 +221,7 @@ mod tests {
             lowest_sp: None,
             peak: Some(Measured { bytes: peak, trust: Trust::AtLeast }),
             worst_case: None,
+            worst_case_note: None,
             rescanned: None,
             victim: Some(Victim { name: "uart_rx_buf".into(), range: Region::new(0x2000_4ac0, 520) }),
             overflowed,

@@ -212,8 +212,11 @@ pub struct Stack {
     pub lowest_sp: Option<Measured>,
     /// Bytes between the first use and the deepest word ever written, by paint.
     pub peak: Option<Measured>,
-    /// Static worst case from the call graph, in bytes.
+    /// Static worst case from the call graph, in bytes: estimated when it is a bound, at least when something in it could
+    /// not be followed.
     pub worst_case: Option<Measured>,
+    /// Why the worst case is no bound, in one sentence; `None` when it is, and when there is none.
+    pub worst_case_note: Option<String>,
     /// Time of the last rescan of all that was never touched, since the attach.
     pub rescanned: Option<Duration>,
     /// What an overflow hits next, and where it begins to be hit.

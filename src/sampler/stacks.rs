@@ -107,6 +107,7 @@ impl Stacks {
             lowest_sp,
             peak: mark.map(|mark| Measured { bytes: mark.peak(), trust: mark.trust() }),
             worst_case: None,
+            worst_case_note: None,
             rescanned: mark.and_then(Watermark::rescanned),
             victim: None,
             overflowed: mark.is_some_and(Watermark::guard_broken),

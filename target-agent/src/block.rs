@@ -194,8 +194,8 @@ impl<const THREADS: usize, const HEAPS: usize, const REGIONS: usize> Block<THREA
     ///
     /// As [`set_state`](Self::set_state).
     #[inline]
-    pub fn set_priority(&self, id: ThreadId, priority: u16) {
-        self.change_info(id, 0xffff << 16, u32::from(priority) << 16);
+    pub fn set_priority(&self, id: ThreadId, priority: u8) {
+        self.change_info(id, 0xff << 16, u32::from(priority) << 16);
     }
 
     fn change_info(&self, id: ThreadId, mask: u32, bits: u32) {

@@ -111,12 +111,13 @@ pub mod thread {
     pub const BASE: usize = 1;
     /// Size of the stack in bytes.
     pub const SIZE: usize = 2;
-    /// `kind | state << 8 | priority << 16`; the state may be newer than the rest of the frame.
+    /// `kind | state << 8 | priority << 16 | flags << 24`; the state and the priority may be newer than the rest of the
+    /// frame. The only flag is [`PAINTED`](super::PAINTED).
     pub const INFO: usize = 3;
     /// Address of the name, NUL-terminated or ended by the host's bound; 0 when there is none.
     pub const NAME: usize = 4;
-    /// The word this stack was painted with; 0 when it was not.
-    pub const PAINT: usize = 5;
+    /// Address of the thread's entry function, from which the host works out its static worst case; 0 when unknown.
+    pub const ENTRY: usize = 5;
     /// Words in a slot.
     pub const WORDS: usize = 6;
 }
@@ -136,6 +137,9 @@ pub mod region {
     /// Words in a slot.
     pub const WORDS: usize = 5;
 }
+
+/// Bit of [`thread::INFO`]: the stack was painted, with the word that the header names.
+pub const PAINTED: u32 = 1 << 24;
 
 /// Top bit of a tag: the slot is in use.
 pub const LIVE: u32 = 1 << 31;

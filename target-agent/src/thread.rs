@@ -2,7 +2,7 @@
 
 use core::ffi::CStr;
 
-use crate::layout::thread::{BASE, INFO, NAME, PAINT, SIZE, WORDS};
+use crate::layout::thread::{BASE, ENTRY, INFO, NAME, SIZE, WORDS};
 use crate::layout::{self, ThreadKind};
 use crate::table::Handle;
 
@@ -13,8 +13,8 @@ use crate::table::Handle;
 pub struct Thread(pub(crate) [u32; WORDS]);
 
 impl Thread {
-    /// A thread whose stack has `size` bytes from `base` on, both multiples of 4. Its priority is 0 and its stack not
-    /// painted, until the functions below say otherwise.
+    /// A thread whose stack has `size` bytes from `base` on, both multiples of 4. Its priority is 0, its stack not
+    /// painted and its entry function unknown, until the functions below say otherwise.
     ///
     /// The name must lie in flash, where the host reads it from the ELF: a literal does.
     #[inline]
@@ -31,8 +31,8 @@ impl Thread {
     /// With this priority, as the kernel counts it.
     #[inline]
     #[must_use]
-    pub fn priority(mut self, priority: u16) -> Self {
-        self.0[INFO] = self.0[INFO] & 0xffff | u32::from(priority) << 16;
+    pub fn priority(mut self, priority: u8) -> Self {
+        self.0[INFO] = self.0[INFO] & !(0xff << 16) | u32::from(priority) << 16;
         self
     }
 
@@ -40,7 +40,17 @@ impl Thread {
     #[inline]
     #[must_use]
     pub fn painted(mut self) -> Self {
-        self.0[PAINT] = layout::PAINT;
+        self.0[INFO] |= layout::PAINTED;
+        self
+    }
+
+    /// With this entry function, the first one that runs on the stack: `.entry(run as usize)`. The host follows its calls
+    /// in the ELF and says how deep they can go.
+    #[inline]
+    #[must_use]
+    #[allow(clippy::cast_possible_truncation, reason = "targets have 32-bit addresses; tests give small numbers")]
+    pub fn entry(mut self, function: usize) -> Self {
+        self.0[ENTRY] = function as u32;
         self
     }
 }

@@ -54,7 +54,7 @@ fn a_thread_comes_and_goes() {
     static BLOCK: Block<2, 0, 0> = Block::new();
     BLOCK.init([0; 2]);
     let first = BLOCK.register_thread(&Thread::new(c"a", ThreadKind::Main, 0x100, 64).painted()).unwrap();
-    let id = BLOCK.register_thread(&Thread::new(c"b", ThreadKind::User, 0x200, 128).priority(9)).unwrap();
+    let id = BLOCK.register_thread(&Thread::new(c"b", ThreadKind::User, 0x200, 128).priority(9).entry(0x2643)).unwrap();
     let refused = BLOCK.register_thread(&Thread::new(c"c", ThreadKind::User, 0x300, 64));
     assert_eq!(refused, Err(Full));
     BLOCK.set_state(id, ThreadState::Delayed);
@@ -66,10 +66,11 @@ fn a_thread_comes_and_goes() {
     let found = words(&BLOCK);
     let slot = &found[at(&found, header::THREADS) + 1 + thread::WORDS..][..thread::WORDS];
     assert_eq!(slot[thread::TAG], layout::LIVE);
-    assert_eq!((slot[thread::BASE], slot[thread::SIZE], slot[thread::PAINT]), (0x200, 128, 0));
+    assert_eq!((slot[thread::BASE], slot[thread::SIZE], slot[thread::ENTRY]), (0x200, 128, 0x2643));
     let info = ThreadKind::User as u32 | (ThreadState::Delayed as u32) << 8 | 9 << 16;
     assert_eq!(slot[thread::INFO], info);
-    assert_eq!(found[at(&found, header::THREADS) + 1 + thread::PAINT], layout::PAINT);
+    assert_eq!(found[at(&found, header::THREADS) + 1 + thread::INFO], ThreadKind::Main as u32 | layout::PAINTED);
+    assert_eq!(found[at(&found, header::THREADS) + 1 + thread::ENTRY], 0, "unknown");
     let marks = at(&found, header::MARKS) + mark::WORDS;
     assert_eq!((found[marks + mark::LOWEST], found[marks + mark::SAVED]), (0x220, 0x240));
     assert_eq!((found[header::RUNNING], found[header::REFUSED]), (1, 1));
@@ -81,11 +82,14 @@ fn a_thread_comes_and_goes() {
     assert!(!BLOCK.retire_thread(id), "the slot is another thread's");
     BLOCK.on_switch(id, 0x210);
     BLOCK.set_priority(id, 1);
+    BLOCK.set_priority(first, 255);
     let found = words(&BLOCK);
     let slot = &found[at(&found, header::THREADS) + 1 + thread::WORDS..][..thread::WORDS];
     assert_eq!((slot[thread::TAG], slot[thread::INFO]), (layout::LIVE | 1, ThreadKind::User as u32));
     assert_eq!(&found[marks..marks + 2], &[0, 0]);
     let table = at(&found, header::THREADS);
+    let painted = ThreadKind::Main as u32 | 255 << 16 | layout::PAINTED;
+    assert_eq!(found[table + 1 + thread::INFO], painted, "a priority leaves the flag alone");
     assert_eq!(found[table], 4, "two registrations, one retirement, one registration");
     assert_eq!(found[table + 1 + 2 * thread::WORDS], 4);
 }

@@ -50,6 +50,7 @@ fn stack() -> impl Strategy<Value = Stack> {
             lowest_sp,
             peak,
             worst_case,
+            worst_case_note: worst_case.map(|_| "recursion in \x1b[2J: at least".to_owned()),
             rescanned: Some(Duration::from_secs(80)),
             victim: victim.map(|range| Victim { name, range }),
             overflowed,

@@ -45,6 +45,7 @@ pub(crate) fn stack(name: &str, kind: StackKind, start: u32, size: u32, now: u32
         lowest_sp: None,
         peak: Some(exact(peak)),
         worst_case: None,
+        worst_case_note: None,
         rescanned: Some(AT - Duration::from_millis(400)),
         victim: None,
         overflowed: false,

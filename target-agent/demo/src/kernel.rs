@@ -97,7 +97,8 @@ impl Kernel {
     }
 }
 
-/// Registers the stack that interrupts use. It is painted already, since the startup code ran on it.
+/// Registers the stack that interrupts use. It is painted already, since the startup code ran on it. It has no entry
+/// function: what runs on it depends on which interrupts nest.
 pub fn register_isr_stack(base: u32, size: u32) {
     let thread = Thread::new(c"ISR", ThreadKind::Isr, base, size).painted();
     // When the block is full the agent has counted it, and the firmware goes on.
@@ -122,14 +123,13 @@ pub fn spawn(
     unsafe { stack::paint(base as *mut u32, size as usize) }
     let sp = memory.end - FRAME * 4;
     let mut frame = [0; FRAME as usize];
-    frame[8] = run as usize as u32;
-    frame[14] = threads::begin as *const () as u32;
+    frame[14] = run as usize as u32;
     frame[15] = 1 << 24;
     for (index, word) in frame.into_iter().enumerate() {
         // SAFETY: the frame lies at the top of the stack that was just painted.
         unsafe { (sp as *mut u32).add(index).write(word) }
     }
-    let thread = Thread::new(name, kind, base, size).priority(u16::from(priority)).painted();
+    let thread = Thread::new(name, kind, base, size).priority(priority).painted().entry(run as usize);
     // When the block is full the agent has counted it, and the thread runs unseen.
     let id = HIGHWATER.register_thread(&thread).ok();
     let state = ThreadState::Ready;
@@ -293,7 +293,6 @@ global_asm!(
     "msr control, r1",
     "isb",
     "ldr r1, [r0, #56]",
-    "ldr r0, [r0, #32]",
     "cpsie i",
     "bx r1",
     ".size kernel_first, . - kernel_first",

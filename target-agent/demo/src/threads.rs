@@ -9,11 +9,6 @@ pub mod sensor;
 pub mod timer;
 pub mod waiter;
 
-/// Where every thread starts: the kernel's first frame names it, with the thread's function as its argument.
-pub extern "C" fn begin(run: extern "C" fn() -> !) -> ! {
-    run()
-}
-
 /// What the tick does besides waking threads: every tenth millisecond it smooths the sensor's last samples, on the
 /// interrupt stack.
 pub fn from_tick(now: u32) {

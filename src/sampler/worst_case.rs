@@ -1,0 +1,62 @@
+//! The static worst case of each stack, worked out once for each entry function.
+
+use std::collections::BTreeMap;
+
+use crate::image::Image;
+use crate::image::callgraph::{WorstCase, note};
+use crate::kernel::StackLook;
+use crate::model::snapshot::{Measured, Stack, StackKind, Trust};
+use crate::units::printable;
+
+/// The most entry functions that are remembered: a damaged thread table could name new ones in each refresh.
+const MAX_ENTRIES: usize = 1024;
+
+/// What was worked out so far.
+#[derive(Debug, Default)]
+pub struct WorstCases {
+    /// By entry function, and whether interrupts run on the same stack.
+    known: BTreeMap<(u32, bool), Option<WorstCase>>,
+}
+
+impl WorstCases {
+    /// Puts the worst case into each of `stacks`, which are those of `looks` in their order. Gives hints, in whole
+    /// sentences, about guards that a single frame can jump over.
+    pub fn tell(&mut self, image: &Image, looks: &[StackLook], stacks: &mut [Stack]) -> Vec<String> {
+        let mut hints = Vec::new();
+        for (look, stack) in looks.iter().zip(stacks) {
+            let Some(worst) = self.of(image, look) else { continue };
+            let trust = if worst.exact { Trust::Estimated } else { Trust::AtLeast };
+            stack.worst_case = Some(Measured { bytes: worst.bytes, trust });
+            stack.worst_case_note = note(&worst.why).map(|note| printable(&note, 400));
+            hints.extend(jump(look, worst));
+        }
+        hints
+    }
+
+    fn of(&mut self, image: &Image, look: &StackLook) -> Option<&WorstCase> {
+        let entry = look.entry?;
+        // Threads that a kernel switches have stacks of their own; the only stack of a firmware has the interrupts too.
+        let is_only = look.kind == StackKind::Main && look.guard == 0;
+        if self.known.len() >= MAX_ENTRIES && !self.known.contains_key(&(entry, is_only)) {
+            self.known.clear();
+        }
+        let work_out = || {
+            let graph = image.call_graph()?;
+            if is_only { graph.of_only_stack(entry) } else { graph.of_thread(entry) }
+        };
+        self.known.entry((entry, is_only)).or_insert_with(work_out).as_ref()
+    }
+}
+
+/// A guard tells an overflow only when something is written into it. A frame that is larger can reach across it with
+/// nothing written there.
+fn jump(look: &StackLook, worst: &WorstCase) -> Option<String> {
+    let (function, bytes) = worst.largest.as_ref().filter(|(_, bytes)| look.guard > 0 && *bytes > look.guard)?;
+    Some(format!(
+        "The guard of {} ({} B) is smaller than the largest frame below it ({bytes} B in {}): it can be jumped without a \
+         trace.",
+        look.name,
+        look.guard,
+        printable(function, 200)
+    ))
+}
