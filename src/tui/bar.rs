@@ -65,7 +65,10 @@ impl Bar {
             peak: bytes(stack.peak).filter(|_| stack.peak.is_some_and(|peak| peak.trust != Trust::Unpainted)),
             lowest: bytes(stack.lowest_sp),
             bound: bytes(stack.deepest()),
-            worst: bytes(stack.worst_case),
+            // A bound that the stack has passed already says nothing about what is to come.
+            worst: bytes(
+                stack.worst_case.filter(|worst| Some(worst.bytes) >= stack.deepest().map(|deepest| deepest.bytes)),
+            ),
             limit,
             danger: Condition::of(stack, limit).is_danger(),
             marks,

@@ -226,7 +226,12 @@ fn peak(row: &Row<'_>, _: u16, theme: &Theme) -> Vec<Span<'static>> {
 }
 
 fn worst(row: &Row<'_>, _: u16, theme: &Theme) -> Vec<Span<'static>> {
-    amount("", row.stack.worst_case.map(bytes), false, theme)
+    // Recursion and calls through pointers have no static end: the number is then the least it can be.
+    let sign = match row.stack.worst_case {
+        Some(worst) if worst.trust == Trust::AtLeast => theme.glyphs.at_least,
+        _ => "",
+    };
+    amount(sign, row.stack.worst_case.map(bytes), false, theme)
 }
 
 fn margin(row: &Row<'_>, _: u16, theme: &Theme) -> Vec<Span<'static>> {

@@ -12,6 +12,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use super::{Row, columns};
+use crate::model::snapshot::Trust;
 use crate::tui::bar::{Bar, Marks, Texture};
 use crate::tui::frame::Density;
 use crate::tui::lookup::Condition;
@@ -38,7 +39,8 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, density: Density, row: &
             words.push(format!("paint read {} ago", units::duration(row.model.snapshot.at.saturating_sub(at))));
         }
         if let Some(worst) = row.stack.worst_case {
-            words.push(format!("static worst case {}", units::bytes(worst.bytes.into())));
+            let least = if worst.trust == Trust::AtLeast { "at least " } else { "" };
+            words.push(format!("static worst case {least}{}", units::bytes(worst.bytes.into())));
         }
         canvas.text(cells.x, y, &words.join("   "), canvas.theme.styles.muted);
     }
