@@ -1,6 +1,7 @@
 //! Carries out what the command line asks for. All effects on files, terminals and targets start here.
 
 pub mod live;
+pub mod log;
 pub mod open;
 
 use std::io::{self, IsTerminal, Write};
@@ -57,7 +58,7 @@ impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Self::BrokenPipe,
-            _ => Self::Error(error.to_string()),
+            _ => Self::Error(format!("cannot write the output: {error}")),
         }
     }
 }
@@ -69,7 +70,18 @@ impl From<io::Error> for Failure {
 /// See [`Failure`].
 pub fn run(cli: &Cli) -> Result<(), Failure> {
     let look = &cli.look;
-    match &cli.command {
+    if let Some(file) = &look.log_file {
+        log::start(file)?;
+    }
+    let outcome = carry_out(&cli.command, look);
+    if let Err(failure) = &outcome {
+        tracing::error!("{}", failure.message().unwrap_or("nobody reads the output any more"));
+    }
+    outcome
+}
+
+fn carry_out(command: &Command, look: &Look) -> Result<(), Failure> {
+    match command {
         #[cfg(feature = "simulator")]
         Command::Demo(args) => {
             let wanted = open::Wanted::demo(args);

@@ -159,7 +159,7 @@ pub struct ProbeArgs {
 #[derive(Args, Clone, Copy, Debug)]
 pub struct PaceArgs {
     /// Refreshes per second; 0 for as many as the link gives
-    #[arg(long, value_name = "HZ", default_value_t = 30.0, value_parser = parse_rate, env = "HIGHWATER_RATE")]
+    #[arg(long, value_name = "HZ", default_value_t = 30.0, value_parser = parse_rate, allow_negative_numbers = true, env = "HIGHWATER_RATE")]
     pub rate: f64,
 }
 

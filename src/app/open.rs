@@ -115,14 +115,29 @@ pub fn open(wanted: &Wanted, purpose: For) -> Result<Opened, Failure> {
             (image, DEMO.to_vec())
         }
     };
+    if image.machine != Machine::Arm {
+        return Err(Failure::Error(format!(
+            "{} is a RISC-V firmware: so far, only Arm Cortex-M targets can be read without stopping them, by a probe \
+             or on the emulated board; `highwater layout` shows its static picture",
+            image.name()
+        )));
+    }
     let chip = chip(&wanted.chip, &image)?;
     let known = chip.as_ref().map(Chip::memories).unwrap_or_default();
     let memories = layout::memories(&image, &known);
     let source = if wanted.is_emulated() {
         open_emulated(wanted, purpose, &image, bytes, &memories)?
     } else {
-        open_probe(wanted, &image, chip)?
+        open_probe(wanted, chip)?
     };
+    let found = source.describe();
+    let core = found.core.as_deref().unwrap_or("unknown");
+    tracing::info!(
+        "{} on {}, core {core}, chip {}",
+        image.name(),
+        found.source,
+        found.chip.as_deref().unwrap_or("unknown")
+    );
     let model = Model::new(static_snapshot(&image, &memories));
     let options = Options { rate_hz: wanted.rate_hz };
     let gone = |error: ReadError| Failure::Unreachable(error.to_string());
@@ -156,14 +171,7 @@ pub fn chip(args: &ChipArgs, image: &Image) -> Result<Option<Chip>, Failure> {
     }
 }
 
-fn open_probe(wanted: &Wanted, image: &Image, chip: Option<Chip>) -> Result<Box<dyn Source>, Failure> {
-    if image.machine != Machine::Arm {
-        return Err(Failure::Error(format!(
-            "{} is a RISC-V firmware: over a probe, only Arm Cortex-M targets can be read without stopping them so \
-             far. `highwater layout` shows its static picture.",
-            image.name()
-        )));
-    }
+fn open_probe(wanted: &Wanted, chip: Option<Chip>) -> Result<Box<dyn Source>, Failure> {
     let options = ProbeOptions {
         selector: wanted.probe.probe.clone(),
         protocol: wanted.probe.protocol,
