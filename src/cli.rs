@@ -99,6 +99,9 @@ Without a terminal it prints one snapshot and ends.")]
   highwater layout app.elf --chip STM32F407VGTx --format svg > map.svg")]
     Layout(LayoutArgs),
     /// The debug probes that are connected
+    #[command(after_help = "Examples:
+  highwater list
+  highwater list --format json | jq -r '.probes[].selector'")]
     List(ListArgs),
     /// A completion script for a shell
     #[command(after_help = "Example:

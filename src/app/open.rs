@@ -18,6 +18,9 @@ use crate::source::{ReadError, Source};
 /// What `--probe` is for the emulated board.
 const SIM: &str = "sim";
 
+/// The variable that `--chip` is taken from.
+const CHIP_VARIABLE: &str = "PROBE_RS_CHIP";
+
 /// What the user wants to look at.
 #[derive(Clone, Debug)]
 pub struct Wanted {
@@ -163,11 +166,13 @@ pub fn chip(args: &ChipArgs, image: &Image) -> Result<Option<Chip>, Failure> {
     let Some(found) = config::chip(args.chip.as_deref(), image, &folder) else { return Ok(None) };
     match Chip::find(&found.name, args.chip_description_path.as_deref()) {
         Ok(chip) => Ok(Some(chip)),
-        Err(ChipError::Unknown { name, near }) if found.said_by != "--chip" => {
-            let error = ChipError::Unknown { name, near };
-            Err(Failure::Error(format!("{error} (named by {})", found.said_by)))
+        Err(error @ ChipError::Description { .. }) => Err(Failure::Error(error.to_string())),
+        Err(error) => {
+            // The parser does not tell a flag from its variable, and a variable is easily forgotten.
+            let by_variable = std::env::var(CHIP_VARIABLE).is_ok_and(|name| name == found.name);
+            let said_by = if by_variable { CHIP_VARIABLE } else { &found.said_by };
+            Err(Failure::Error(format!("{error} (named by {said_by})")))
         }
-        Err(error) => Err(Failure::Error(error.to_string())),
     }
 }
 
