@@ -1,6 +1,7 @@
 //! Carries out what the command line asks for. All effects on files, terminals and targets start here.
 
 pub mod live;
+pub mod log;
 pub mod open;
 
 use std::io::{self, IsTerminal, Write};
@@ -60,7 +61,7 @@ impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Self::BrokenPipe,
-            _ => Self::Error(error.to_string()),
+            _ => Self::Error(format!("cannot write the output: {error}")),
         }
     }
 }
@@ -72,10 +73,18 @@ impl From<io::Error> for Failure {
 /// See [`Failure`].
 pub fn run(cli: &Cli) -> Result<(), Failure> {
     let look = &cli.look;
-    if let Some(path) = &look.log_file {
-        log_to(path)?;
+    if let Some(file) = &look.log_file {
+        log::start(file)?;
     }
-    match &cli.command {
+    let outcome = carry_out(&cli.command, look);
+    if let Err(failure) = &outcome {
+        tracing::error!("{}", failure.message().unwrap_or("nobody reads the output any more"));
+    }
+    outcome
+}
+
+fn carry_out(command: &Command, look: &Look) -> Result<(), Failure> {
+    match command {
         #[cfg(feature = "simulator")]
         Command::Demo(args) => {
             let wanted = open::Wanted::demo(args);
@@ -92,16 +101,6 @@ pub fn run(cli: &Cli) -> Result<(), Failure> {
         }
         Command::Man => Ok(clap_mangen::Man::new(Cli::command()).render(&mut io::stdout())?),
     }
-}
-
-/// Writes the tool's own log to a file: a screen has no room for it. RUST_LOG chooses how much.
-fn log_to(path: &std::path::Path) -> Result<(), Failure> {
-    let file = std::fs::File::create(path)
-        .map_err(|error| Failure::Error(format!("cannot write the log to {}: {error}", path.display())))?;
-    let filter =
-        tracing_subscriber::EnvFilter::builder().with_default_directive(tracing::Level::INFO.into()).from_env_lossy();
-    tracing_subscriber::fmt().with_ansi(false).with_writer(std::sync::Mutex::new(file)).with_env_filter(filter).init();
-    Ok(())
 }
 
 /// The live screen on a terminal; elsewhere, or when a format is asked for, one snapshot.
@@ -122,7 +121,7 @@ fn snapshot(args: &AttachArgs, look: &Look) -> Result<(), Failure> {
 fn print_snapshot(wanted: &open::Wanted, format: Format, look: &Look) -> Result<(), Failure> {
     let Opened { mut sampler, mut model, run_first } = open::open(wanted, open::For::Snapshot)?;
     let time = if wanted.is_emulated() { SNAPSHOT_AFTER } else { SETTLING };
-    pass_time(&mut sampler, &mut model, Some(run_first.unwrap_or(time)));
+    pass_time(&mut sampler, &mut model, run_first.unwrap_or(time));
     // The first refresh finds the stacks, the second reads each of them to the end.
     model.ingest(sampler.refresh());
     model.ingest(sampler.refresh_thoroughly());
@@ -136,8 +135,7 @@ fn print_snapshot(wanted: &open::Wanted, format: Format, look: &Look) -> Result<
 }
 
 /// Refreshes until that much time has passed since the attach.
-fn pass_time(sampler: &mut Sampler, model: &mut Model, until: Option<Duration>) {
-    let Some(until) = until else { return };
+fn pass_time(sampler: &mut Sampler, model: &mut Model, until: Duration) {
     while sampler.now() < until {
         let before = sampler.now();
         model.ingest(sampler.refresh());

@@ -99,6 +99,9 @@ Without a terminal it prints one snapshot and ends.")]
   highwater layout app.elf --chip STM32F407VGTx --format svg > map.svg")]
     Layout(LayoutArgs),
     /// The debug probes that are connected
+    #[command(after_help = "Examples:
+  highwater list
+  highwater list --format json | jq -r '.probes[].selector'")]
     List(ListArgs),
     /// A completion script for a shell
     #[command(after_help = "Example:
@@ -159,7 +162,7 @@ pub struct ProbeArgs {
 #[derive(Args, Clone, Copy, Debug)]
 pub struct PaceArgs {
     /// Refreshes per second; 0 for as many as the link gives
-    #[arg(long, value_name = "HZ", default_value_t = 30.0, value_parser = parse_rate, env = "HIGHWATER_RATE")]
+    #[arg(long, value_name = "HZ", default_value_t = 30.0, value_parser = parse_rate, allow_negative_numbers = true, env = "HIGHWATER_RATE")]
     pub rate: f64,
 }
 

@@ -6,7 +6,10 @@ pub mod text;
 
 use std::io::{self, Write};
 
-use crate::report::{Region, Report};
+use crate::report::{HeapReport, Region, Report, StackReport};
+
+/// Percent of a stack from which on it is marked.
+pub(crate) const LIMIT: u32 = 80;
 
 /// How to write a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -32,52 +35,90 @@ pub fn write(report: &Report, format: Format, style: text::Style, out: &mut dyn 
     }
 }
 
-/// The memories, RAM first: that is where things happen.
+/// The regions that lie in `parent`, last address first.
+fn children<'a>(report: &'a Report, parent: &'a str) -> impl DoubleEndedIterator<Item = &'a Region> {
+    report.regions.iter().rev().filter(move |region| region.parent.as_deref() == Some(parent))
+}
+
+/// The memories in the order of interest: RAM, where things move, then flash.
 pub(crate) fn memories(report: &Report) -> Vec<&Region> {
-    let mut memories: Vec<_> = report.regions.iter().filter(|region| region.parent.is_none()).collect();
-    memories.sort_by_key(|memory| (memory.memory != "ram", memory.start));
+    let mut memories: Vec<&Region> = report.regions.iter().filter(|region| region.parent.is_none()).collect();
+    memories.sort_by_key(|memory| memory.memory != "ram");
     memories
 }
 
-/// The regions that lie in `parent`, last address first. A run of small blocks and holes is one row: `5 used, 4 free`.
-pub(crate) fn rows(report: &Report, parent: &str) -> Vec<Region> {
-    /// Blocks below this many bytes are small.
-    const SMALL: u64 = 1024;
-    /// So many rows are not worth folding.
-    const FEW: usize = 3;
-    let small = |region: &Region| matches!(region.kind, "block" | "free" | "blocks") && region.size < SMALL;
-    let children: Vec<&Region> =
-        report.regions.iter().rev().filter(|region| region.parent.as_deref() == Some(parent)).collect();
-    let mut rows = Vec::new();
-    for run in children.chunk_by(|a, b| small(a) && small(b)) {
-        let [first, .., last] = run else {
-            rows.extend(run.iter().map(|region| (*region).clone()));
-            continue;
-        };
-        if run.len() <= FEW {
-            rows.extend(run.iter().map(|region| (*region).clone()));
-            continue;
+/// One row of a picture.
+pub(crate) enum Row<'a> {
+    /// A region.
+    One(&'a Region),
+    /// Small parts of a heap that lie next to each other, last address first: they would hide what matters.
+    Run(Vec<&'a Region>),
+}
+
+impl Row<'_> {
+    /// The first address.
+    pub(crate) fn start(&self) -> u64 {
+        match self {
+            Self::One(region) => region.start,
+            Self::Run(parts) => parts.last().map_or(0, |part| part.start),
         }
-        let free = run.iter().filter(|region| region.kind == "free").count();
-        rows.push(Region {
-            name: format!("{} used, {free} free", run.len() - free),
-            kind: "block",
-            start: last.start,
-            size: first.start + first.size - last.start,
-            ..(*last).clone()
-        });
+    }
+
+    /// Bytes.
+    pub(crate) fn size(&self) -> u64 {
+        match self {
+            Self::One(region) => region.size,
+            Self::Run(parts) => parts.iter().map(|part| part.size).sum(),
+        }
+    }
+
+    /// The address after the last one.
+    pub(crate) fn end(&self) -> u64 {
+        self.start() + self.size()
+    }
+
+    /// What a person calls it: `heap`, `5 blocks, 4 free`.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::One(region) => region.name.clone(),
+            Self::Run(parts) => {
+                let free = parts.iter().filter(|part| part.kind == "free").count();
+                format!("{} blocks, {free} free", parts.len() - free)
+            }
+        }
+    }
+}
+
+/// What lies in `parent`, last address first. More than three small blocks and holes in a row become one.
+pub(crate) fn rows<'a>(report: &'a Report, parent: &'a Region) -> Vec<Row<'a>> {
+    const MOST: usize = 3;
+    const SMALL: u64 = 32;
+    let children: Vec<&Region> = children(report, &parent.id).collect();
+    let folds = |region: &Region| ["block", "free"].contains(&region.kind) && region.size * SMALL <= parent.size;
+    let mut rows = Vec::new();
+    for run in children.chunk_by(|one, next| folds(one) && folds(next)) {
+        if run.len() > MOST {
+            rows.push(Row::Run(run.to_vec()));
+        } else {
+            rows.extend(run.iter().map(|region| Row::One(region)));
+        }
     }
     rows
 }
 
 /// The stack that a region is.
-pub(crate) fn stack_of<'a>(report: &'a Report, region: &Region) -> Option<&'a crate::report::StackReport> {
+pub(crate) fn stack_of<'a>(report: &'a Report, region: &Region) -> Option<&'a StackReport> {
     (region.kind == "stack")
         .then(|| report.stacks.iter().find(|stack| stack.start == region.start && stack.size == region.size))?
 }
 
 /// The heap that a region is.
-pub(crate) fn heap_of<'a>(report: &'a Report, region: &Region) -> Option<&'a crate::report::HeapReport> {
+pub(crate) fn heap_of<'a>(report: &'a Report, region: &Region) -> Option<&'a HeapReport> {
     (region.kind == "heap")
         .then(|| report.heaps.iter().find(|heap| heap.start == region.start && heap.size == region.size))?
+}
+
+/// Whether a stack's peak is past the limit that alerts begin at.
+pub(crate) fn is_nearly_full(stack: &StackReport) -> bool {
+    stack.peak.is_some_and(|peak| u64::from(peak) * 100 >= stack.size * u64::from(LIMIT))
 }

@@ -194,9 +194,11 @@ fn signals_leave_the_terminal_clean() {
 #[test]
 #[cfg(debug_assertions)]
 fn a_panic_leaves_the_terminal_clean_and_its_message_readable() {
-    let session = Session::start(&["demo", "--sim-link", "ideal"], &[("HIGHWATER_TEST_PANIC", "1")]);
+    let session = Session::start(&["demo", "--sim-link", "ideal"], &[("HIGHWATER_TEST_PANIC", "screen")]);
     let status = {
         let mut session = session;
+        session.wait_for("LIVE");
+        session.press("x");
         session.wait_for("asked to panic");
         session.end_clean()
     };

@@ -1,6 +1,8 @@
 //! The live screen: the sampler on its own thread, the screen on this one.
 
+use std::any::Any;
 use std::io::{self, BufWriter, Stdout, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -12,7 +14,7 @@ use crossterm::terminal::{
 use crossterm::{cursor, execute};
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use super::{Failure, open::Opened};
 use crate::cli::{Color, Look};
@@ -24,6 +26,12 @@ use crate::tui::update::Effect;
 
 /// One frame at 240x70 with all its escapes fits: it goes out in one write.
 const FRAME_BYTES: usize = 64 * 1024;
+/// How long the target may take to be detached from.
+const DETACHING: Duration = Duration::from_millis(500);
+/// In debug builds, the thread that panics: the screen's when a picture is saved, the sampler's at once. The tests of
+/// what becomes of the terminal then have no other way to break one.
+#[cfg(debug_assertions)]
+const BREAK: &str = "HIGHWATER_TEST_PANIC";
 
 /// Shows the target until the user quits, or the process is told to end.
 ///
@@ -42,16 +50,16 @@ pub fn run(opened: Opened, look: &Look) -> Result<(), Failure> {
     };
     let (feed, observations) = watch::channel(None);
     let running = Arc::new(AtomicBool::new(true));
-    let sampling = {
-        let running = Arc::clone(&running);
-        std::thread::Builder::new()
-            .name("sampler".into())
-            .spawn(move || sample(&mut sampler, run_first, &feed, &running))?
+    let (report, mut stopped) = oneshot::channel();
+    let stop = Arc::clone(&running);
+    let sampling = move || {
+        // A panic there must not leave a picture that looks live and is not.
+        let outcome = catch_unwind(AssertUnwindSafe(move || sample(&mut sampler, run_first, &feed, &stop)));
+        let _ = report.send(outcome.map_err(|panic| panic_text(panic.as_ref())));
     };
+    std::thread::Builder::new().name("sampler".into()).spawn(sampling)?;
     let outcome = runtime.block_on(async {
         let mut screen = Screen::enter()?;
-        #[cfg(debug_assertions)]
-        panic_when_asked();
         let end = ended();
         tokio::pin!(end);
         tokio::select! {
@@ -59,14 +67,23 @@ pub fn run(opened: Opened, look: &Look) -> Result<(), Failure> {
                 shown.map(|_| ()).map_err(|error| Failure::Error(error.to_string()))
             }
             () = &mut end => Ok(()),
+            Ok(Err(panic)) = &mut stopped => Err(Failure::Error(format!("the sampler broke down, a bug: {panic}"))),
         }
     });
     running.store(false, Ordering::Relaxed);
-    // A probe that hangs must not keep the user waiting: its thread ends with the process.
-    if outcome.is_ok() && !sampling.is_finished() {
-        drop(sampling);
+    // The sampler detaches from the target when it ends. A probe that hangs must not keep the user waiting: then its
+    // thread ends with the process.
+    let detached = async move { stopped.is_terminated() || tokio::time::timeout(DETACHING, stopped).await.is_ok() };
+    if !runtime.block_on(detached) {
+        tracing::warn!("the probe did not detach within {} s", DETACHING.as_secs_f32());
     }
     outcome
+}
+
+/// What a panic says.
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "it does not say why".into())
 }
 
 fn uses_color(color: Color) -> bool {
@@ -85,6 +102,7 @@ fn sample(
     feed: &watch::Sender<Option<Arc<Observation>>>,
     running: &AtomicBool,
 ) {
+    break_for_test("sampler");
     while running.load(Ordering::Relaxed) {
         let before = sampler.now();
         let observation = sampler.refresh();
@@ -122,6 +140,7 @@ async fn ended() {
 
 /// What the screen asks for and cannot do itself. The answer is shown in the status line.
 fn carry_out(effect: Effect, screen: &ratatui::buffer::Buffer) -> Option<String> {
+    break_for_test("screen");
     match effect {
         Effect::Export => Some(match export(screen) {
             Ok(path) => format!("saved {path}"),
@@ -147,50 +166,66 @@ fn export(screen: &ratatui::buffer::Buffer) -> io::Result<String> {
     Err(io::Error::other("there are a thousand pictures here already"))
 }
 
-/// The terminal while the screen is up; dropping it gives it back as it was.
+/// Panics if a test asks for it of this thread.
+fn break_for_test(thread: &str) {
+    #[cfg(debug_assertions)]
+    if std::env::var_os(BREAK).is_some_and(|asked| asked == thread) {
+        panic!("the {thread} was asked to panic by {BREAK}");
+    }
+    let _ = thread;
+}
+
+/// The terminal while the screen is up.
 struct Screen {
     terminal: Terminal<CrosstermBackend<BufWriter<Stdout>>>,
+    _lease: Lease,
 }
 
 impl Screen {
     fn enter() -> Result<Self, Failure> {
-        enable_raw_mode()?;
-        restore_on_panic();
+        let failed = |error: io::Error| Failure::Error(format!("cannot use the terminal: {error}"));
+        let lease = Lease::default();
+        restore_on_panic(Arc::clone(&lease.held));
+        enable_raw_mode().map_err(failed)?;
+        lease.held.store(true, Ordering::Relaxed);
         let mut out = BufWriter::with_capacity(FRAME_BYTES, io::stdout());
         // A terminal without an alternate screen still shows what was there before, so it is cleared. The library's own
         // clearing asks the terminal where its cursor is, and not every terminal answers.
-        execute!(out, EnterAlternateScreen, Clear(ClearType::All), EnableMouseCapture, cursor::Hide)?;
-        let terminal = Terminal::new(CrosstermBackend::new(out))?;
-        Ok(Self { terminal })
+        execute!(out, EnterAlternateScreen, Clear(ClearType::All), EnableMouseCapture, cursor::Hide).map_err(failed)?;
+        let terminal = Terminal::new(CrosstermBackend::new(out)).map_err(failed)?;
+        Ok(Self { terminal, _lease: lease })
     }
 }
 
-impl Drop for Screen {
+/// While it lives, the terminal is ours; dropping it gives the terminal back as it was.
+#[derive(Default)]
+struct Lease {
+    held: Arc<AtomicBool>,
+}
+
+impl Drop for Lease {
     fn drop(&mut self) {
-        leave();
+        give_back(&self.held);
     }
 }
 
-/// Lets a test see what a panic leaves behind.
-#[cfg(debug_assertions)]
-fn panic_when_asked() {
-    assert!(std::env::var_os("HIGHWATER_TEST_PANIC").is_none(), "asked to panic");
+/// Gives the terminal back, once: a second time would put the cursor over what a panic has written by then. What
+/// fails here has nobody left to be told to.
+fn give_back(held: &AtomicBool) {
+    if held.swap(false, Ordering::Relaxed) {
+        let _ = execute!(io::stdout(), DisableMouseCapture, LeaveAlternateScreen, cursor::Show);
+        let _ = disable_raw_mode();
+    }
 }
 
-/// Gives the terminal back; what fails here has nobody left to be told to.
-fn leave() {
-    let _ = execute!(io::stdout(), DisableMouseCapture, LeaveAlternateScreen, cursor::Show);
-    let _ = disable_raw_mode();
-}
-
-/// A panic of this thread shows its message on a clean terminal. One of another thread (a probe's driver) is caught
-/// there and becomes a lost link: its message would only tear the picture.
-fn restore_on_panic() {
+/// A panic of this thread shows its message on a clean terminal. One of another thread is caught there: a probe's
+/// driver becomes a lost link, and its message would only tear the picture.
+fn restore_on_panic(held: Arc<AtomicBool>) {
     let screen_thread = std::thread::current().id();
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         if std::thread::current().id() == screen_thread {
-            leave();
+            give_back(&held);
             before(info);
         } else {
             tracing::error!("a thread panicked: {info}");

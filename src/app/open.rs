@@ -18,6 +18,9 @@ use crate::source::{ReadError, Source};
 /// What `--probe` is for the emulated board.
 const SIM: &str = "sim";
 
+/// The variable that `--chip` is taken from.
+const CHIP_VARIABLE: &str = "PROBE_RS_CHIP";
+
 /// What the user wants to look at.
 #[derive(Clone, Debug)]
 pub struct Wanted {
@@ -115,14 +118,29 @@ pub fn open(wanted: &Wanted, purpose: For) -> Result<Opened, Failure> {
             (image, DEMO.to_vec())
         }
     };
+    if image.machine != Machine::Arm {
+        return Err(Failure::Error(format!(
+            "{} is a RISC-V firmware: so far, only Arm Cortex-M targets can be read without stopping them, by a probe \
+             or on the emulated board; `highwater layout` shows its static picture",
+            image.name()
+        )));
+    }
     let chip = chip(&wanted.chip, &image)?;
     let known = chip.as_ref().map(Chip::memories).unwrap_or_default();
     let memories = layout::memories(&image, &known);
     let source = if wanted.is_emulated() {
         open_emulated(wanted, purpose, &image, bytes, &memories)?
     } else {
-        open_probe(wanted, &image, chip)?
+        open_probe(wanted, chip)?
     };
+    let found = source.describe();
+    let core = found.core.as_deref().unwrap_or("unknown");
+    tracing::info!(
+        "{} on {}, core {core}, chip {}",
+        image.name(),
+        found.source,
+        found.chip.as_deref().unwrap_or("unknown")
+    );
     let model = Model::new(static_snapshot(&image, &memories));
     let options = Options { rate_hz: wanted.rate_hz };
     let gone = |error: ReadError| Failure::Unreachable(error.to_string());
@@ -149,22 +167,17 @@ pub fn chip(args: &ChipArgs, image: &Image) -> Result<Option<Chip>, Failure> {
     let Some(found) = config::chip(args.chip.as_deref(), image, &folder) else { return Ok(None) };
     match Chip::find(&found.name, args.chip_description_path.as_deref()) {
         Ok(chip) => Ok(Some(chip)),
-        Err(ChipError::Unknown { name, near }) if found.said_by != "--chip" => {
-            let error = ChipError::Unknown { name, near };
-            Err(Failure::Error(format!("{error} (named by {})", found.said_by)))
+        Err(error @ ChipError::Description { .. }) => Err(Failure::Error(error.to_string())),
+        Err(error) => {
+            // The parser does not tell a flag from its variable, and a variable is easily forgotten.
+            let by_variable = std::env::var(CHIP_VARIABLE).is_ok_and(|name| name == found.name);
+            let said_by = if by_variable { CHIP_VARIABLE } else { &found.said_by };
+            Err(Failure::Error(format!("{error} (named by {said_by})")))
         }
-        Err(error) => Err(Failure::Error(error.to_string())),
     }
 }
 
-fn open_probe(wanted: &Wanted, image: &Image, chip: Option<Chip>) -> Result<Box<dyn Source>, Failure> {
-    if image.machine != Machine::Arm {
-        return Err(Failure::Error(format!(
-            "{} is a RISC-V firmware: over a probe, only Arm Cortex-M targets can be read without stopping them so \
-             far. `highwater layout` shows its static picture.",
-            image.name()
-        )));
-    }
+fn open_probe(wanted: &Wanted, chip: Option<Chip>) -> Result<Box<dyn Source>, Failure> {
     let options = ProbeOptions {
         selector: wanted.probe.probe.clone(),
         protocol: wanted.probe.protocol,

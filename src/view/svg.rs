@@ -2,12 +2,13 @@
 //!
 //! One column a memory, the last address on top. A band's height grows with the logarithm of its size, so that small
 //! regions stay readable; the sizes are written. Textures are those of the screen: solid for use now, shade for
-//! touched, blank for never touched, hatch for what is fixed.
+//! touched, blank for never touched, hatch for what is fixed. All bars start and end in the same columns, also those
+//! within the heap: so they compare.
 
 use std::fmt::Write;
 
-use super::{heap_of, rows, stack_of};
-use crate::report::{Region, Report};
+use super::{LIMIT, Row, heap_of, is_nearly_full, memories, rows, stack_of};
+use crate::report::{HeapReport, Region, Report, StackReport};
 use crate::units;
 
 const COLUMN: f64 = 440.0;
@@ -16,18 +17,37 @@ const GAP: f64 = 40.0;
 const TOP: f64 = 88.0;
 const ROW: f64 = 22.0;
 const INSET: f64 = 10.0;
+/// Where the bars start in a column, and how long they are.
+const BAR: (f64, f64) = (236.0, 116.0);
+/// What stands between a size and the bar, and between the bar and its share.
+const AIR: f64 = 8.0;
+/// One entry of the legend.
+const ENTRY: f64 = 150.0;
+/// The width of a letter at the usual size, with some to spare.
+const LETTER: f64 = 7.5;
 
 /// The picture, ended by a line break.
 #[must_use]
 pub fn svg(report: &Report) -> String {
-    let memories = super::memories(report);
+    let memories = memories(report);
     let heights: Vec<f64> = memories.iter().map(|memory| height_of(report, memory)).collect();
     let height = TOP + heights.iter().copied().fold(0.0, f64::max) + 70.0;
-    let width = LEFT + memories.len() as f64 * (COLUMN + GAP + LEFT);
+    let columns = LEFT + memories.len() as f64 * (COLUMN + GAP + LEFT) - LEFT;
+    let words = LEFT + verdict(report).chars().count() as f64 * LETTER + GAP;
+    let width = columns.max(words).max(LEFT + 5.0 * ENTRY);
     let mut out = String::new();
     // Writing to a string cannot fail.
     let _ = draw(&mut out, report, &memories, width, height);
     out
+}
+
+fn verdict(report: &Report) -> String {
+    match report.alerts.as_slice() {
+        _ if report.state == "static" => String::new(),
+        [] => "nothing is wrong".into(),
+        [alert] => alert.text.clone(),
+        [alert, others @ ..] => format!("{} And {} more.", alert.text, others.len()),
+    }
 }
 
 fn draw(out: &mut String, report: &Report, memories: &[&Region], width: f64, height: f64) -> std::fmt::Result {
@@ -45,10 +65,10 @@ fn draw(out: &mut String, report: &Report, memories: &[&Region], width: f64, hei
         "<text x=\"{LEFT}\" y=\"28\" font-size=\"16\" font-weight=\"bold\">{}</text>",
         escape(&title(report))
     )?;
-    let verdict = report.alerts.first().map_or("nothing is wrong", |alert| alert.text.as_str());
-    if report.state != "static" {
+    let verdict = verdict(report);
+    if !verdict.is_empty() {
         let class = if report.alerts.is_empty() { "quiet" } else { "bad" };
-        writeln!(out, "<text x=\"{LEFT}\" y=\"48\" class=\"{class}\">{}</text>", escape(verdict))?;
+        writeln!(out, "<text x=\"{LEFT}\" y=\"48\" class=\"{class}\">{}</text>", escape(&verdict))?;
     }
     for (index, memory) in memories.iter().enumerate() {
         let x = LEFT + index as f64 * (COLUMN + GAP + LEFT);
@@ -75,13 +95,23 @@ fn title(report: &Report) -> String {
 
 /// The height of a region with all that lies in it.
 fn height_of(report: &Report, region: &Region) -> f64 {
-    let inner = rows(report, &region.id);
-    if !inner.is_empty() {
-        let frame = if region.parent.is_some() { ROW + INSET } else { 0.0 };
-        return inner.iter().map(|child| height_of(report, child)).sum::<f64>() + frame;
+    let inner = rows(report, region);
+    if inner.is_empty() {
+        return height_by_size(region.size);
     }
-    let growth = (region.size.max(256) as f64 / 256.0).log2();
-    ROW + 3.0 * growth
+    let frame = if region.parent.is_some() { ROW + INSET } else { 0.0 };
+    inner.iter().map(|row| row_height(report, row)).sum::<f64>() + frame
+}
+
+fn row_height(report: &Report, row: &Row<'_>) -> f64 {
+    match row {
+        Row::One(region) => height_of(report, region),
+        Row::Run(_) => height_by_size(row.size()),
+    }
+}
+
+fn height_by_size(size: u64) -> f64 {
+    ROW + 3.0 * (size.max(256) as f64 / 256.0).log2()
 }
 
 fn column(out: &mut String, report: &Report, memory: &Region, x: f64) -> std::fmt::Result {
@@ -89,8 +119,9 @@ fn column(out: &mut String, report: &Report, memory: &Region, x: f64) -> std::fm
     writeln!(out, "<text x=\"{x}\" y=\"{}\" font-weight=\"bold\">{}</text>", TOP - 12.0, escape(&label))?;
     address(out, x, TOP + 4.0, memory.start + memory.size)?;
     let mut y = TOP;
-    for region in rows(report, &memory.id) {
-        y += band(out, report, &region, x, y, COLUMN)?;
+    for row in rows(report, memory) {
+        y += band(out, report, &row, x, y, 0.0)?;
+        address(out, x, y, row.start())?;
     }
     writeln!(
         out,
@@ -99,100 +130,105 @@ fn column(out: &mut String, report: &Report, memory: &Region, x: f64) -> std::fm
     )
 }
 
-/// Draws a region and says how high it is.
-fn band(
-    out: &mut String,
-    report: &Report,
-    region: &Region,
-    x: f64,
-    y: f64,
-    width: f64,
-) -> Result<f64, std::fmt::Error> {
-    let height = height_of(report, region);
-    let foot = y + height;
-    let bar_x = x + width * 0.52;
-    let bar_width = width * 0.34;
-    let middle = y + height / 2.0 + 4.0;
-    let class = match region.kind {
-        "unclaimed" | "free" | "stack" | "heap" => "part",
-        _ => "fixed",
+/// Draws a row of the column at `x`, set in by `inset`, and says how high it is.
+fn band(out: &mut String, report: &Report, row: &Row<'_>, x: f64, y: f64, inset: f64) -> Result<f64, std::fmt::Error> {
+    let height = row_height(report, row);
+    let (heap, stack) = match row {
+        Row::One(region) => (heap_of(report, region), stack_of(report, region)),
+        Row::Run(_) => (None, None),
     };
-    writeln!(out, "<rect class=\"part\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\"/>")?;
-    let text_y = if heap_of(report, region).is_some() { y + 16.0 } else { middle };
     writeln!(
         out,
-        "<text x=\"{:.1}\" y=\"{text_y:.1}\">{}</text>",
-        x + INSET,
-        escape(&units::printable(&region.name, 18))
+        "<rect class=\"part\" x=\"{:.1}\" y=\"{y:.1}\" width=\"{:.1}\" height=\"{height:.1}\"/>",
+        x + inset,
+        COLUMN - 2.0 * inset
     )?;
+    let base = y + 4.0 + if heap.is_some() { 12.0 } else { height / 2.0 };
+    let name = escape(&units::printable(&row.name(), 20));
+    writeln!(out, "<text x=\"{:.1}\" y=\"{base:.1}\">{name}</text>", x + inset + INSET)?;
+    let size = units::short(row.size());
     writeln!(
         out,
-        "<text x=\"{:.1}\" y=\"{text_y:.1}\" text-anchor=\"end\" class=\"quiet\">{}</text>",
-        bar_x - 8.0,
-        units::short(region.size)
+        "<text x=\"{:.1}\" y=\"{base:.1}\" text-anchor=\"end\" class=\"quiet\">{size}</text>",
+        x + BAR.0 - AIR
     )?;
-    if let Some(stack) = stack_of(report, region) {
-        let share = |bytes: u32| (f64::from(bytes) / stack.size.max(1) as f64).min(1.0) * bar_width;
-        let (top, tall) = (y + 4.0, height - 8.0);
-        let now = stack.current.map_or(0.0, share);
-        if let Some(peak) = stack.peak.map(share) {
-            writeln!(
-                out,
-                "<rect class=\"touched\" x=\"{bar_x:.1}\" y=\"{top:.1}\" width=\"{peak:.1}\" height=\"{tall:.1}\"/>"
-            )?;
-            writeln!(
-                out,
-                "<rect class=\"now\" x=\"{bar_x:.1}\" y=\"{top:.1}\" width=\"{:.1}\" height=\"{tall:.1}\"/>",
-                now.min(peak)
-            )?;
-            let line = bar_x + peak;
-            writeln!(
-                out,
-                "<line class=\"mark\" x1=\"{line:.1}\" y1=\"{top:.1}\" x2=\"{line:.1}\" y2=\"{:.1}\"/>",
-                top + tall
-            )?;
-            let limit = bar_x + 0.8 * bar_width;
-            writeln!(
-                out,
-                "<line class=\"limit\" x1=\"{limit:.1}\" y1=\"{top:.1}\" x2=\"{limit:.1}\" y2=\"{:.1}\"/>",
-                top + tall
-            )?;
+    if let Some(stack) = stack {
+        stack_bar(out, stack, x, y, height)?;
+    } else if let Some(heap) = heap {
+        share(out, &heap_share(heap), x, base, "quiet")?;
+    } else {
+        let share = fixed(row) as f64 / row.size().max(1) as f64;
+        if share > 0.0 {
+            bar(out, "part", x, y, height, BAR.1)?;
+            bar(out, "fixed", x, y, height, share * BAR.1)?;
         }
-        let percent = stack.peak.and_then(|peak| units::percent(peak.into(), stack.size));
-        let past = stack.overflowed || percent.is_some_and(|percent| percent >= 80);
-        let text = match percent {
-            _ if stack.overflowed => "OVERFLOW".into(),
-            Some(percent) if past => format!("{percent} % !"),
-            Some(percent) => format!("{percent} %"),
-            None => "not painted".into(),
-        };
-        let class = if past { "bad" } else { "quiet" };
-        writeln!(out, "<text x=\"{:.1}\" y=\"{middle:.1}\" class=\"{class}\">{text}</text>", bar_x + bar_width + 8.0)?;
-    } else if let Some(heap) = heap_of(report, region) {
-        let share = |bytes: Option<u32>| bytes.and_then(|bytes| units::percent(bytes.into(), heap.size));
-        let text = match (share(heap.used), share(heap.peak)) {
-            (Some(used), Some(peak)) => format!("now {used} %  peak {peak} %"),
-            _ => "not counted".into(),
-        };
-        writeln!(out, "<text x=\"{bar_x:.1}\" y=\"{:.1}\" class=\"quiet\">{text}</text>", y + 16.0)?;
-        let mut at = y + ROW;
-        for child in rows(report, &region.id) {
-            at += band(out, report, &child, x + INSET, at, width - 2.0 * INSET)?;
-        }
-    } else if class == "fixed" {
-        writeln!(
-            out,
-            "<rect class=\"fixed\" x=\"{bar_x:.1}\" y=\"{:.1}\" width=\"{bar_width:.1}\" height=\"{:.1}\"/>",
-            y + 4.0,
-            height - 8.0
-        )?;
     }
-    // The lowest part of a heap says the heap's address.
-    if heap_of(report, region).is_none() || rows(report, &region.id).is_empty() {
-        let nested = region.parent.as_deref().is_some_and(|parent| parent.contains('/'));
-        address(out, if nested { x - INSET } else { x }, foot, region.start)?;
+    if let Row::One(region) = row {
+        let mut at = y + ROW;
+        for inner in rows(report, region) {
+            at += band(out, report, &inner, x, at, inset + INSET)?;
+            // The lowest part starts where the region does, which says so itself.
+            if inner.start() != region.start {
+                address(out, x, at, inner.start())?;
+            }
+        }
     }
     Ok(height)
+}
+
+/// The bytes of a row that are taken and have no level: all or nothing of a region, some of a run.
+fn fixed(row: &Row<'_>) -> u64 {
+    let of = |region: &Region| match region.kind {
+        "unclaimed" | "free" | "stack" | "heap" | "blocks" => 0,
+        _ => region.size,
+    };
+    match row {
+        Row::One(region) => of(region),
+        Row::Run(parts) => parts.iter().map(|part| of(part)).sum(),
+    }
+}
+
+fn bar(out: &mut String, class: &str, x: f64, y: f64, height: f64, long: f64) -> std::fmt::Result {
+    let (x, y, tall) = (x + BAR.0, y + 4.0, height - 8.0);
+    writeln!(out, "<rect class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{long:.1}\" height=\"{tall:.1}\"/>")
+}
+
+fn mark(out: &mut String, class: &str, x: f64, y: f64, height: f64, at: f64) -> std::fmt::Result {
+    let (x, top, foot) = (x + BAR.0 + at, y + 4.0, y + height - 4.0);
+    writeln!(out, "<line class=\"{class}\" x1=\"{x:.1}\" y1=\"{top:.1}\" x2=\"{x:.1}\" y2=\"{foot:.1}\"/>")
+}
+
+/// What stands at the right edge of a column.
+fn share(out: &mut String, text: &str, x: f64, base: f64, class: &str) -> std::fmt::Result {
+    let x = x + COLUMN - 2.0 * INSET;
+    writeln!(out, "<text x=\"{x:.1}\" y=\"{base:.1}\" text-anchor=\"end\" class=\"{class}\">{text}</text>")
+}
+
+fn stack_bar(out: &mut String, stack: &StackReport, x: f64, y: f64, height: f64) -> std::fmt::Result {
+    let long = |bytes: u32| (f64::from(bytes) / stack.size.max(1) as f64).min(1.0) * BAR.1;
+    if let Some(peak) = stack.peak.map(long) {
+        mark(out, "limit", x, y, height, f64::from(LIMIT) / 100.0 * BAR.1)?;
+        bar(out, "touched", x, y, height, peak)?;
+        bar(out, "now", x, y, height, stack.current.map_or(0.0, long).min(peak))?;
+        mark(out, "mark", x, y, height, peak)?;
+    }
+    let past = stack.overflowed || is_nearly_full(stack);
+    let text = match stack.peak.and_then(|peak| units::percent(peak.into(), stack.size)) {
+        _ if stack.overflowed => "OVERFLOW".into(),
+        Some(percent) if past => format!("{percent} % !"),
+        Some(percent) => format!("{percent} %"),
+        None => "not painted".into(),
+    };
+    share(out, &text, x, y + height / 2.0 + 4.0, if past { "bad" } else { "quiet" })
+}
+
+fn heap_share(heap: &HeapReport) -> String {
+    let share = |bytes: Option<u32>| bytes.and_then(|bytes| units::percent(bytes.into(), heap.size));
+    match (share(heap.used), share(heap.peak)) {
+        (Some(used), Some(peak)) => format!("now {used} %, peak {peak} %"),
+        (Some(used), None) => format!("now {used} %"),
+        _ => "not counted".into(),
+    }
 }
 
 fn address(out: &mut String, x: f64, y: f64, address: u64) -> std::fmt::Result {
@@ -211,13 +247,14 @@ fn legend(out: &mut String, y: f64) -> std::fmt::Result {
     {
         writeln!(out, "<rect class=\"{class}\" x=\"{x}\" y=\"{:.1}\" width=\"22\" height=\"12\"/>", y - 10.0)?;
         writeln!(out, "<text x=\"{:.1}\" y=\"{y:.1}\" class=\"quiet\">{label}</text>", x + 28.0)?;
-        x += 150.0;
+        x += ENTRY;
     }
     writeln!(out, "<line class=\"mark\" x1=\"{x}\" y1=\"{:.1}\" x2=\"{x}\" y2=\"{:.1}\"/>", y - 11.0, y + 3.0)?;
     writeln!(out, "<text x=\"{:.1}\" y=\"{y:.1}\" class=\"quiet\">high water</text>", x + 8.0)
 }
 
-/// Text as XML takes it.
+/// Text as XML takes it, which has no control characters.
 fn escape(text: &str) -> String {
+    let text: String = text.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

@@ -4,17 +4,18 @@
 //! demo.elf  Cortex-M3  agent 1.0  sim  at 5.0 s  live
 //! ok  nothing is wrong
 //!
-//! RAM 64 KiB                                                 in use now / at peak
+//! RAM 64 KiB                                                             now /  peak
 //!   2001_0000
-//!   2000_fc00    1.0 K  ISR stack       ███▒▒▒▒▌···········   - / 38 %
-//!   2000_3890   48.9 K  heap                                  28 % / 44 %
-//!   2000_6f98     768 B   waiter         ██▒▌···············   12 % / 17 %
+//!   2000_fc00     1.0 K  ISR stack               ▒▒▒▒▒▌··············      - /  24 %
+//!   2000_3890    48.9 K  heap                                           28 % /  44 %
+//!   2000_6f98     768 B    waiter                ███▌················   11 % /  11 %
+//!   2000_5cc8     1.0 K    4 blocks, 5 free
 //! ```
 
 use std::fmt::Write;
 
-use super::{heap_of, rows, stack_of};
-use crate::report::{Region, Report, StackReport};
+use super::{Row, heap_of, is_nearly_full, memories, rows, stack_of};
+use crate::report::{Report, StackReport};
 use crate::units;
 
 /// What the output can show.
@@ -35,22 +36,36 @@ pub fn text(report: &Report, style: Style) -> String {
     let mut out = String::new();
     // Writing to a string cannot fail.
     let _ = write_all(&mut out, report, style);
-    out
+    if style.ascii { out.chars().map(ascii).collect() } else { out }
+}
+
+/// Names come from the firmware, in any script. One character stays one, so that columns stay columns.
+fn ascii(c: char) -> char {
+    match c {
+        c if c.is_ascii() => c,
+        '…' => '~',
+        _ => '?',
+    }
 }
 
 fn write_all(out: &mut String, report: &Report, style: Style) -> std::fmt::Result {
     header(out, report)?;
     verdict(out, report, style)?;
-    for memory in super::memories(report) {
-        let legend = if memory.memory == "ram" { "now / peak" } else { "" };
-        let title = format!("{} {}", memory.name, units::memory(memory.size));
+    for memory in memories(report) {
         writeln!(out)?;
-        writeln!(out, "{}", format!("{title:<62}{legend}").trim_end())?;
+        let title = format!("{} {}", memory.name, units::memory(memory.size));
+        if memory.memory == "ram" {
+            writeln!(out, "{title:<69}  now /  peak")?;
+        } else {
+            writeln!(out, "{title}")?;
+        }
         writeln!(out, "  {}", units::address(memory.start + memory.size))?;
-        for region in rows(report, &memory.id) {
-            line(out, report, &region, 0, style)?;
-            for inner in rows(report, &region.id) {
-                line(out, report, &inner, 1, style)?;
+        for row in rows(report, memory) {
+            line(out, report, &row, 0, style)?;
+            if let Row::One(region) = row {
+                for inner in rows(report, region) {
+                    line(out, report, &inner, 1, style)?;
+                }
             }
         }
     }
@@ -94,24 +109,24 @@ fn verdict(out: &mut String, report: &Report, style: Style) -> std::fmt::Result 
     Ok(())
 }
 
-fn line(out: &mut String, report: &Report, region: &Region, depth: usize, style: Style) -> std::fmt::Result {
-    let name = units::printable(&region.name, 22 - 2 * depth);
-    let indent = "  ".repeat(depth);
-    write!(out, "  {}  {:>8}  {indent}", units::address(region.start), units::short(region.size))?;
+fn line(out: &mut String, report: &Report, row: &Row<'_>, depth: usize, style: Style) -> std::fmt::Result {
+    let width = 22 - 2 * depth;
+    let name = units::printable(&row.name(), width);
+    write!(out, "  {}  {:>8}  {}", units::address(row.start()), units::short(row.size()), "  ".repeat(depth))?;
+    let Row::One(region) = row else { return writeln!(out, "{name}") };
     if let Some(stack) = stack_of(report, region) {
-        let bar = bar(stack, style);
-        write!(
-            out,
-            "{name:<width$}  {bar}  {} / {}",
-            share(stack.current, stack.size),
-            share(stack.peak, stack.size),
-            width = 22 - 2 * depth
-        )?;
+        let shares = shares(stack.current, stack.peak, stack.size);
+        write!(out, "{name:<width$}  {}  {shares}", bar(stack, style))?;
         if stack.overflowed {
             write!(out, "  OVERFLOW")?;
+        } else if is_nearly_full(stack) {
+            write!(out, "  !")?;
         }
     } else if let Some(heap) = heap_of(report, region) {
-        write!(out, "{name:<22}  {:BAR$}  {} / {}", "", share(heap.used, heap.size), share(heap.peak, heap.size))?;
+        write!(out, "{name:<width$}  {:BAR$}  {}", "", shares(heap.used, heap.peak, heap.size))?;
+    } else if let Some(stack) = report.stacks.iter().find(|stack| stack.overflowed && stack.start == row.end()) {
+        let by = units::printable(&stack.name, 22);
+        write!(out, "{name:<width$}  below {by}: may be overwritten")?;
     } else {
         write!(out, "{name}")?;
     }
@@ -136,18 +151,20 @@ fn bar(stack: &StackReport, style: Style) -> String {
             _ => never,
         })
         .collect();
-    match (style.color, u64::from(stack.peak.unwrap_or(0)) * 100 >= stack.size * 80) {
+    match (style.color, stack.overflowed || is_nearly_full(stack)) {
         (false, _) => bar,
         (true, true) => format!("\x1b[31m{bar}\x1b[0m"),
         (true, false) => format!("\x1b[36m{bar}\x1b[0m"),
     }
 }
 
-fn share(bytes: Option<u32>, size: u64) -> String {
-    match bytes.and_then(|bytes| units::percent(bytes.into(), size)) {
+/// In use now and at the peak, under the head of their column.
+fn shares(now: Option<u32>, peak: Option<u32>, size: u64) -> String {
+    let share = |bytes: Option<u32>| match bytes.and_then(|bytes| units::percent(bytes.into(), size)) {
         Some(percent) => format!("{percent} %"),
         None => "-".into(),
-    }
+    };
+    format!("{:>5} / {:>5}", share(now), share(peak))
 }
 
 fn number(bytes: Option<u32>) -> String {
