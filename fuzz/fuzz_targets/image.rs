@@ -27,6 +27,7 @@ fuzz_target!(|data: &[u8]| {
     }
     let report = Report::new(&Model::new(static_snapshot(&image, &memories)));
     for format in [Format::Human, Format::Json, Format::Svg] {
-        view::write(&report, format, Style { ascii: false, color: false }, &mut std::io::sink()).expect("a sink takes all");
+        view::write(&report, format, Style { ascii: false, color: false }, &mut std::io::sink())
+            .expect("a sink takes all");
     }
 });
