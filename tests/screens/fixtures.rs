@@ -175,6 +175,7 @@ fn snapshot(memories: Vec<MemoryMap>, stacks: Vec<Stack>, heaps: Vec<Heap>) -> S
         heaps,
         link: Link { refresh_hz: 30.0, bytes_per_refresh: 1200, ..Link::default() },
         hints: Vec::new(),
+        detail: None,
     }
 }
 
