@@ -58,7 +58,13 @@ pub fn find(image: &Image, span: &Span<'_>) -> Vec<Trace> {
     }
     let code = Code::new(image);
     let found = code.scan(span);
-    let chain = chain(&code, &found);
+    let place = |address: u32| match span.sp {
+        Some(sp) if address >= sp => TracePlace::Now,
+        Some(_) => TracePlace::LeftBehind,
+        None => TracePlace::Unknown,
+    };
+    let places: Vec<TracePlace> = found.iter().map(|found| place(found.address)).collect();
+    let chain = chain(&code, &found, &places);
     let top = Region::new(span.start, bytes(span.words.len())).end_address();
     let mut above = top;
     let mut chain_above = top;
@@ -77,11 +83,7 @@ pub fn find(image: &Image, span: &Span<'_>) -> Vec<Trace> {
                 address: found.address,
                 value: found.value,
                 kind: found.kind,
-                place: match span.sp {
-                    Some(sp) if found.address >= sp => TracePlace::Now,
-                    Some(_) => TracePlace::LeftBehind,
-                    None => TracePlace::Unknown,
-                },
+                place: places[index],
                 function: found.function.and_then(|start| code.name(start)),
                 offset: found.function.map_or(0, |start| Region::between(start, target).size()),
                 calls: match found.call {
@@ -204,7 +206,7 @@ fn displacement(first: u16, second: u16) -> i32 {
 }
 
 /// The longest chain in which each trace calls the function of the next, as indices; the deepest of equals.
-fn chain(code: &Code<'_>, found: &[Found]) -> Vec<usize> {
+fn chain(code: &Code<'_>, found: &[Found], places: &[TracePlace]) -> Vec<usize> {
     /// A link that the call instruction proves.
     const PROVEN: u32 = 3;
     /// One that it does not speak against.
@@ -216,13 +218,20 @@ fn chain(code: &Code<'_>, found: &[Found]) -> Vec<usize> {
             Some(Call::Register) | None => None,
         })
         .collect();
-    let link = |outer: usize, inner: &Found| match found[outer].call {
-        Some(Call::Direct(_)) => (callees[outer]? == inner.function?).then_some(PROVEN),
-        Some(Call::Register) | None => Some(POSSIBLE),
+    let link = |outer: usize, inner: usize| {
+        let remains = places[outer] == TracePlace::Now && places[inner] == TracePlace::LeftBehind;
+        match found[outer].call {
+            Some(Call::Direct(_)) if callees[outer]? == found[inner].function? => Some(PROVEN),
+            // A function that has not returned may have called others before the one it calls now.
+            Some(Call::Direct(_)) => remains.then_some(POSSIBLE),
+            Some(Call::Register) => Some(POSSIBLE),
+            // What was interrupted calls nothing. Deeper frames are those of handlers, unless they are remains.
+            None => (!remains).then_some(POSSIBLE),
+        }
     };
     let mut best: Vec<(u32, Option<usize>)> = Vec::with_capacity(found.len());
-    for (index, inner) in found.iter().enumerate() {
-        let before = (0..index)
+    for inner in 0..found.len() {
+        let before = (0..inner)
             .filter_map(|outer| Some((best[outer].0 + link(outer, inner)?, outer)))
             .max_by_key(|(score, _)| *score);
         best.push(before.map_or((0, None), |(score, outer)| (score, Some(outer))));
