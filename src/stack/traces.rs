@@ -9,6 +9,8 @@
 //!   0x3a40:   ldr r0, [sp]   <- where the call returns to; the BL tells that the next frame is descend's
 //! ```
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::image::symbols::demangle;
 use crate::image::{Image, Machine};
 use crate::model::snapshot::{Trace, TraceKind, TracePlace};
@@ -48,6 +50,8 @@ struct Found {
     function: Option<u32>,
     /// Whom the instruction before it called.
     call: Option<Call>,
+    /// It is the start of another function: a pointer to that one, unless the call before it never returns.
+    doubtful: bool,
 }
 
 /// Finds the traces in a stack, the deepest first. Only Arm's Thumb code is understood: on others nothing is found.
@@ -71,6 +75,7 @@ pub fn find(image: &Image, span: &Span<'_>) -> Vec<Trace> {
     let mut traces: Vec<Trace> = found
         .iter()
         .enumerate()
+        .filter(|(index, found)| !found.doubtful || chain.contains(index))
         .map(|(index, found)| {
             let in_chain = chain.contains(&index);
             let from = if in_chain { chain_above } else { above };
@@ -147,12 +152,18 @@ impl<'a> Code<'a> {
                     kind: TraceKind::Interrupted,
                     function,
                     call: None,
+                    doubtful: false,
                 });
                 // The other words are registers: what they hold is not part of the chain.
                 end -= FRAME_WORDS;
                 continue;
             }
-            found.extend(self.return_address(place(index), span.words[index]));
+            let outermost = found.is_empty();
+            found.extend(self.return_address(place(index), span.words[index]).map(|mut trace| {
+                // A thread begins in a function whose last call never returns: the first trace is no pointer.
+                trace.doubtful &= !outermost;
+                trace
+            }));
             end = index;
         }
         found
@@ -166,7 +177,8 @@ impl<'a> Code<'a> {
         let call = self.call_before(target)?;
         // A call that never returns may be the last instruction of its function: what counts is where it stands.
         let function = self.function(Region::before(target, 2)?.start());
-        Some(Found { address, value, kind: TraceKind::Return, function, call: Some(call) })
+        let doubtful = self.function(target) == Some(target) && function != Some(target);
+        Some(Found { address, value, kind: TraceKind::Return, function, call: Some(call), doubtful })
     }
 
     /// The call that ends just before an address.
@@ -181,6 +193,21 @@ impl<'a> Code<'a> {
         let Some([a, b]) = halves(2) else { return None };
         // BLX of a register, and BLXNS into the non-secure world.
         (u16::from_le_bytes([*a, *b]) & 0xff83 == 0x4780).then_some(Call::Register)
+    }
+
+    /// The functions that a function calls directly.
+    fn called_by(&self, function: u32) -> BTreeSet<u32> {
+        /// Larger functions are looked at up to here.
+        const AT_MOST: u32 = 4096;
+        let range = self.image.symbols.at(function).map_or(Region::default(), |symbol| symbol.range.bottom(AT_MOST));
+        // A constant in the code may look like a call: one more that is possible does no harm.
+        (4..=range.size())
+            .step_by(2)
+            .filter_map(|end| match self.call_before(range.bottom(end).end_address())? {
+                Call::Direct(callee) => self.function(callee),
+                Call::Register => None,
+            })
+            .collect()
     }
 
     /// Whether these words are what the core stacks on an exception.
@@ -205,11 +232,16 @@ fn displacement(first: u16, second: u16) -> i32 {
     (offset << 7).cast_signed() >> 7
 }
 
-/// The longest chain in which each trace calls the function of the next, as indices; the deepest of equals.
+/// The likely chain in which each trace calls the function of the next, as indices; the deepest of equals.
+///
+/// What was left behind is of different times: a shallow call overwrites a part of what a deep one left. So a link
+/// counts too when the function calls the next one at another place than the word tells, but it counts for less.
 fn chain(code: &Code<'_>, found: &[Found], places: &[TracePlace]) -> Vec<usize> {
     /// A link that the call instruction proves.
-    const PROVEN: u32 = 3;
-    /// One that it does not speak against.
+    const PROVEN: u32 = 4;
+    /// One that another instruction of the same function allows.
+    const CALLS: u32 = 2;
+    /// One that nothing speaks against.
     const POSSIBLE: u32 = 1;
     let callees: Vec<Option<u32>> = found
         .iter()
@@ -218,16 +250,31 @@ fn chain(code: &Code<'_>, found: &[Found], places: &[TracePlace]) -> Vec<usize> 
             Some(Call::Register) | None => None,
         })
         .collect();
+    let mut called: BTreeMap<u32, BTreeSet<u32>> = BTreeMap::new();
+    for function in found.iter().filter_map(|found| found.function) {
+        called.entry(function).or_insert_with(|| code.called_by(function));
+    }
+    let calls = |outer: &Found, inner: &Found| {
+        let called = outer.function.and_then(|function| called.get(&function));
+        called.is_some_and(|called| inner.function.is_some_and(|function| called.contains(&function)))
+    };
     let link = |outer: usize, inner: usize| {
         let remains = places[outer] == TracePlace::Now && places[inner] == TracePlace::LeftBehind;
-        match found[outer].call {
-            Some(Call::Direct(_)) if callees[outer]? == found[inner].function? => Some(PROVEN),
-            // A function that has not returned may have called others before the one it calls now.
-            Some(Call::Direct(_)) => remains.then_some(POSSIBLE),
-            Some(Call::Register) => Some(POSSIBLE),
+        let overwritten = places[outer] != TracePlace::Now;
+        let (from, to) = (&found[outer], &found[inner]);
+        let worth = match from.call {
+            Some(Call::Direct(_)) if callees[outer].is_some() && callees[outer] == to.function => PROVEN,
+            Some(Call::Direct(_)) if (overwritten || remains) && calls(from, to) => CALLS,
+            // A function that has not returned may have called others, through pointers too, before this one.
+            Some(Call::Direct(_)) if remains => POSSIBLE,
+            Some(Call::Direct(_)) => return None,
+            Some(Call::Register) => POSSIBLE,
             // What was interrupted calls nothing. Deeper frames are those of handlers, unless they are remains.
-            None => (!remains).then_some(POSSIBLE),
-        }
+            None if remains => return None,
+            None => POSSIBLE,
+        };
+        // A pointer to a function may stand anywhere: only a call of the next one makes it a return address.
+        (worth == PROVEN || !from.doubtful).then_some(worth)
     };
     let mut best: Vec<(u32, Option<usize>)> = Vec::with_capacity(found.len());
     for inner in 0..found.len() {
@@ -236,7 +283,7 @@ fn chain(code: &Code<'_>, found: &[Found], places: &[TracePlace]) -> Vec<usize> 
             .max_by_key(|(score, _)| *score);
         best.push(before.map_or((0, None), |(score, outer)| (score, Some(outer))));
     }
-    let mut at = (0..found.len()).max_by_key(|index| best[*index].0);
+    let mut at = (0..found.len()).filter(|index| !found[*index].doubtful).max_by_key(|index| best[*index].0);
     let mut chain = Vec::new();
     while let Some(index) = at {
         chain.push(index);
@@ -318,6 +365,25 @@ mod tests {
         words[15] = 0;
         let traces = find(&image, &Span { start: 0x2000_0000, words: &words, sp: None });
         assert_eq!(traces.iter().map(|trace| trace.value).collect::<Vec<_>>(), [after | 1]);
+    }
+
+    #[test]
+    fn a_pointer_to_a_function_is_no_return_address() {
+        let image = demo();
+        let code = Code::new(&image);
+        // A function right after one that ends with a call that never returns.
+        let (_, after) = recursion(&image);
+        let starts = image.symbols.iter().filter(|symbol| symbol.is_code).map(|symbol| symbol.range.start());
+        let pointers: Vec<u32> = starts.filter(|start| code.call_before(*start).is_some()).collect();
+        assert!(!pointers.is_empty(), "the demo has panics");
+        for pointer in pointers {
+            let words = [pointer | 1, after | 1];
+            let traces = find(&image, &Span { start: 0x2000_0000, words: &words, sp: None });
+            assert_eq!(traces.len(), 1, "{pointer:x} {traces:?}");
+            // The first of all is believed: a thread's entry ends with a call that never returns.
+            let traces = find(&image, &Span { start: 0x2000_0000, words: &words[..1], sp: None });
+            assert_eq!(traces.len(), 1, "{pointer:x} {traces:?}");
+        }
     }
 
     #[test]

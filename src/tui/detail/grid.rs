@@ -61,10 +61,20 @@ pub(super) fn draw(
         let mut row = Row { y, words, taken: Vec::new() };
         let depth = u32::try_from(4 * row.words.start).unwrap_or(u32::MAX);
         layout.draw_address(canvas, view, y, depth, false);
+        if past_limit(view, &row) {
+            // The gutter tells the danger where there is no red.
+            canvas.text(layout.grid.x.saturating_sub(1), y, "!", canvas.theme.styles.danger_text);
+        }
         words_of(canvas, layout, view, &row);
         letters(canvas, layout, view, calls, selected, &mut row);
         marks(canvas, layout, view, &mut row);
     }
+}
+
+/// Whether a word of the row was used past the limit.
+fn past_limit(view: &View<'_>, row: &Row) -> bool {
+    let depth = |index: usize| u32::try_from(4 * index).unwrap_or(u32::MAX);
+    view.deepest > view.limit && depth(row.words.end) > view.limit && depth(row.words.start) < view.deepest
 }
 
 fn words_of(canvas: &mut Canvas<'_>, layout: &Layout, view: &View<'_>, row: &Row) {
