@@ -226,6 +226,9 @@ fn differs(old: &Snapshot, new: &Snapshot) -> bool {
         for stack in &mut quiet.stacks {
             stack.rescanned = None;
         }
+        if let Some(detail) = &mut quiet.detail {
+            detail.at = Duration::ZERO;
+        }
         quiet
     };
     quiet(old) != quiet(new)
@@ -263,6 +266,7 @@ mod tests {
             heaps: Vec::new(),
             link: Link::default(),
             hints: Vec::new(),
+            detail: None,
         }
     }
 

@@ -25,6 +25,12 @@ impl Region {
         Self { start, size: end.saturating_sub(start) }
     }
 
+    /// The `size` bytes just before `end`; `None` when there are not so many.
+    #[must_use]
+    pub fn before(end: u32, size: u32) -> Option<Self> {
+        Some(Self { start: end.checked_sub(size)?, size })
+    }
+
     /// The first address.
     #[must_use]
     pub const fn start(self) -> u32 {
@@ -191,6 +197,12 @@ impl fmt::Debug for Region {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:08x}..{:08x}", self.start, self.end())
     }
+}
+
+/// Where a branch at `address` by so many bytes goes; the address space is a ring for it, as it is for the core.
+#[must_use]
+pub const fn branch(address: u32, by: i32) -> u32 {
+    address.wrapping_add_signed(by)
 }
 
 /// Sorts regions and joins those that touch, overlap, or lie at most `gap` bytes apart.

@@ -7,7 +7,9 @@
 //! ```
 
 pub mod budget;
+pub mod detail;
 pub mod epochs;
+pub mod interest;
 pub mod ladder;
 pub mod observation;
 pub mod stacks;
@@ -31,7 +33,9 @@ use crate::source::link::LinkCost;
 use crate::source::{CoreStatus, Counters, ReadError, Source};
 use crate::stack::{Paint, victim};
 use budget::Plan;
+use detail::Detail;
 use epochs::{Epochs, News};
+use interest::Interest;
 use ladder::Ladder;
 use observation::{Facts, Observation};
 use stacks::Stacks;
@@ -65,6 +69,8 @@ pub struct Sampler {
     fallback: Box<dyn Kernel>,
     stacks: Stacks,
     worst_cases: WorstCases,
+    interest: Interest,
+    detail: Detail,
     ladder: Ladder,
     last: Snapshot,
     facts: Facts,
@@ -111,6 +117,8 @@ impl Sampler {
             fallback,
             stacks: Stacks::default(),
             worst_cases: WorstCases::default(),
+            interest: Interest::default(),
+            detail: Detail::default(),
             ladder: Ladder::new(now),
             facts: Facts::default(),
             epochs: Epochs::default(),
@@ -153,6 +161,12 @@ impl Sampler {
     #[must_use]
     pub fn now(&self) -> Duration {
         self.source.now()
+    }
+
+    /// Where a screen says which stack it wants word by word.
+    #[must_use]
+    pub fn interest(&self) -> Interest {
+        self.interest.clone()
     }
 
     /// What the link was measured to cost.
@@ -250,6 +264,7 @@ impl Sampler {
         if news != News::None {
             // What was read of the stacks until now may be the old run's, before the new one painted them.
             self.stacks.clear();
+            self.detail = Detail::default();
             self.verified = false;
         }
         self.facts.wrong_elf = self.differing.clone().or_else(|| other_build(&self.image, look.build_id));
@@ -258,6 +273,21 @@ impl Sampler {
         if depth == Depth::Thorough {
             stacks = self.stacks.finish(&mut memory, &look.stacks, now);
         }
+        let looked_at = self.interest.get().and_then(|id| {
+            let stack = stacks.iter().find(|stack| stack.id == id)?;
+            Some((stack, look.stacks.iter().find(|look| look.id == id)?.paint))
+        });
+        let detail = match looked_at {
+            Some((stack, paint)) => {
+                let budget = budget::detail(&self.cost, self.options.rate_hz.map(|hz| 1.0 / hz.max(0.01)));
+                self.detail.refresh(&mut memory, &self.image, stack, paint, budget, now)
+            }
+            // Nobody looks: what was read before is old when somebody looks again.
+            None => {
+                self.detail = Detail::default();
+                None
+            }
+        };
         if let Some(failure) = memory.failure() {
             return Err(failure.clone());
         }
@@ -277,6 +307,7 @@ impl Sampler {
             stacks,
             heaps: look.heaps.iter().map(heap).collect(),
             hints,
+            detail,
             target,
             link: Link { gaps, ..Link::default() },
             ..self.last.clone()
@@ -298,6 +329,7 @@ impl Sampler {
             self.epochs.flag(now);
             self.last_faults = None;
             self.stacks.clear();
+            self.detail = Detail::default();
             self.verified = false;
             let (kernel, fallback) = kernel::detect(&self.image, &self.chips);
             self.kernel = kernel;
@@ -519,5 +551,6 @@ pub fn static_snapshot(image: &Image, chips: &[Chip]) -> Snapshot {
         heaps: look.heaps.iter().map(heap).collect(),
         link: Link::default(),
         hints,
+        detail: None,
     }
 }

@@ -1,5 +1,6 @@
-//! Stacks: which word they were painted with, how deep they were used, and what lies below them.
+//! Stacks: which word they were painted with, how deep they were used, what calls left in them, and what lies below.
 
+pub mod traces;
 pub mod victim;
 pub mod watermark;
 

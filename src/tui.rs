@@ -5,6 +5,7 @@
 
 mod alerts;
 mod bar;
+mod detail;
 mod frame;
 mod help;
 pub mod keys;
@@ -81,6 +82,8 @@ pub async fn run<B: Backend>(
     let mut screen = Picturing::Outdated;
     let mut next_frame = Instant::now();
     loop {
+        // Whatever woke the loop may have changed what is looked at: a key, or a thread that ended.
+        options.interest.set(state.wanted(&model));
         if screen == Picturing::Outdated && Instant::now() >= next_frame {
             terminal.draw(|frame| draw(frame, &model, &state, &theme)).map_err(Failure::Terminal)?;
             screen = Picturing::Current;
@@ -158,6 +161,10 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, state: &State, theme: &Theme) 
                 let line = Rect { x: legend.x + 2, width: legend.width.saturating_sub(2), ..legend };
                 frame::draw_legend(&mut canvas, line, &stacks::legend(theme, model));
             }
+            Screen::StackDetail => {
+                let line = Rect { x: legend.x + 2, width: legend.width.saturating_sub(2), ..legend };
+                frame::draw_legend(&mut canvas, line, &detail::legend(theme, model, state));
+            }
             Screen::Alerts => {}
         }
     }
@@ -165,6 +172,7 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, state: &State, theme: &Theme) 
     match state.screen {
         Screen::Map => map::draw(&mut canvas, body, density, model, state),
         Screen::Stacks => stacks::draw(&mut canvas, body, density, model, state),
+        Screen::StackDetail => detail::draw(&mut canvas, body, density, model, state),
         Screen::Alerts => alerts::draw(&mut canvas, body, density, model, state),
     }
     if let Overlay::Help(scroll) = state.overlay {

@@ -46,6 +46,7 @@ pub fn run(opened: Opened, look: &Look) -> Result<(), Failure> {
         ascii: look.ascii,
         colour: uses_color(look.color),
         stack_limit: model.limits().stack_percent,
+        interest: sampler.interest(),
         ..Options::default()
     };
     let (feed, observations) = watch::channel(None);

@@ -28,6 +28,8 @@ pub struct Snapshot {
     pub link: Link,
     /// Hints: what is not known and what the user can do about it, in whole sentences.
     pub hints: Vec<String>,
+    /// The words of the stack that somebody looks at; nothing is read for it while nobody does.
+    pub detail: Option<StackWords>,
 }
 
 /// What the tool is looking at.
@@ -244,6 +246,68 @@ impl Stack {
     pub fn margin(&self) -> Option<u32> {
         self.deepest().map(|deepest| self.range.size().saturating_sub(deepest.bytes))
     }
+}
+
+/// The words of one stack, from some way below its mark up to its first use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StackWords {
+    /// Whose: [`Stack::id`].
+    pub id: String,
+    /// Address of the first word.
+    pub start: u32,
+    /// The words in address order; the last one is the first that the stack uses.
+    pub words: Vec<u32>,
+    /// Where its SP is, or was at the thread's last switch out.
+    pub sp: Option<u32>,
+    /// The word it was painted with.
+    pub paint: Option<u32>,
+    /// When they were read, since the attach.
+    pub at: Duration,
+    /// The code addresses that calls and exceptions left in it, the deepest first.
+    pub traces: Vec<Trace>,
+}
+
+/// A word of a stack that a call or an exception likely put there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trace {
+    /// Where the word lies.
+    pub address: u32,
+    /// What it holds.
+    pub value: u32,
+    /// What put it there.
+    pub kind: TraceKind,
+    /// Whether it is in use.
+    pub place: TracePlace,
+    /// The function that it points into, by its author's name for it.
+    pub function: Option<String>,
+    /// How many bytes into that function.
+    pub offset: u32,
+    /// The function that was called there, where the instruction tells.
+    pub calls: Option<String>,
+    /// Bytes up to the trace before it in the chain: about the frame of `function`.
+    pub frame: u32,
+    /// It belongs to the likely deepest chain of calls: each one calls the function of the next.
+    pub in_chain: bool,
+}
+
+/// What put a code address on a stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TraceKind {
+    /// A call: it is where the call returns to.
+    Return,
+    /// An exception: it is where the code was interrupted.
+    Interrupted,
+}
+
+/// Where a trace lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TracePlace {
+    /// Between the SP and the first use: the call has not returned.
+    Now,
+    /// Below the SP: an earlier call left it behind.
+    LeftBehind,
+    /// Nobody knows the SP.
+    Unknown,
 }
 
 /// What lies just below a stack.

@@ -40,6 +40,21 @@ pub fn plan(cost: &LinkCost, period: Option<f64>, stacks: usize, fixed: &[Region
     Plan { effort: Effort { window, background: (background & !3).max(*CHUNK.start()) }, window_is_bound }
 }
 
+/// Bytes of the stack that somebody looks at word by word that one refresh may read.
+#[must_use]
+pub fn detail(cost: &LinkCost, period: Option<f64>) -> u32 {
+    /// As many as fit here even on the fastest link: more would only be read again before anyone saw it.
+    const AT_MOST: u32 = 4096;
+    /// Progress even on the slowest.
+    const AT_LEAST: u32 = 64;
+    /// What it may take of a refresh: the rest of the time belongs to the marks.
+    const PART: f64 = 0.3;
+    let allowed = period.unwrap_or(1.0 / 30.0) * PART;
+    let per_byte = (cost.word + cost.command / f64::from(cost.packet_words)) / 4.0;
+    let bytes = ((allowed - cost.command) / per_byte.max(f64::MIN_POSITIVE)).clamp(0.0, f64::from(AT_MOST)) as u32;
+    (bytes & !3).max(AT_LEAST)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,5 +79,15 @@ mod tests {
         let hid = LinkCost { command: 1.9e-3, word: 11.5e-6, packet_words: 14 };
         let plan = plan(&hid, Some(1.0 / 60.0), 32, &[], Some(4000));
         assert_eq!(plan.effort, Effort { window: 32, background: 32 });
+    }
+
+    #[test]
+    fn a_stack_word_by_word_costs_what_the_link_can_bear() {
+        let ideal = LinkCost { command: 0.0, word: 0.0, packet_words: 14 };
+        let hid = LinkCost { command: 1.9e-3, word: 11.5e-6, packet_words: 14 };
+        assert_eq!(detail(&ideal, Some(1.0 / 30.0)), 4096);
+        assert!((1000..2000).contains(&detail(&FULL_SPEED, Some(1.0 / 30.0))));
+        assert!((64..512).contains(&detail(&hid, Some(1.0 / 30.0))));
+        assert_eq!(detail(&hid, Some(1.0 / 1000.0)), 64);
     }
 }

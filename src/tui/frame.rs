@@ -116,7 +116,7 @@ fn draw_tabs(canvas: &mut Canvas<'_>, areas: &Areas, model: &Model, state: &Stat
     canvas.text(line.x, line.y, &name, styles.strong);
     let mut end = line.x;
     for (screen, place) in tabs(areas) {
-        let shown = screen == state.screen;
+        let shown = screen == state.screen.tab();
         let (number, title) = (format!(" {} ", screen.number()), format!("{} ", screen.title()));
         let (number_style, title_style) = if shown { (styles.chip, styles.chip) } else { (styles.muted, styles.muted) };
         let x = canvas.text(place.x, place.y, &number, number_style);
@@ -138,7 +138,10 @@ fn draw_tabs(canvas: &mut Canvas<'_>, areas: &Areas, model: &Model, state: &Stat
 
 fn draw_verdict(canvas: &mut Canvas<'_>, line: Rect, model: &Model, state: &State) {
     let styles = canvas.theme.styles;
-    let verdict = verdict(model, state.stack_limit);
+    let verdict = match state.screen {
+        Screen::StackDetail => super::detail::verdict(model, state),
+        _ => verdict(model, state.stack_limit),
+    };
     let (chip, subject) = match verdict.tone {
         Tone::Calm => (styles.strong, styles.strong),
         Tone::Warning => (styles.chip, styles.strong),

@@ -6,7 +6,7 @@ use ratatui::text::{Line, Span};
 use super::keys;
 use super::paint::{self, Canvas, count, safe, wrap};
 use super::state::{Screen, State};
-use super::{map, stacks};
+use super::{detail, map, stacks};
 use crate::model::Model;
 
 /// Draws it over the body, from line `scroll` on.
@@ -61,6 +61,7 @@ fn lines(canvas: &Canvas<'_>, cells: u16, model: &Model, state: &State) -> Vec<L
     let legend = match state.screen {
         Screen::Map => map::legend(theme, state),
         Screen::Stacks => stacks::legend(theme, model),
+        Screen::StackDetail => detail::legend(theme, model, state),
         Screen::Alerts => Vec::new(),
     };
     if !legend.is_empty() {

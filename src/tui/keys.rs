@@ -38,6 +38,8 @@ pub enum Action {
     PageDown,
     /// Look closer at what is selected.
     Enter,
+    /// Show what is selected on the map.
+    OnMap,
     /// Change between the schematic and the linear scale.
     Scale,
     /// Turn the address order over.
@@ -89,9 +91,11 @@ pub struct Binding {
     pub help: &'static str,
 }
 
-const ALL: &[Screen] = &Screen::ALL;
+const ALL: &[Screen] = &Screen::EVERY;
 const MAP: &[Screen] = &[Screen::Map];
 const STACKS: &[Screen] = &[Screen::Stacks];
+const DETAIL: &[Screen] = &[Screen::StackDetail];
+const STACK_PLACES: &[Screen] = &[Screen::Stacks, Screen::StackDetail];
 const PLACES: &[Screen] = &[Screen::Map, Screen::Stacks];
 
 const fn letter(c: char) -> Key {
@@ -119,7 +123,11 @@ pub const BINDINGS: &[Binding] = &[
     bind(&[Key::Plain(KeyCode::PageUp)], Action::PageUp, ALL, None, "go ten up"),
     bind(&[Key::Plain(KeyCode::PageDown)], Action::PageDown, ALL, None, "go ten down"),
     bind(&[Key::Plain(KeyCode::Enter)], Action::Enter, MAP, Some("zoom"), "zoom into what is selected"),
-    bind(&[Key::Plain(KeyCode::Enter)], Action::Enter, STACKS, Some("on the map"), "show this stack on the map"),
+    bind(&[Key::Plain(KeyCode::Left), letter('h')], Action::Left, DETAIL, Some("stack before"), "the stack before"),
+    bind(&[Key::Plain(KeyCode::Right), letter('l')], Action::Right, DETAIL, Some("next"), "the next stack"),
+    bind(&[Key::Plain(KeyCode::Enter)], Action::Enter, STACKS, Some("word by word"), "show this stack word by word"),
+    bind(&[Key::Plain(KeyCode::Esc)], Action::Back, DETAIL, Some("back"), "back to all stacks"),
+    bind(&[letter('m')], Action::OnMap, STACK_PLACES, None, "show this stack on the map"),
     bind(&[Key::Plain(KeyCode::Enter)], Action::Enter, &[Screen::Alerts], Some("show it"), "show whom it concerns"),
     bind(&[letter('s')], Action::Scale, MAP, Some("scale"), "schematic or linear scale"),
     bind(&[letter('v')], Action::Order, MAP, None, "turn the address order over"),

@@ -7,6 +7,7 @@ use super::lookup;
 use super::theme::ThemeName;
 use crate::model::Model;
 use crate::model::snapshot::{Part, Snapshot, Stack};
+use crate::sampler::interest::Interest;
 
 /// How the screens are to be, given once at the start.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub struct Options {
     pub access: String,
     /// The screen to start with.
     pub screen: Screen,
+    /// Where the screens say which stack they want word by word.
+    pub interest: Interest,
 }
 
 impl Default for Options {
@@ -34,6 +37,7 @@ impl Default for Options {
             stack_limit: 80,
             access: "read-only".to_owned(),
             screen: Screen::Map,
+            interest: Interest::default(),
         }
     }
 }
@@ -46,30 +50,45 @@ pub enum Screen {
     Map,
     /// All stacks, the fullest first.
     Stacks,
+    /// One stack word by word: it belongs to the stacks and has no tab of its own.
+    StackDetail,
     /// What is wrong, and what was.
     Alerts,
 }
 
 impl Screen {
-    /// All that exist.
+    /// All that have a tab.
     pub const ALL: [Screen; 3] = [Screen::Map, Screen::Stacks, Screen::Alerts];
+
+    /// All that exist.
+    pub const EVERY: [Screen; 4] = [Screen::Map, Screen::Stacks, Screen::StackDetail, Screen::Alerts];
+
+    /// The screen whose tab is lit.
+    #[must_use]
+    pub const fn tab(self) -> Self {
+        match self {
+            Screen::StackDetail => Screen::Stacks,
+            other => other,
+        }
+    }
 
     /// The key that shows it: numbers stay what they are while screens in between do not exist yet.
     #[must_use]
     pub const fn number(self) -> char {
         match self {
             Screen::Map => '1',
-            Screen::Stacks => '2',
+            Screen::Stacks | Screen::StackDetail => '2',
             Screen::Alerts => '6',
         }
     }
 
-    /// What its tab says.
+    /// What its tab says, or its help when it has none.
     #[must_use]
     pub const fn title(self) -> &'static str {
         match self {
             Screen::Map => "Map",
             Screen::Stacks => "Stacks",
+            Screen::StackDetail => "stack word by word",
             Screen::Alerts => "Alerts",
         }
     }
@@ -169,6 +188,18 @@ pub struct StacksState {
     pub filter: String,
 }
 
+/// Where one looks in the stack that is shown word by word.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Cursor {
+    /// At the deepest call, wherever that goes.
+    #[default]
+    Deepest,
+    /// At the trace that lies at this address.
+    Trace(u32),
+    /// So many rows down from the first use, at no word.
+    Row(usize),
+}
+
 /// All of it.
 #[derive(Clone, Debug, Default)]
 pub struct State {
@@ -186,6 +217,8 @@ pub struct State {
     pub map: MapState,
     /// The stacks' own.
     pub stacks: StacksState,
+    /// Where one looks in the stack that is shown word by word.
+    pub cursor: Cursor,
     /// The alert under the cursor, counted from the top.
     pub alert: usize,
     /// A stack whose peak reaches this share is in danger, in percent.
@@ -216,6 +249,17 @@ impl State {
         match &self.picture {
             Picture::Live => newest,
             Picture::Frozen(model) => model,
+        }
+    }
+
+    /// The stack whose words this screen wants read: none while it is frozen or shows something else.
+    #[must_use]
+    pub fn wanted<'a>(&self, newest: &'a Model) -> Option<&'a str> {
+        match (self.screen, &self.picture) {
+            (Screen::StackDetail, Picture::Live) => {
+                self.selected_stack(&newest.snapshot).map(|stack| stack.id.as_str())
+            }
+            _ => None,
         }
     }
 

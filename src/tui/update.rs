@@ -4,8 +4,8 @@ use ratatui::layout::{Position, Rect};
 
 use super::frame::{self, Areas};
 use super::keys::Action;
-use super::state::{AddressOrder, Direction, Input, Overlay, Picture, Scale, Screen, Selection, State};
-use super::{alerts, lookup, map, stacks};
+use super::state::{AddressOrder, Cursor, Direction, Input, Overlay, Picture, Scale, Screen, Selection, State};
+use super::{alerts, detail, lookup, map, stacks};
 use crate::model::Model;
 
 /// What the caller has to do after an action.
@@ -85,7 +85,7 @@ fn show(state: &mut State, screen: Screen) {
 
 fn step_screen(state: &mut State, steps: usize) {
     let all = Screen::ALL;
-    let at = all.iter().position(|screen| *screen == state.screen).unwrap_or(0);
+    let at = all.iter().position(|screen| *screen == state.screen.tab()).unwrap_or(0);
     show(state, all[(at + steps) % all.len()]);
 }
 
@@ -102,6 +102,7 @@ fn back(state: &mut State) {
             state.stacks.filter.clear();
         }
         Screen::Map | Screen::Stacks => state.selection = Selection::Nothing,
+        Screen::StackDetail => show(state, Screen::Stacks),
         Screen::Alerts => show(state, Screen::Map),
     }
 }
@@ -125,6 +126,7 @@ fn with_model(state: &mut State, newest: &Model, action: Action) {
         Action::Left => side(state, model, &areas, false),
         Action::Right => side(state, model, &areas, true),
         Action::Enter => enter(state, model),
+        Action::OnMap => open(state, model, Screen::Map),
         Action::Sort => next_sort(state, model, &areas),
         Action::Click { x, y } => click(state, model, &areas, Position { x, y }),
         _ => {}
@@ -133,7 +135,7 @@ fn with_model(state: &mut State, newest: &Model, action: Action) {
 }
 
 /// Where a walk of so many steps in a list ends.
-fn step(at: Option<usize>, count: usize, steps: isize) -> Option<usize> {
+pub(super) fn step(at: Option<usize>, count: usize, steps: isize) -> Option<usize> {
     let last = count.checked_sub(1)?;
     let Some(at) = at else {
         // Nothing is selected yet: going up begins at the end.
@@ -169,14 +171,25 @@ fn walk(state: &mut State, model: &Model, areas: &Areas, steps: isize) {
                 state.selection = Selection::Stack(list[at].clone());
             }
         }
+        Screen::StackDetail => state.cursor = detail::walk(areas.body, areas.density, model, state, steps),
         Screen::Alerts => state.alert = step(Some(state.alert), model.alerts.len(), steps).unwrap_or(0),
     }
 }
 
-/// Goes to the first part of flash, or of RAM.
-fn side(state: &mut State, model: &Model, areas: &Areas, to_flash: bool) {
+/// Goes to the figure beside this one: flash or RAM on the map, another stack where one is shown.
+fn side(state: &mut State, model: &Model, areas: &Areas, to_right: bool) {
+    if state.screen == Screen::StackDetail {
+        let list = stacks::order(model, state);
+        let selected = state.selected_stack(&model.snapshot).map(|stack| stack.id.as_str());
+        let at = list.iter().position(|id| Some(id.as_str()) == selected);
+        if let Some(at) = step(at, list.len(), if to_right { 1 } else { -1 }) {
+            state.selection = Selection::Stack(list[at].clone());
+            state.cursor = Cursor::Deepest;
+        }
+        return;
+    }
     let (ram, flash) = map::order(areas.body, areas.density, model, state);
-    let list = if to_flash { flash } else { ram };
+    let list = if to_right { flash } else { ram };
     let here = state.selected_part(&model.snapshot).is_some_and(|part| list.contains(&part.id));
     if let Some(first) = list.into_iter().next().filter(|_| !here) {
         state.selection = Selection::Part(first);
@@ -192,14 +205,8 @@ fn enter(state: &mut State, model: &Model) {
                 state.selection = Selection::Part(id);
             }
         }
-        Screen::Stacks => {
-            let stack = state.selected_stack(&model.snapshot).map(|stack| stack.id.clone());
-            let stack = stack.or_else(|| stacks::order(model, state).into_iter().next());
-            if let Some(id) = stack {
-                state.selection = Selection::Stack(id);
-                show(state, Screen::Map);
-            }
-        }
+        Screen::Stacks => open(state, model, Screen::StackDetail),
+        Screen::StackDetail => {}
         Screen::Alerts => {
             let Some(alert) = model.alerts.get(state.alert) else { return };
             let snapshot = &model.snapshot;
@@ -213,6 +220,16 @@ fn enter(state: &mut State, model: &Model) {
                 show(state, Screen::Map);
             }
         }
+    }
+}
+
+/// Shows the selected stack, or else the first, on another screen.
+fn open(state: &mut State, model: &Model, screen: Screen) {
+    let stack = state.selected_stack(&model.snapshot).map(|stack| stack.id.clone());
+    if let Some(id) = stack.or_else(|| stacks::order(model, state).into_iter().next()) {
+        state.selection = Selection::Stack(id);
+        state.cursor = Cursor::Deepest;
+        show(state, screen);
     }
 }
 
@@ -245,6 +262,11 @@ fn click(state: &mut State, model: &Model, areas: &Areas, at: Position) {
         Screen::Stacks => {
             if let Some(id) = stacks::hit(areas.body, areas.density, model, state, at.y) {
                 state.selection = Selection::Stack(id);
+            }
+        }
+        Screen::StackDetail => {
+            if let Some(cursor) = detail::hit(areas.body, areas.density, model, state, at) {
+                state.cursor = cursor;
             }
         }
         Screen::Alerts => {

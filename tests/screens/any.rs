@@ -168,7 +168,7 @@ proptest! {
     #[test]
     fn any_model_on_any_terminal_is_drawn(model in model(), width in 1u16..220, height in 1u16..70, ascii: bool, actions in actions()) {
         let theme = Theme::new(ThemeName::Auto, ascii, true);
-        for screen in Screen::ALL {
+        for screen in Screen::EVERY {
             let mut state = State { size: Size { width, height }, ..on(screen) };
             drawn(&model, &state, &theme, (width, height));
             for action in &actions {

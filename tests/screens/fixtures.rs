@@ -5,8 +5,8 @@ use std::time::Duration;
 use highwater::model::Model;
 use highwater::model::alert::{Alert, AlertKind, Severity};
 use highwater::model::snapshot::{
-    Health, Heap, Link, Measured, MemoryKind, MemoryMap, Part, PartKind, Snapshot, Stack, StackKind, Target, Trust,
-    Victim,
+    Health, Heap, Link, Measured, MemoryKind, MemoryMap, Part, PartKind, Snapshot, Stack, StackKind, StackWords,
+    Target, Trace, TraceKind, TracePlace, Trust, Victim,
 };
 use highwater::region::Region;
 
@@ -176,6 +176,7 @@ fn snapshot(memories: Vec<MemoryMap>, stacks: Vec<Stack>, heaps: Vec<Heap>) -> S
         heaps,
         link: Link { refresh_hz: 30.0, bytes_per_refresh: 1200, ..Link::default() },
         hints: Vec::new(),
+        detail: None,
     }
 }
 
@@ -250,6 +251,89 @@ pub(crate) fn worst_cases() -> Model {
     }
     let alloc = &mut model.snapshot.stacks[7];
     alloc.lowest_sp = alloc.peak.take();
+    model
+}
+
+/// A call that left its return address so many words below the first use of `growth`.
+fn trace(index: u32, function: &str, frame: u32) -> Trace {
+    let value = 0x3a41 + 0x10 * function.len() as u32;
+    Trace {
+        address: Region::new(0x2000_4cc8, 4096).top(4 * index + 4).start(),
+        value,
+        kind: TraceKind::Return,
+        place: if 4 * index < 412 { TracePlace::Now } else { TracePlace::LeftBehind },
+        function: Some(function.to_owned()),
+        offset: 0x1c,
+        calls: Some(function.to_owned()),
+        frame,
+        in_chain: true,
+    }
+}
+
+/// The words of `growth`, read from 256 B below its mark, with holes of paint and a recursion in them.
+pub(crate) fn word_by_word() -> Model {
+    const PAINT: u32 = 0xCCCC_CCCC;
+    let mut model = worst_cases();
+    let recurse = |index| trace(index, "demo::growth::recurse", 456);
+    let mut traces = vec![
+        trace(3, "demo::kernel::thread_entry", 48),
+        trace(15, "demo::growth::run", 80),
+        trace(35, "demo::growth::step", 256),
+        trace(99, "os_delay", 16),
+        recurse(155),
+        recurse(269),
+        recurse(383),
+        recurse(497),
+        recurse(611),
+        recurse(725),
+        trace(839, "demo::growth::leaf", 204),
+        trace(890, "core::fmt::write", 80),
+        trace(910, "<u32 as core::fmt::Display>::fmt", 16),
+    ];
+    traces[3].in_chain = false;
+    let mut down = vec![0x2000_0001; 914];
+    for hole in [161..170, 299..322, 415..436, 640..662, 752..776] {
+        down[hole].fill(PAINT);
+    }
+    down.resize(978, PAINT);
+    for trace in &traces {
+        let index = Region::between(trace.address, 0x2000_5cc8).size() as usize / 4 - 1;
+        down[index] = trace.value;
+    }
+    traces.reverse();
+    down.reverse();
+    model.snapshot.detail = Some(StackWords {
+        id: model.snapshot.stacks[6].id.clone(),
+        start: Region::new(0x2000_4cc8, 4096).top(4 * 978).start(),
+        words: down,
+        sp: Some(0x2000_5cc8 - 412),
+        paint: Some(PAINT),
+        at: AT,
+        traces,
+    });
+    model
+}
+
+/// The same stack when so many levels of the recursion were found that no list holds them.
+pub(crate) fn deep_recursion() -> Model {
+    let mut model = word_by_word();
+    let detail = model.snapshot.detail.as_mut().expect("it was read");
+    let levels = (0..54u32).map(|level| trace(155 + 14 * level, "demo::growth::descend", 56));
+    let others = [trace(3, "demo::kernel::thread_entry", 48), trace(15, "demo::growth::run", 80)];
+    detail.traces = others.into_iter().chain(levels).collect();
+    detail.traces.reverse();
+    model
+}
+
+/// The same stack when nothing tells its SP.
+pub(crate) fn unknown_sp() -> Model {
+    let mut model = word_by_word();
+    model.snapshot.stacks[6].current = None;
+    let detail = model.snapshot.detail.as_mut().expect("it was read");
+    detail.sp = None;
+    for trace in &mut detail.traces {
+        trace.place = TracePlace::Unknown;
+    }
     model
 }
 

@@ -3,7 +3,7 @@
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use highwater::model::Model;
 use highwater::tui::keys::action;
-use highwater::tui::state::{AddressOrder, Input, Overlay, Picture, Scale, Screen, Selection, State};
+use highwater::tui::state::{AddressOrder, Cursor, Input, Overlay, Picture, Scale, Screen, Selection, State};
 use highwater::tui::update::{Effect, update};
 use ratatui::layout::Size;
 
@@ -116,10 +116,92 @@ fn a_selected_stack_is_the_same_on_both_screens() {
     let (model, mut state) = (fixtures::danger(), start(Screen::Stacks));
     press(&mut state, &model, KeyCode::Down);
     assert!(shown(&model, &state, SIZE).contains("comms ──"));
-    press(&mut state, &model, KeyCode::Enter);
+    types(&mut state, &model, "m");
     assert_eq!(state.screen, Screen::Map);
     let screen = shown(&model, &state, SIZE);
     assert!(screen.contains("2000_42c0▸"), "{screen}");
+}
+
+#[test]
+fn enter_opens_a_stack_word_by_word_and_escape_closes_it() {
+    let (model, mut state) = (fixtures::word_by_word(), start(Screen::Stacks));
+    assert_eq!(state.wanted(&model), None);
+    press(&mut state, &model, KeyCode::Enter);
+    assert_eq!((state.screen, state.cursor), (Screen::StackDetail, Cursor::Deepest));
+    let growth = model.snapshot.stacks[6].id.as_str();
+    assert_eq!(state.wanted(&model), Some(growth));
+    // A frozen screen needs nothing new.
+    types(&mut state, &model, " ");
+    assert_eq!(state.wanted(&model), None);
+    types(&mut state, &model, " ");
+    press(&mut state, &model, KeyCode::Esc);
+    assert_eq!((state.screen, state.wanted(&model)), (Screen::Stacks, None));
+    // The tabs know it as a part of the stacks.
+    press(&mut state, &model, KeyCode::Enter);
+    press(&mut state, &model, KeyCode::Tab);
+    assert_eq!(state.screen, Screen::Alerts);
+    types(&mut state, &model, "2");
+    press(&mut state, &model, KeyCode::Enter);
+    types(&mut state, &model, "m");
+    assert_eq!(state.screen, Screen::Map);
+    assert_eq!(state.selection, Selection::Stack(growth.to_owned()));
+}
+
+#[test]
+fn arrows_walk_the_calls_of_a_stack_and_its_neighbours() {
+    let (model, mut state) = (fixtures::word_by_word(), start(Screen::StackDetail));
+    let word = |state: &State| {
+        let screen = shown(&model, state, SIZE);
+        let line = screen.lines().find(|line| line.trim_start().starts_with("word ")).unwrap_or_default().to_owned();
+        line.trim_start().chars().nth(5)
+    };
+    assert_eq!(word(&state), Some('m'));
+    press(&mut state, &model, KeyCode::Up);
+    assert_eq!(word(&state), Some('l'));
+    press(&mut state, &model, KeyCode::Home);
+    assert_eq!(word(&state), Some('a'));
+    types(&mut state, &model, "jjjjjj");
+    assert_eq!(word(&state), Some('g'));
+    assert!(shown(&model, &state, SIZE).contains("6 ×: e f g h i j"));
+    press(&mut state, &model, KeyCode::Right);
+    assert_eq!(state.selection, Selection::Stack(model.snapshot.stacks[5].id.clone()));
+    assert_eq!(state.wanted(&model), Some(model.snapshot.stacks[5].id.as_str()));
+    let screen = shown(&model, &state, SIZE);
+    assert!(screen.contains("comms word by word") && screen.contains("reading..."), "{screen}");
+    press(&mut state, &model, KeyCode::Left);
+    assert_eq!(word(&state), Some('m'));
+}
+
+#[test]
+fn a_stack_without_calls_scrolls() {
+    let (model, mut state) = (fixtures::bare_metal(), start(Screen::StackDetail));
+    state.selection = Selection::Stack(model.snapshot.stacks[0].id.clone());
+    let first = |state: &State| shown(&model, state, SIZE).lines().nth(6).unwrap_or_default()[1..10].to_owned();
+    assert_eq!(first(&state), "2002_0000");
+    press(&mut state, &model, KeyCode::Down);
+    press(&mut state, &model, KeyCode::PageDown);
+    assert_eq!(first(&state), "2001_f500");
+    press(&mut state, &model, KeyCode::End);
+    assert!(shown(&model, &state, SIZE).contains("2000_0a00"));
+    press(&mut state, &model, KeyCode::Home);
+    assert_eq!(first(&state), "2002_0000");
+}
+
+#[test]
+fn a_click_on_a_letter_or_its_row_selects_the_call() {
+    let (model, mut state) = (fixtures::word_by_word(), start(Screen::StackDetail));
+    let screen = shown(&model, &state, SIZE);
+    let rows: Vec<&str> = screen.lines().collect();
+    let row = |word: &str| u16::try_from(rows.iter().position(|row| row.contains(word)).expect("drawn")).unwrap();
+    let calls = model.snapshot.detail.as_ref().expect("it was read").traces.clone();
+    click(&mut state, &model, 95, row("growth::leaf"));
+    assert_eq!(state.cursor, Cursor::Trace(calls[2].address));
+    // The letter `a` stands in the fourth cell of the first row.
+    click(&mut state, &model, 23, row("2000_5cc8"));
+    assert_eq!(state.cursor, Cursor::Trace(calls[12].address));
+    // A word that is no call selects nothing.
+    click(&mut state, &model, 24, row("2000_5cc8"));
+    assert_eq!(state.cursor, Cursor::Trace(calls[12].address));
 }
 
 #[test]

@@ -67,11 +67,34 @@ look!(alerts_120x36, danger(), on(Screen::Alerts), (120, 36));
 look!(alerts_none, fixtures::calm(), on(Screen::Alerts), (80, 24));
 look!(help_80x24, danger(), State { overlay: Overlay::Help(0), ..map() }, (80, 24));
 
+fn detail() -> State {
+    on(Screen::StackDetail)
+}
+
+fn detail_of(stack: &str) -> State {
+    State { selection: Selection::Stack(stack.to_owned()), ..detail() }
+}
+
+look!(detail_40x12, fixtures::word_by_word(), detail(), (40, 12));
+look!(detail_80x24, fixtures::word_by_word(), detail(), (80, 24));
+look!(detail_120x36, fixtures::word_by_word(), detail(), (120, 36));
+look!(detail_200x60, fixtures::word_by_word(), detail(), (200, 60));
+look!(detail_recursion, fixtures::deep_recursion(), detail(), (120, 36));
+look!(detail_recursion_80x24, fixtures::deep_recursion(), detail(), (80, 24));
+look!(detail_reading, danger(), detail(), (120, 36));
+look!(detail_unknown_sp, fixtures::unknown_sp(), detail(), (120, 36));
+look!(detail_overflow, fixtures::overflow(), detail(), (120, 36));
+look!(detail_calm, fixtures::calm(), detail_of("idle@20002830"), (120, 36));
+look!(detail_unpainted, fixtures::worst_cases(), detail_of("alloc@200060c8"), (120, 36));
+look!(detail_large, fixtures::bare_metal(), detail_of("main@20000900"), (120, 36));
+look!(detail_gone, danger(), detail_of("nobody@00000000"), (80, 24));
+look!(detail_static, fixtures::no_target(), detail_of("main@20000000"), (80, 24));
+
 #[test]
 fn ascii_draws_nothing_else() {
     let theme = Theme::new(ThemeName::Dark, true, true);
-    for model in [danger(), fixtures::many(), fixtures::reconnecting(), fixtures::worst_cases()] {
-        for screen in Screen::ALL {
+    for model in [danger(), fixtures::many(), fixtures::reconnecting(), fixtures::word_by_word()] {
+        for screen in Screen::EVERY {
             for (scale, overlay) in [(Scale::Schematic, Overlay::None), (Scale::Linear, Overlay::Help(0))] {
                 let state = State { map: MapState { scale, ..MapState::default() }, overlay, ..on(screen) };
                 let screen = text(&drawn(&model, &state, &theme, (120, 36)));
@@ -79,6 +102,7 @@ fn ascii_draws_nothing_else() {
             }
         }
     }
+    insta::assert_snapshot!("detail_ascii", text(&drawn(&fixtures::word_by_word(), &detail(), &theme, (120, 36))));
     insta::assert_snapshot!("map_ascii", text(&drawn(&danger(), &map(), &theme, (120, 36))));
 }
 
@@ -87,13 +111,14 @@ fn without_colour_there_is_bold_dim_and_reverse_and_the_same_text() {
     let allowed = Modifier::BOLD | Modifier::DIM | Modifier::REVERSED;
     for name in [ThemeName::Auto, ThemeName::HighContrast, ThemeName::OkabeIto] {
         let theme = Theme::new(name, false, false);
-        for screen in Screen::ALL {
-            let buffer = drawn(&danger(), &on(screen), &theme, (120, 36));
+        for screen in Screen::EVERY {
+            let model = fixtures::word_by_word();
+            let buffer = drawn(&model, &on(screen), &theme, (120, 36));
             for cell in &buffer.content {
                 assert_eq!((cell.fg, cell.bg), (Color::Reset, Color::Reset));
                 assert!(allowed.contains(cell.modifier), "{:?}", cell.modifier);
             }
-            assert_eq!(text(&buffer), shown(&danger(), &on(screen), (120, 36)));
+            assert_eq!(text(&buffer), shown(&model, &on(screen), (120, 36)));
         }
     }
 }
@@ -108,8 +133,8 @@ fn danger_is_told_without_colour() {
 
 #[test]
 fn the_default_theme_keeps_to_the_terminals_sixteen_colours_and_no_background() {
-    for screen in Screen::ALL {
-        for cell in drawn(&danger(), &on(screen), &dark(), (120, 36)).content {
+    for screen in Screen::EVERY {
+        for cell in drawn(&fixtures::word_by_word(), &on(screen), &dark(), (120, 36)).content {
             assert!(matches!(cell.fg, Color::Reset | Color::Red | Color::Cyan | Color::DarkGray), "{:?}", cell.fg);
             assert_eq!(cell.bg, Color::Reset);
         }

@@ -42,5 +42,11 @@ fn the_kept_pictures_are_what_is_drawn() {
     check("stacks-dark", &fixtures::worst_cases(), &stacks, &dark(), (120, 36), true);
     check("stacks-light", &fixtures::worst_cases(), &stacks, &dark(), (120, 36), false);
     check("stacks-small", &danger, &stacks, &dark(), (80, 24), true);
+    let (words, detail) = (fixtures::word_by_word(), on(Screen::StackDetail));
+    check("stack-detail-dark", &words, &detail, &dark(), (120, 36), true);
+    check("stack-detail-light", &words, &detail, &dark(), (120, 36), false);
+    check("stack-detail-wide", &words, &detail, &dark(), (200, 60), true);
+    check("stack-detail-small", &words, &detail, &dark(), (80, 24), true);
+    check("stack-detail-mono", &words, &detail, &mono, (120, 36), true);
     check("alerts-dark", &danger, &on(Screen::Alerts), &dark(), (120, 36), true);
 }

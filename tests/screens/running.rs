@@ -152,6 +152,28 @@ async fn a_feed_that_closes_leaves_the_last_picture_and_the_keys() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn only_while_a_stack_is_shown_word_by_word_are_its_words_asked_for() {
+    let mut terminal = Terminal::new(TestBackend::new(120, 36)).expect("a test terminal");
+    let (keys, events) = mpsc::unbounded_channel();
+    let (_feed, receiver) = watch::channel(None);
+    let options = Options::default();
+    let interest = options.interest.clone();
+    let model = fixtures::word_by_word();
+    let growth = model.snapshot.stacks[6].id.clone();
+    let loops = run(&mut terminal, stream_of(events), receiver, model, &options, |_, _| None);
+    let script = async {
+        for (code, expected) in [(KeyCode::Char('2'), None), (KeyCode::Enter, Some(growth)), (KeyCode::Esc, None)] {
+            keys.send(key(code)).expect("the loop listens");
+            pass(100).await;
+            assert_eq!(interest.get(), expected, "after {code:?}");
+        }
+        drop(keys);
+    };
+    let (model, ()) = tokio::join!(loops, script);
+    model.expect("the end of the events is a good end");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_terminal_that_gives_no_more_input_is_an_error() {
     let mut terminal = Terminal::new(TestBackend::new(80, 24)).expect("a test terminal");
     let events = stream::iter([Err(io::Error::other("gone"))]);
