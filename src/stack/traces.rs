@@ -238,10 +238,10 @@ fn displacement(first: u16, second: u16) -> i32 {
 /// counts too when the function calls the next one at another place than the word tells, but it counts for less.
 fn chain(code: &Code<'_>, found: &[Found], places: &[TracePlace]) -> Vec<usize> {
     /// A link that the call instruction proves.
-    const PROVEN: u32 = 4;
+    const PROVEN: u32 = 16;
     /// One that another instruction of the same function allows.
-    const CALLS: u32 = 2;
-    /// One that nothing speaks against.
+    const CALLS: u32 = 8;
+    /// One that nothing speaks against. Many of them weigh less than one that something speaks for.
     const POSSIBLE: u32 = 1;
     let callees: Vec<Option<u32>> = found
         .iter()
