@@ -61,6 +61,7 @@ pub struct CallGraph {
     by_address: HashMap<u32, usize>,
     handlers: Vec<u32>,
     has_float: bool,
+    largest_frame: Option<u32>,
 }
 
 #[derive(Clone, Debug)]
@@ -123,7 +124,8 @@ impl CallGraph {
         }
         let by_address =
             functions.iter().enumerate().map(|(index, function)| (function.range.start(), index)).collect();
-        Some(Self { functions, by_address, handlers: handlers(image), has_float: has_float(file) })
+        let largest_frame = functions.iter().filter_map(|function| function.frame).map(|frame| frame.bytes).max();
+        Some(Self { functions, by_address, handlers: handlers(image), has_float: has_float(file), largest_frame })
     }
 
     /// The deepest that the stack gets below `entry`, whose Thumb bit may be set: that function's frame and those of
@@ -216,7 +218,7 @@ impl CallGraph {
     /// The largest frame of any function, in bytes.
     #[must_use]
     pub fn largest_frame(&self) -> Option<u32> {
-        self.functions.iter().filter_map(|function| function.frame).map(|frame| frame.bytes).max()
+        self.largest_frame
     }
 
     /// The frame of the function that begins at `address`.
