@@ -123,7 +123,8 @@ pub struct Image {
     pub gnu_build_id: Option<Vec<u8>>,
     /// The chip named in the section `.probe-rs.chip`.
     pub chip: Option<String>,
-    /// The largest stack frame of any function in bytes, by the debug information; `None` when it does not tell.
+    /// The largest stack frame of any function in bytes, by the debug information; `None` when it does not tell. Where
+    /// functions keep a frame pointer it leaves their locals out: see [`Image::largest_hole`].
     pub largest_frame: Option<u32>,
     /// Where instructions and data begin among the code, by the mapping symbols, in address order.
     marks: Vec<(u32, Content)>,
@@ -278,6 +279,13 @@ impl Image {
     pub fn call_graph(&self) -> Option<&CallGraph> {
         let read = || CallGraph::read(self, &ElfFile32::<Endianness>::parse(&*self.data).ok()?);
         self.call_graph.get_or_init(read).as_ref()
+    }
+
+    /// The most bytes that one function can reserve on a stack and leave untouched: its whole frame. `None` when neither
+    /// the debug information nor the instructions tell.
+    #[must_use]
+    pub fn largest_hole(&self) -> Option<u32> {
+        self.largest_frame.max(self.call_graph().and_then(CallGraph::largest_frame))
     }
 
     /// The file's name without its folder, printable.

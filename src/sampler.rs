@@ -341,7 +341,7 @@ impl Sampler {
     fn plan(&self) -> Plan {
         let fixed = self.kernel.as_ref().map(|kernel| kernel.wants()).unwrap_or_default();
         let period = self.options.rate_hz.map(|hz| 1.0 / hz.max(0.01));
-        budget::plan(&self.cost, period, self.stacks.len(), &fixed, self.image.largest_frame)
+        budget::plan(&self.cost, period, self.stacks.len(), &fixed, self.image.largest_hole())
     }
 
     /// Refreshes per second over the last second.

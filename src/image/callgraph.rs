@@ -61,6 +61,7 @@ pub struct CallGraph {
     by_address: HashMap<u32, usize>,
     handlers: Vec<u32>,
     has_float: bool,
+    largest_frame: Option<u32>,
 }
 
 #[derive(Clone, Debug)]
@@ -123,7 +124,8 @@ impl CallGraph {
         }
         let by_address =
             functions.iter().enumerate().map(|(index, function)| (function.range.start(), index)).collect();
-        Some(Self { functions, by_address, handlers: handlers(image), has_float: has_float(file) })
+        let largest_frame = functions.iter().filter_map(|function| function.frame).map(|frame| frame.bytes).max();
+        Some(Self { functions, by_address, handlers: handlers(image), has_float: has_float(file), largest_frame })
     }
 
     /// The deepest that the stack gets below `entry`, whose Thumb bit may be set: that function's frame and those of
@@ -211,6 +213,12 @@ impl CallGraph {
         const CORE: u32 = 32;
         const FLOAT: u32 = 64;
         CORE + if self.has_float { FLOAT } else { 0 }
+    }
+
+    /// The largest frame of any function, in bytes.
+    #[must_use]
+    pub fn largest_frame(&self) -> Option<u32> {
+        self.largest_frame
     }
 
     /// The frame of the function that begins at `address`.
@@ -381,5 +389,111 @@ impl scan::Code for Linked<'_> {
 
     fn byte(&self, address: u32) -> Option<u8> {
         self.image.bytes(Region::new(address, 1))?.first().copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Functions 0, 1, ... with these frames, and calls between them.
+    fn graph(frames: &[u32], calls: &[(usize, usize)]) -> CallGraph {
+        let mut graph = CallGraph::default();
+        for (index, bytes) in frames.iter().enumerate() {
+            let range = Region::new(0x100 * index as u32, 0x100);
+            let frame = Some(Frame { bytes: *bytes, origin: Origin::Code, dynamic: false });
+            let calls = calls.iter().filter(|(from, _)| *from == index).map(|(_, to)| (*to, *bytes)).collect();
+            let name = format!("f{index}");
+            graph.functions.push(Function { name, range, frame, calls, indirect: false, astray: false });
+            graph.by_address.insert(range.start(), index);
+        }
+        graph
+    }
+
+    #[test]
+    fn the_longest_path_counts_and_its_largest_frame_is_named() {
+        let graph = graph(&[8, 100, 16, 90, 400], &[(0, 1), (0, 2), (2, 3), (1, 3)]);
+        let worst = graph.worst_case(1).expect("the Thumb bit is no matter");
+        assert_eq!((worst.bytes, worst.exact, worst.why.len()), (198, true, 0));
+        assert_eq!(worst.path, ["f0", "f1", "f3"]);
+        assert_eq!(worst.largest, Some(("f1".into(), 100)), "f4 is not reached");
+        assert_eq!(graph.of_thread(0).map(|worst| worst.bytes), Some(198 + 36 + 32));
+        assert_eq!(graph.worst_case(0x10), None, "no function begins there");
+    }
+
+    #[test]
+    fn with_a_floating_point_unit_more_is_pushed() {
+        let graph = CallGraph { has_float: true, ..graph(&[0], &[]) };
+        assert_eq!(graph.of_thread(0).map(|worst| worst.bytes), Some(108 + 96));
+    }
+
+    #[test]
+    fn a_tail_call_takes_no_more_than_is_left_of_the_frame() {
+        let mut graph = graph(&[64, 48], &[]);
+        graph.functions[0].calls = vec![(1, 0)];
+        assert_eq!(graph.worst_case(0).map(|worst| worst.bytes), Some(64));
+        graph.functions[0].calls = vec![(1, 24)];
+        assert_eq!(graph.worst_case(0).map(|worst| worst.bytes), Some(72));
+    }
+
+    #[test]
+    fn recursion_and_what_is_unknown_are_said() {
+        let mut graph = graph(&[8, 16, 32, 64], &[(0, 1), (1, 2), (2, 1), (2, 3), (3, 3)]);
+        graph.functions[0].indirect = true;
+        graph.functions[3].frame = None;
+        graph.functions[3].calls = vec![(3, 0)];
+        let worst = graph.worst_case(0).expect("it is there");
+        let name = |name: &str| name.to_owned();
+        let why = [
+            Reason::Recursion(name("f1")),
+            Reason::Recursion(name("f3")),
+            Reason::Indirect(name("f0")),
+            Reason::UnknownFrame(name("f3")),
+        ];
+        let said: BTreeSet<Reason> = worst.why.iter().cloned().collect();
+        assert_eq!((worst.bytes, worst.exact, said), (56, false, why.into_iter().collect()));
+    }
+
+    #[test]
+    fn interrupts_come_on_top_of_the_only_stack() {
+        let graph = CallGraph { handlers: vec![0x100, 0x200], ..graph(&[8, 24, 40], &[]) };
+        let worst = graph.of_only_stack(0).expect("it is there");
+        assert_eq!((worst.bytes, worst.exact, worst.why), (8 + 40 + 36, false, vec![Reason::Nesting]));
+    }
+
+    #[test]
+    fn the_demo_is_followed_from_its_instructions() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo.elf");
+        let image = Image::open(&path).expect("the demo opens");
+        let graph = image.call_graph().expect("it is for a Cortex-M");
+        let find = |name: &str| {
+            let symbol = image.symbols.iter().find(|symbol| symbols::demangle(&symbol.name) == name);
+            symbol.unwrap_or_else(|| panic!("{name} is linked")).range.start()
+        };
+        let worst = graph.worst_case(find("demo::threads::growth::run")).expect("it is a function");
+        assert!(worst.why.contains(&Reason::Recursion("demo::threads::growth::descend".into())), "{:?}", worst.why);
+        let worst = graph.worst_case(find("demo::threads::main::run")).expect("it is a function");
+        assert!(worst.why.contains(&Reason::Indirect("core::fmt::write".into())), "{:?}", worst.why);
+        let (name, bytes) = worst.largest.expect("it calls");
+        assert!(name == "demo::threads::main::log_status" && bytes >= 320, "{name} holds a line of 320 bytes: {bytes}");
+        assert!(image.largest_hole() >= Some(bytes), "its debug information counts from the frame pointer");
+    }
+
+    proptest! {
+        /// Any calls, loops among them: the walk ends, and is at least the entry's own frame.
+        #[test]
+        fn any_graph_is_survived(
+            frames in prop::collection::vec(any::<u32>(), 1..20),
+            calls in prop::collection::vec((0usize..20, 0usize..20), 0..80),
+        ) {
+            let count = frames.len();
+            let calls: Vec<_> = calls.into_iter().map(|(from, to)| (from % count, to % count)).collect();
+            let worst = graph(&frames, &calls).worst_case(0).expect("it is there");
+            prop_assert!(worst.bytes >= frames[0] && worst.path.len() <= count);
+        }
     }
 }

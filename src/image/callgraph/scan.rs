@@ -46,7 +46,8 @@ struct Place {
     address: u32,
     depth: u32,
     conditional: u8,
-    holds: Holds,
+    /// What a register holds, and how many instructions ago it was put there.
+    holds: (Holds, u8),
     /// The instruction before is a call: it may never come back.
     after_call: bool,
 }
@@ -98,7 +99,7 @@ impl<C: Code> Scanner<'_, C> {
     }
 
     fn go(&mut self, address: u32, depth: u32) {
-        self.open.push(Place { address, depth, conditional: 0, holds: Holds::Nothing, after_call: false });
+        self.open.push(Place { address, depth, conditional: 0, holds: (Holds::Nothing, 0), after_call: false });
     }
 
     fn run(&mut self) {
@@ -138,7 +139,7 @@ impl<C: Code> Scanner<'_, C> {
             } else {
                 place.conditional.saturating_sub(1)
             },
-            holds: instruction.holds,
+            holds: held(place.holds, instruction.holds),
             after_call,
         };
         let goes_on = match instruction.flow {
@@ -236,13 +237,13 @@ impl<C: Code> Scanner<'_, C> {
             Sp::Up(bytes) => depth.saturating_sub(bytes),
             // From the frame pointer, a function's end takes its stack back: it is not deeper than before.
             Sp::From(7 | 11) => depth,
-            Sp::From(register) => match place.holds {
+            Sp::From(register) => match place.holds.0 {
                 Holds::Frame(other) if other == register => depth,
                 Holds::Aligned(other, bytes) if other == register => down(bytes.saturating_sub(4)),
                 _ => self.lose(depth),
             },
             Sp::Plus(register) => match place.holds {
-                Holds::Word(other, address) if other == register => match self.code.word(address) {
+                (Holds::Word(other, address), 0) if other == register => match self.code.word(address) {
                     Some(word) if word as i32 <= 0 => down(word.wrapping_neg()),
                     Some(word) => depth.saturating_sub(word),
                     None => self.lose(depth),
@@ -256,6 +257,19 @@ impl<C: Code> Scanner<'_, C> {
     fn lose(&mut self, depth: u32) -> u32 {
         self.scan.dynamic = true;
         depth
+    }
+}
+
+/// What a register holds behind an instruction that leaves `new`. A way back to the frame pointer's place may take
+/// several instructions (Thumb-1 subtracts in steps), and other work may lie between.
+fn held((old, age): (Holds, u8), new: Holds) -> (Holds, u8) {
+    const OLDEST: u8 = 4;
+    match (old, new) {
+        (Holds::Right(register, bits), Holds::Left(other, back)) if (register, bits) == (other, back) => {
+            (Holds::Aligned(register, 1 << bits), 0)
+        }
+        (Holds::Frame(_), Holds::Nothing) if age < OLDEST => (old, age + 1),
+        _ => (new, 0),
     }
 }
 
@@ -310,6 +324,16 @@ mod tests {
                 "ldr r4, [pc, #0]; add sp, r4; bx lr; nop; .word -64",
                 &[0x4c01, 0x44a5, 0x4770, 0xbf00, 0xffc0, 0xffff, 0, 0],
                 64,
+            ),
+            (
+                "push {r6, r7, lr}; sub sp, #8; subs r6, r7, #7; subs r6, #5; mov sp, r6; pop {r6, r7, pc}",
+                &[0xb5c0, 0xb082, 0x1ffe, 0x3e05, 0x46b5, 0xbdc0, 0, 0],
+                20,
+            ),
+            (
+                "mov r4, sp; lsrs r4, #6; lsls r4, #6; mov sp, r4; b .",
+                &[0x466c, 0x09a4, 0x01a4, 0x46a5, 0xe7fe, 0, 0],
+                60,
             ),
             ("mov r4, sp; bfc r4, #0, #5; mov sp, r4; b .", &[0x466c, 0xf36f, 0x0404, 0x46a5, 0xe7fe, 0, 0], 28),
             (

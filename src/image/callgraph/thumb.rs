@@ -61,6 +61,10 @@ pub enum Holds {
     Aligned(u8, u32),
     /// This register: the word at that address.
     Word(u8, u32),
+    /// This register: itself or another, shifted right by that many bits.
+    Right(u8, u8),
+    /// This register: itself, shifted left by that many bits. Behind a shift to the right, it is aligned.
+    Left(u8, u8),
 }
 
 /// One instruction.
@@ -126,6 +130,11 @@ fn narrow(address: u32, code: u32) -> Effect {
     let pc = address.wrapping_add(4);
     let (high_source, high_target) = (code >> 3 & 0xf, code & 7 | code >> 4 & 8);
     match code {
+        // LSL and LSR (immediate) T1.
+        _ if code & 0xf800 == 0 && code & 7 == code >> 3 & 7 => {
+            leaves(Holds::Left((code & 7) as u8, (code >> 6 & 0x1f) as u8))
+        }
+        _ if code & 0xf800 == 0x0800 => leaves(Holds::Right((code & 7) as u8, (code >> 6 & 0x1f) as u8)),
         // ADD (register) T2, with SP or PC.
         _ if code & 0xff00 == 0x4400 && high_target == PC => goes(Flow::Switch),
         _ if code & 0xff00 == 0x4400 && high_target == SP => moves(Sp::Plus(high_source as u8)),
@@ -432,6 +441,9 @@ mod tests {
             ("subs r4, r7, #4", 0, 0x1f3c, 0, Holds::Frame(4)),
             ("subs r4, r6, #4", 0, 0x1f34, 0, Holds::Nothing),
             ("bfc r4, #0, #5", 0, 0xf36f, 0x0404, Holds::Aligned(4, 32)),
+            ("lsrs r4, r4, #6", 0, 0x09a4, 0, Holds::Right(4, 6)),
+            ("lsls r4, r4, #6", 0, 0x01a4, 0, Holds::Left(4, 6)),
+            ("lsls r4, r3, #6", 0, 0x019c, 0, Holds::Nothing),
             ("ldr r6, [pc, #8]", 0x18c, 0x4e02, 0, Holds::Word(6, 0x198)),
             ("ldr.w r6, [pc, #-8]", 0x18e, 0xf85f, 0x6008, Holds::Word(6, 0x188)),
         ] {

@@ -226,11 +226,7 @@ fn peak(row: &Row<'_>, _: u16, theme: &Theme) -> Vec<Span<'static>> {
 }
 
 fn worst(row: &Row<'_>, _: u16, theme: &Theme) -> Vec<Span<'static>> {
-    // Recursion and calls through pointers have no static end: the number is then the least it can be.
-    let sign = match row.stack.worst_case {
-        Some(worst) if worst.trust == Trust::AtLeast => theme.glyphs.at_least,
-        _ => "",
-    };
+    let sign = if row.stack.worst_case.is_some_and(is_bound) { theme.glyphs.at_least } else { "" };
     amount(sign, row.stack.worst_case.map(bytes), false, theme)
 }
 
@@ -268,7 +264,8 @@ fn history(row: &Row<'_>, cells: u16, theme: &Theme) -> Vec<Span<'static>> {
 
 /// The size to choose, when the call graph tells how deep it can get.
 fn wish(row: &Row<'_>) -> Option<u32> {
-    let worst = row.stack.worst_case?.bytes;
+    // A worst case that leaves out a recursion or a call through a pointer is no size to choose by.
+    let worst = row.stack.worst_case.filter(|worst| !is_bound(*worst))?.bytes;
     Some(suggested(worst.max(row.stack.deepest().map_or(0, bytes))))
 }
 

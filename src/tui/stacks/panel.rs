@@ -12,7 +12,6 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use super::{Row, columns};
-use crate::model::snapshot::Trust;
 use crate::tui::bar::{Bar, Marks, Texture};
 use crate::tui::frame::Density;
 use crate::tui::lookup::Condition;
@@ -39,8 +38,9 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, density: Density, row: &
             words.push(format!("paint read {} ago", units::duration(row.model.snapshot.at.saturating_sub(at))));
         }
         if let Some(worst) = row.stack.worst_case {
-            let least = if worst.trust == Trust::AtLeast { "at least " } else { "" };
-            words.push(format!("static worst case {least}{}", units::bytes(worst.bytes.into())));
+            let note = row.stack.worst_case_note.as_deref().map(|note| format!(" ({})", safe(note, canvas.theme)));
+            let bytes = units::bytes(worst.bytes.into());
+            words.push(format!("static worst case {bytes}{}", note.unwrap_or_default()));
         }
         canvas.text(cells.x, y, &words.join("   "), canvas.theme.styles.muted);
     }
