@@ -6,6 +6,7 @@ default:
 check:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets -- -D warnings
+    cargo clippy --no-default-features -- -D warnings
     RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --workspace
 
 # All tests.
@@ -24,6 +25,16 @@ screens:
 cost:
     cargo nextest run --test cost --no-capture
 
+# What the tool itself costs.
+bench:
+    cargo bench --bench speed
+
+# The agent for every core it supports; `rustup target add` them first.
+agent:
+    for target in thumbv6m-none-eabi thumbv7m-none-eabi thumbv7em-none-eabihf thumbv8m.main-none-eabi riscv32imac-unknown-none-elf; do \
+        cargo build --package highwater-agent --release --target $target || exit 1; \
+    done
+
 # The demo firmware: after every change below target-agent.
 firmware:
     bash target-agent/demo/build.sh
@@ -35,6 +46,16 @@ measure:
 # The agent under Miri.
 miri:
     cargo +nightly miri test --package highwater-agent
+
+# Feed it anything: `image` or `agent_block`, from the seeds on, for so many seconds.
+fuzz target seconds="180":
+    mkdir -p fuzz/corpus/{{target}}
+    cp fuzz/seeds/{{target}}/* fuzz/corpus/{{target}}/
+    cargo +nightly fuzz run {{target}} -- -max_total_time={{seconds}} -max_len=20000 -timeout=10 -rss_limit_mb=4096
+
+# Licences, sources and duplicates of dependencies.
+deny:
+    cargo deny --locked check bans licenses sources
 
 # Everything, as CI does it.
 ci:
