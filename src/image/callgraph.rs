@@ -73,7 +73,7 @@ struct Function {
     /// Index of the callee, and bytes of this function's own stack below the call.
     calls: Vec<(usize, u32)>,
     indirect: bool,
-    /// It calls into bytes that no function claims.
+    /// It calls or runs into bytes that no function claims.
     astray: bool,
 }
 
@@ -106,8 +106,8 @@ impl CallGraph {
             };
             let bytes = frame.map_or(0, |frame| frame.bytes);
             let mut calls = Vec::new();
-            let mut astray = false;
             let scan = scan.unwrap_or_default();
+            let mut astray = scan.astray;
             let called = scan.calls.iter().map(|target| (*target, bytes));
             for (target, depth) in called.chain(scan.tails.iter().copied()) {
                 match owner(&functions, target) {
