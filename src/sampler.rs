@@ -550,7 +550,7 @@ pub fn static_snapshot(image: &Image, chips: &[Chip]) -> Snapshot {
         stacks,
         heaps: look.heaps.iter().map(heap).collect(),
         link: Link::default(),
-        hints,
+        hints: hints.into_iter().collect(),
         detail: None,
     }
 }

@@ -32,7 +32,7 @@ const SLOW: u32 = 16;
 const NAME_LIMIT: u32 = 64;
 
 /// Decodes the block.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Agent {
     block: Region,
     ram: Vec<Region>,
@@ -400,6 +400,7 @@ fn state_of(info: u32) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+    use std::sync::LazyLock;
 
     use proptest::prelude::*;
 
@@ -410,10 +411,14 @@ mod tests {
 
     /// The demo's image has the symbol; its block is replaced by one that is made here.
     fn demo() -> (Image, Agent) {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo.elf");
-        let image = Image::open(&path).expect("the demo opens");
-        let agent = Agent::find(&image, &memories(&image, &[])).expect("it has an agent");
-        (image, agent)
+        // Reading the debug information takes its time: once is enough for all cases of a property.
+        static DEMO: LazyLock<(Image, Agent)> = LazyLock::new(|| {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo.elf");
+            let image = Image::open(&path).expect("the demo opens");
+            let agent = Agent::find(&image, &memories(&image, &[])).expect("it has an agent");
+            (image, agent)
+        });
+        DEMO.clone()
     }
 
     /// RAM with a block of two threads and one heap.

@@ -19,18 +19,22 @@ pub struct WorstCases {
 }
 
 impl WorstCases {
-    /// Puts the worst case into each of `stacks`, which are those of `looks` in their order. Gives hints, in whole
-    /// sentences, about guards that a single frame can jump over.
-    pub fn tell(&mut self, image: &Image, looks: &[StackLook], stacks: &mut [Stack]) -> Vec<String> {
-        let mut hints = Vec::new();
+    /// Puts the worst case into each of `stacks`, which are those of `looks` in their order. Gives a hint, in a whole
+    /// sentence, about guards that a single frame can jump over.
+    pub fn tell(&mut self, image: &Image, looks: &[StackLook], stacks: &mut [Stack]) -> Option<String> {
+        let mut found = Vec::new();
         for (look, stack) in looks.iter().zip(stacks) {
             let Some(worst) = self.of(image, look) else { continue };
             let trust = if worst.exact { Trust::Estimated } else { Trust::AtLeast };
             stack.worst_case = Some(Measured { bytes: worst.bytes, trust });
             stack.worst_case_note = note(&worst.why).map(|note| printable(&note, 400));
-            hints.extend(jump(look, worst));
+            if let Some((function, bytes)) =
+                worst.largest.clone().filter(|(_, bytes)| look.guard > 0 && *bytes > look.guard)
+            {
+                found.push((look, function, bytes));
+            }
         }
-        hints
+        jumps(&found)
     }
 
     fn of(&mut self, image: &Image, look: &StackLook) -> Option<&WorstCase> {
@@ -49,14 +53,16 @@ impl WorstCases {
 }
 
 /// A guard tells an overflow only when something is written into it. A frame that is larger can reach across it with
-/// nothing written there.
-fn jump(look: &StackLook, worst: &WorstCase) -> Option<String> {
-    let (function, bytes) = worst.largest.as_ref().filter(|(_, bytes)| look.guard > 0 && *bytes > look.guard)?;
+/// nothing written there. One sentence says it of all threads that it holds for.
+fn jumps(found: &[(&StackLook, String, u32)]) -> Option<String> {
+    let (first, function, bytes) = found.iter().max_by_key(|(_, _, bytes)| *bytes)?;
+    let names: Vec<&str> = found.iter().map(|(look, ..)| look.name.as_str()).collect();
+    let guards = if found.len() == 1 { "guard" } else { "guards" };
     Some(format!(
-        "The guard of {} ({} B) is smaller than the largest frame below it ({bytes} B in {}): it can be jumped without a \
-         trace.",
-        look.name,
-        look.guard,
+        "The {guards} of {} ({} B) can be jumped without a trace by a frame that is larger and not written: the largest \
+         is {bytes} B, in {}.",
+        names.join(", "),
+        first.guard,
         printable(function, 200)
     ))
 }
