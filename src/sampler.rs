@@ -7,8 +7,10 @@
 //! ```
 
 pub mod budget;
+mod compose;
 pub mod detail;
 pub mod epochs;
+mod identity;
 pub mod interest;
 pub mod ladder;
 pub mod observation;
@@ -24,15 +26,12 @@ use crate::image::Image;
 use crate::image::layout::{self, Memory as Chip, Placed};
 use crate::kernel::{self, Kernel, Look};
 use crate::memory::{Memory, Sentinel};
-use crate::model::picture::{self, Claim};
-use crate::model::snapshot::{
-    Health, Heap, Link, Measured, MemoryKind, MemoryMap, PartKind, Snapshot, StackKind, Target, Trust,
-};
-use crate::region::Region;
+use crate::model::snapshot::{Health, Link, MemoryKind, Snapshot, Target};
 use crate::source::link::LinkCost;
 use crate::source::{CoreStatus, Counters, ReadError, Source};
 use crate::stack::{Paint, victim};
 use budget::Plan;
+pub use compose::static_snapshot;
 use detail::Detail;
 use epochs::{Epochs, News};
 use interest::Interest;
@@ -47,8 +46,6 @@ const REFRESH_LIMIT: u32 = 1 << 20;
 const STATUS_PERIOD: Duration = Duration::from_millis(100);
 /// How old a walk over a heap may be in a steady refresh: at 30 Hz and below, each refresh walks.
 const SLOW_PERIOD: Duration = Duration::from_millis(30);
-/// Samples of 16 bytes that are compared with the ELF after an attach and each reset.
-const SAMPLES: usize = 8;
 
 /// How to sample.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -104,11 +101,11 @@ impl Sampler {
         };
         let now = source.now();
         let mut last = static_snapshot(&image, &chips);
-        last.target = describe(&image, source.as_ref());
+        last.target = identity::describe(&image, source.as_ref());
         Ok(Self {
             placed: layout::placed(&image),
             last,
-            sentinel: sentinel(&image),
+            sentinel: identity::sentinel(&image),
             image,
             chips,
             options,
@@ -181,26 +178,8 @@ impl Sampler {
     ///
     /// The link went away.
     pub fn verify(&mut self) -> Result<Option<String>, ReadError> {
-        let mut differing = Vec::new();
-        let samples = self.image.samples(SAMPLES);
-        for (range, expected) in &samples {
-            let mut found = vec![0; expected.len()];
-            match self.source.read(*range, &mut found) {
-                Ok(()) if found != *expected => differing.push(*range),
-                Ok(()) | Err(ReadError::Unreadable { .. }) => {}
-                Err(error) => return Err(error),
-            }
-        }
         self.verified = true;
-        self.differing = differing.first().map(|first| {
-            format!(
-                "{} of {} samples of its flash differ from {}, the first at {}",
-                differing.len(),
-                samples.len(),
-                self.image.name(),
-                crate::units::address(first.start().into())
-            )
-        });
+        self.differing = identity::differing(&self.image, self.source.as_mut())?;
         Ok(self.differing.clone())
     }
 
@@ -229,7 +208,7 @@ impl Sampler {
         self.last.at = now;
         self.last.epoch = self.epochs.count();
         self.last.target =
-            Target { kernel: self.last.target.kernel.take(), ..describe(&self.image, self.source.as_ref()) };
+            Target { kernel: self.last.target.kernel.take(), ..identity::describe(&self.image, self.source.as_ref()) };
         self.last.link = Link { refresh_hz: hz, gaps: self.last.link.gaps, ..link(&before, &self.source.counters()) };
         Observation { snapshot: self.last.clone(), facts: self.facts.clone() }
     }
@@ -267,7 +246,7 @@ impl Sampler {
             self.detail = Detail::default();
             self.verified = false;
         }
-        self.facts.wrong_elf = self.differing.clone().or_else(|| other_build(&self.image, look.build_id));
+        self.facts.wrong_elf = self.differing.clone().or_else(|| identity::other_build(&self.image, look.build_id));
         let now = memory.now();
         let mut stacks = self.stacks.refresh(&mut memory, &look.stacks, &plan, now);
         if depth == Depth::Thorough {
@@ -294,7 +273,7 @@ impl Sampler {
         let gaps = u32::try_from(memory.gaps().len()).unwrap_or(u32::MAX);
         self.facts.heartbeat = look.heartbeat;
         self.facts.refused = look.refused;
-        let memories = draw(&self.chips, &look, &self.placed);
+        let memories = compose::draw(&self.chips, &look, &self.placed);
         for stack in &mut stacks {
             stack.victim = victim::below(stack.range, &memories, &self.image);
         }
@@ -305,7 +284,7 @@ impl Sampler {
         Ok(Snapshot {
             memories,
             stacks,
-            heaps: look.heaps.iter().map(heap).collect(),
+            heaps: look.heaps.iter().map(compose::heap).collect(),
             hints,
             detail,
             target,
@@ -370,14 +349,6 @@ enum Depth {
     Thorough,
 }
 
-/// A word of the firmware's flash that tells a sleeping target from zeros.
-fn sentinel(image: &Image) -> Option<Sentinel> {
-    image.samples(SAMPLES).into_iter().find_map(|(range, bytes)| {
-        let word = u32::from_le_bytes(bytes.get(..4)?.try_into().ok()?);
-        (word != 0).then(|| Sentinel { address: range.start(), word })
-    })
-}
-
 /// What the kernel tells, or else the bare-metal picture.
 fn look(
     kernel: Option<&mut Box<dyn Kernel>>,
@@ -400,101 +371,6 @@ fn look(
     (fallback.name(), look)
 }
 
-/// The memory map of one look.
-fn draw(chips: &[Chip], look: &Look, placed: &[Placed]) -> Vec<MemoryMap> {
-    // What is left of a heap is in use when its holes are known, and anything when they are not.
-    let rest = |index: usize| match look.heaps.get(index).and_then(|heap| heap.free.as_ref()) {
-        Some(_) => PartKind::Block,
-        None => PartKind::Blocks,
-    };
-    picture::draw(chips, &claims(look, placed), &rest)
-}
-
-/// Everything that claims memory, the most precise first.
-fn claims(look: &Look, placed: &[Placed]) -> Vec<Claim> {
-    let in_heap = |range: Region| look.heaps.iter().any(|heap| heap.range.covers(range));
-    let mut claims = Vec::new();
-    for (index, stack) in look.stacks.iter().enumerate() {
-        let name = match stack.kind {
-            StackKind::User => stack.name.clone(),
-            _ => format!("{} stack", stack.name),
-        };
-        let placed = Placed { name, kind: PartKind::Stack, range: stack.range };
-        claims.push(Claim { placed, is_static: !in_heap(stack.range), index: Some(index) });
-    }
-    // A region that the linker has a wider section of the same kind for is told by that.
-    let told = |named: &Placed| {
-        placed.iter().any(|section| {
-            section.kind == named.kind && section.range.covers(named.range) && section.range != named.range
-        })
-    };
-    for named in look.named.iter().filter(|named| !told(named)) {
-        claims.push(Claim { placed: named.clone(), is_static: !in_heap(named.range), index: None });
-    }
-    for hole in look.heaps.iter().filter_map(|heap| heap.free.as_ref()).flatten() {
-        let placed = Placed { name: "free".into(), kind: PartKind::Free, range: *hole };
-        claims.push(Claim { placed, is_static: false, index: None });
-    }
-    for (index, heap) in look.heaps.iter().enumerate() {
-        let placed = Placed { name: heap.name.clone(), kind: PartKind::Heap, range: heap.range };
-        claims.push(Claim { placed, is_static: true, index: Some(index) });
-    }
-    claims.extend(placed.iter().map(|placed| Claim { placed: placed.clone(), is_static: true, index: None }));
-    claims
-}
-
-fn heap(look: &crate::heap::HeapLook) -> Heap {
-    Heap {
-        name: look.name.clone(),
-        range: look.range,
-        used: look.used,
-        peak: look.peak,
-        largest_free: look
-            .free
-            .as_ref()
-            .map(|free| free.iter().map(|hole| hole.size()).max().unwrap_or(0))
-            .map(|bytes| Measured { bytes, trust: Trust::Exact }),
-        requested: look.requested,
-        requested_peak: look.requested_peak,
-        blocks: look.blocks,
-        overhead: None,
-        failures: look.failures,
-        allocations: look.allocations,
-        high_water: look.top,
-    }
-}
-
-fn describe(image: &Image, source: &dyn Source) -> Target {
-    let description = source.describe();
-    Target {
-        elf: image.name(),
-        build_id: build_id(image),
-        chip: description.chip,
-        core: description.core,
-        kernel: None,
-        source: description.source,
-    }
-}
-
-/// What differs when the running firmware tells another build id than the ELF has.
-fn other_build(image: &Image, running: Option<u64>) -> Option<String> {
-    let symbol = image.symbols.get(kernel::agent::BUILD_ID_SYMBOL)?;
-    let linked = u64::from_le_bytes(image.bytes(symbol.range.bottom(8))?.try_into().ok()?);
-    let running = running.filter(|running| *running != linked)?;
-    Some(format!("its build id is {running:016x}, and {} has {linked:016x}", image.name()))
-}
-
-/// The build id: the agent's when the ELF has one, else the linker's.
-fn build_id(image: &Image) -> Option<String> {
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    let agent =
-        image.symbols.get(kernel::agent::BUILD_ID_SYMBOL).and_then(|symbol| image.bytes(symbol.range.bottom(8)));
-    match agent {
-        Some(bytes) => Some(hex(&bytes.iter().rev().copied().collect::<Vec<u8>>())),
-        None => image.gnu_build_id.as_deref().map(hex),
-    }
-}
-
 fn link(before: &Counters, after: &Counters) -> Link {
     let delta = |before: Option<u64>, after: Option<u64>| {
         Some(u32::try_from(after?.saturating_sub(before?)).unwrap_or(u32::MAX))
@@ -509,48 +385,5 @@ fn link(before: &Counters, after: &Counters) -> Link {
         writes: total(after.writes),
         gaps: 0,
         drops: 0,
-    }
-}
-
-/// The picture without a target.
-#[must_use]
-pub fn static_snapshot(image: &Image, chips: &[Chip]) -> Snapshot {
-    let placed = layout::placed(image);
-    let mut look = Look::default();
-    if let Some(range) = layout::heap(image) {
-        look.heaps.push(crate::heap::HeapLook::unknown("heap", range));
-    }
-    if let Some(range) = layout::main_stack(image, chips) {
-        look.stacks.push(kernel::StackLook {
-            id: format!("{:08x}", range.start()),
-            name: "main".into(),
-            kind: StackKind::Main,
-            range,
-            paint: Paint::None,
-            guard: 0,
-            entry: layout::reset_handler(image),
-            current: None,
-            lowest_sp: None,
-            priority: None,
-            state: None,
-        });
-    }
-    let memories = draw(chips, &look, &placed);
-    let mut stacks = Stacks::default().refresh_none(&look.stacks);
-    for stack in &mut stacks {
-        stack.victim = victim::below(stack.range, &memories, image);
-    }
-    let hints = WorstCases::default().tell(image, &look.stacks, &mut stacks);
-    Snapshot {
-        at: Duration::ZERO,
-        epoch: 0,
-        target: Target { elf: image.name(), build_id: build_id(image), source: "file".into(), ..Target::default() },
-        health: Health::Static,
-        memories,
-        stacks,
-        heaps: look.heaps.iter().map(heap).collect(),
-        link: Link::default(),
-        hints: hints.into_iter().collect(),
-        detail: None,
     }
 }

@@ -213,6 +213,9 @@ fuzz_target!(|data: &[u8]| {
     for refresh in 0..refreshes.min(REFRESHES) {
         // Each second refresh reads every stack to its end, as a snapshot does.
         let observation = if refresh % 2 == 0 { sampler.refresh() } else { sampler.refresh_thoroughly() };
+        // Somebody looks at one stack after the other, word by word.
+        let stacks = &observation.snapshot.stacks;
+        sampler.interest().set(stacks.get(refresh % stacks.len().max(1)).map(|stack| stack.id.as_str()));
         model.ingest(observation);
         let report = Report::new(&model);
         for format in [Format::Human, Format::Json, Format::Svg] {
@@ -285,12 +288,20 @@ fn sound_ram() -> Vec<u8> {
     for (index, word) in [(heap::ALLOCATED, 4096), (heap::ALLOCS, 8), (heap::PEAK, 4096)] {
         put(heaps_at + 4 * index, word);
     }
+    // Any function stands for the thread's entry: its static worst case is worked out.
+    let entry = IMAGE.symbols.iter().find(|symbol| symbol.is_code && symbol.range.size() > 64);
+    let entry = entry.map_or(0, |symbol| symbol.range.start() | 1);
     for (slot, (start, size, kind)) in
         [(0x2000_1530, 0x1000, 1), (0x2000_3c90, 0x400, 5), (0x2000_4cc8, 0x1000, 5)].into_iter().enumerate()
     {
         let at = threads_at + 4 + 4 * thread::WORDS * slot;
-        let words = [(thread::TAG, block::LIVE), (thread::BASE, start), (thread::SIZE, size), (thread::INFO, kind)];
-        for (index, word) in words.into_iter().chain([(thread::PAINT, block::PAINT)]) {
+        let words = [
+            (thread::TAG, block::LIVE),
+            (thread::BASE, start),
+            (thread::SIZE, size),
+            (thread::INFO, kind | block::PAINTED),
+        ];
+        for (index, word) in words.into_iter().chain([(thread::ENTRY, entry)]) {
             put(at + 4 * index, word);
         }
         put(marks_at + 4 * (mark::WORDS * slot + mark::LOWEST), start + size - 200);

@@ -28,6 +28,7 @@ pub struct Wanted {
     chip: ChipArgs,
     probe: ProbeArgs,
     sim: SimArgs,
+    #[cfg(feature = "simulator")]
     scenario: Option<u32>,
     rate_hz: Option<f64>,
 }
@@ -69,6 +70,7 @@ impl Wanted {
             chip: args.firmware.chip.clone(),
             probe: args.probe.clone(),
             sim: args.sim.clone(),
+            #[cfg(feature = "simulator")]
             scenario: args.sim_scenario.map(crate::cli::Scenario::number),
             rate_hz: args.pace.rate_hz(),
         }
