@@ -90,8 +90,8 @@ impl Chip {
         core_name(self.target.default_core().core_type).into()
     }
 
-    /// Its flash and RAM, aliases left out, in address order. Empty when the description has none, as for the generic
-    /// core names.
+    /// Its flash and RAM in address order, each at every address it has: the firmware shows by its own addresses which
+    /// one it means. Empty when the description has none, as for the generic core names.
     #[must_use]
     pub fn memories(&self) -> Vec<Memory> {
         let mut memories: Vec<Memory> = self.target.memory_map.iter().filter_map(memory).collect();
@@ -140,9 +140,10 @@ fn core_name(core: CoreType) -> &'static str {
 }
 
 fn memory(region: &MemoryRegion) -> Option<Memory> {
-    let (name, kind, range, alias) = match region {
-        MemoryRegion::Ram(ram) => (&ram.name, MemoryKind::Ram, &ram.range, ram.is_alias),
-        MemoryRegion::Nvm(nvm) => (&nvm.name, MemoryKind::Flash, &nvm.range, nvm.is_alias),
+    // Which of two addresses is called the alias is no help: nRF52 descriptions call 0x2000_0000 one.
+    let (name, kind, range) = match region {
+        MemoryRegion::Ram(ram) => (&ram.name, MemoryKind::Ram, &ram.range),
+        MemoryRegion::Nvm(nvm) => (&nvm.name, MemoryKind::Flash, &nvm.range),
         MemoryRegion::Generic(_) => return None,
     };
     let start = u32::try_from(range.start).ok()?;
@@ -158,7 +159,7 @@ fn memory(region: &MemoryRegion) -> Option<Memory> {
         Some(name) if name.starts_with("IROM") || name.starts_with("BANK") => "Flash",
         Some(name) => name,
     };
-    (!alias && size > 0).then(|| Memory {
+    (size > 0).then(|| Memory {
         name: crate::units::printable(name, 24),
         kind,
         range: Region::new(start, size),
@@ -194,11 +195,22 @@ mod tests {
     }
 
     #[test]
-    fn a_chip_has_its_memories_in_order_without_aliases() {
+    fn a_chip_has_its_memories_in_order() {
         let chip = Chip::find("STM32F407VGTx", None).unwrap();
         let memories = chip.memories();
         assert!(memories.iter().any(|memory| memory.kind == MemoryKind::Flash && memory.range.start() == 0x0800_0000));
         assert!(memories.iter().any(|memory| memory.kind == MemoryKind::Ram && memory.range.start() == 0x2000_0000));
         assert!(memories.windows(2).all(|pair| pair[0].range.gap_to(pair[1].range).is_some()), "{memories:?}");
+    }
+
+    #[test]
+    fn the_address_that_the_firmware_uses_is_the_one_that_is_shown() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo.elf");
+        let image = crate::image::Image::open(&path).expect("the demo opens");
+        let chip = Chip::find("nRF52840_xxAA", None).expect("probe-rs knows it");
+        let shown = crate::image::layout::memories(&image, &chip.memories());
+        let ram: Vec<Region> =
+            shown.iter().filter(|memory| memory.kind == MemoryKind::Ram).map(|memory| memory.range).collect();
+        assert_eq!(ram, [Region::new(0x2000_0000, 256 * 1024)]);
     }
 }
