@@ -69,12 +69,18 @@ pub enum OpenError {
         listed: Vec<String>,
     },
     /// The selector is not one.
-    #[error("`{selector}` does not name a probe: {why}; use VID:PID or VID:PID:SERIAL as `highwater list` prints it")]
+    #[error(
+        "`{selector}` does not name a probe; use VID:PID or VID:PID:SERIAL as `highwater list` prints it, or `sim`"
+    )]
     BadSelector {
         /// What was given.
         selector: String,
-        /// What is wrong with it.
-        why: String,
+    },
+    /// The one that was named is not there.
+    #[error("the probe {selector} is not connected; `highwater list` shows what is")]
+    Absent {
+        /// What was given.
+        selector: String,
     },
     /// The probe could not be used.
     #[error("cannot use the probe {probe}: {why}")]
@@ -408,9 +414,12 @@ fn open_probe(selector: Option<&str>) -> Result<Probe, OpenError> {
     let unusable =
         |probe: &str, error: &dyn std::error::Error| OpenError::Unusable { probe: probe.to_owned(), why: chain(error) };
     if let Some(text) = selector {
-        let selector: DebugProbeSelector = DebugProbeSelector::from_str(text)
-            .map_err(|error| OpenError::BadSelector { selector: text.into(), why: error.to_string() })?;
-        return lister.open(selector).map_err(|error| unusable(text, &error));
+        let selector =
+            DebugProbeSelector::from_str(text).map_err(|_| OpenError::BadSelector { selector: text.into() })?;
+        return lister.open(selector.clone()).map_err(|error| match lister.list(Some(&selector)).as_slice() {
+            [] => OpenError::Absent { selector: text.into() },
+            _ => unusable(text, &error),
+        });
     }
     match lister.list_all().as_slice() {
         [] => Err(OpenError::NoProbe),
