@@ -10,7 +10,6 @@ use std::time::Duration;
 use clap::CommandFactory;
 
 use crate::cli::{AttachArgs, Cli, Color, Command, LayoutArgs, ListArgs, ListFormat, Look};
-use crate::image::Image;
 use crate::image::layout;
 use crate::model::Model;
 use crate::report::Report;
@@ -145,7 +144,7 @@ fn pass_time(sampler: &mut Sampler, model: &mut Model, until: Duration) {
 }
 
 fn print_layout(args: &LayoutArgs, look: &Look) -> Result<(), Failure> {
-    let image = Image::open(&args.firmware.elf).map_err(|error| Failure::Error(error.to_string()))?;
+    let image = open::image(&args.firmware)?;
     let chip = open::chip(&args.firmware.chip, &image)?;
     let chips = layout::memories(&image, &chip.map(|chip| chip.memories()).unwrap_or_default());
     print(&Report::new(&Model::new(static_snapshot(&image, &chips))), args.format, look)

@@ -122,6 +122,9 @@ pub struct Firmware {
     /// The firmware's ELF file, as the linker wrote it
     #[arg(value_name = "ELF")]
     pub elf: PathBuf,
+    /// A folder with the compiler's .su files (gcc -fstack-usage): stack frames for the static worst case
+    #[arg(long, value_name = "DIR", help_heading = "Target")]
+    pub su: Option<PathBuf>,
     /// The chip
     #[command(flatten)]
     pub chip: ChipArgs,

@@ -1,11 +1,10 @@
 //! From the command line's words to a sampler that works: ELF, chip, memories, source.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::Failure;
-use crate::cli::{AttachArgs, ChipArgs, ProbeArgs, SimArgs};
+use crate::cli::{AttachArgs, ChipArgs, Firmware, ProbeArgs, SimArgs};
 use crate::config;
 use crate::image::layout::{self, Memory};
 use crate::image::{Image, Machine};
@@ -36,8 +35,8 @@ pub struct Wanted {
 /// Where the ELF comes from.
 #[derive(Clone, Debug)]
 enum Elf {
-    /// A file.
-    File(PathBuf),
+    /// A file, and what goes with it.
+    File(Firmware),
     /// The demo firmware that is built in.
     #[cfg(feature = "simulator")]
     Demo,
@@ -66,7 +65,7 @@ impl Wanted {
     #[must_use]
     pub fn attach(args: &AttachArgs) -> Self {
         Self {
-            elf: Elf::File(args.firmware.elf.clone()),
+            elf: Elf::File(args.firmware.clone()),
             chip: args.firmware.chip.clone(),
             probe: args.probe.clone(),
             sim: args.sim.clone(),
@@ -110,9 +109,8 @@ pub struct Opened {
 pub fn open(wanted: &Wanted, purpose: For) -> Result<Opened, Failure> {
     let error = |error: &dyn std::error::Error| Failure::Error(error.to_string());
     let (image, bytes) = match &wanted.elf {
-        Elf::File(path) => {
-            let image = Image::open(path).map_err(|failure| error(&failure))?;
-            (image, std::fs::read(path).map_err(|failure| error(&failure))?)
+        Elf::File(firmware) => {
+            (self::image(firmware)?, std::fs::read(&firmware.elf).map_err(|failure| error(&failure))?)
         }
         #[cfg(feature = "simulator")]
         Elf::Demo => {
@@ -157,6 +155,25 @@ pub fn open(wanted: &Wanted, purpose: For) -> Result<Opened, Failure> {
     }
     tracing::info!("attached; the link costs {:?}", sampler.cost());
     Ok(Opened { sampler, model, run_first: wanted.sim.sim_time })
+}
+
+/// The ELF, with the frame sizes that lie beside it.
+///
+/// # Errors
+///
+/// It is no firmware, or the folder of `--su` has no frame sizes.
+pub fn image(firmware: &Firmware) -> Result<Image, Failure> {
+    let mut image = Image::open(&firmware.elf).map_err(|error| Failure::Error(error.to_string()))?;
+    if let Some(folder) = &firmware.su {
+        let functions = image.read_stack_usage(folder).map_err(|error| Failure::Error(error.to_string()))?;
+        if functions == 0 {
+            return Err(Failure::Error(format!(
+                "{} has no .su files with stack frames in it; build with -fstack-usage, and give the folder they are in",
+                folder.display()
+            )));
+        }
+    }
+    Ok(image)
 }
 
 /// The chip by the flag or by what the project says; `None` when nobody says.

@@ -80,7 +80,7 @@ fn a_risc_v_firmware_has_a_layout_and_no_live_picture() {
 fn a_probe_that_cannot_be_reached_ends_with_4_and_a_bad_name_of_one_with_1() {
     let place = Place::new();
     refuse(&place, &["attach", DEMO], 4, &["no debug probe", "highwater list", "--probe sim"]);
-    refuse(&place, &["attach", DEMO, "--probe", "1234:5678"], 4, &["1234:5678"]);
+    refuse(&place, &["attach", DEMO, "--probe", "1234:5678"], 4, &["1234:5678", "not connected", "highwater list"]);
     for name in ["nonsense", "12345:1", ":", "sim:1"] {
         refuse(&place, &["attach", DEMO, "--probe", name], 1, &[name, "VID:PID", "highwater list"]);
     }
@@ -164,4 +164,11 @@ fn a_log_file_that_cannot_be_written_is_an_error() {
     assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""));
     assert!(ran.err.contains("RUST_LOG=`highwater=loud` is not a log filter"), "{}", ran.err);
     assert_eq!(place.names(), Vec::<String>::new());
+}
+
+#[test]
+fn a_folder_without_frame_sizes_is_named() {
+    let place = Place::new();
+    refuse(&place, &["layout", DEMO, "--su", "no/such/folder"], 1, &["no/such/folder", "no such file"]);
+    refuse(&place, &["layout", DEMO, "--su", "."], 1, &["no .su files", "-fstack-usage"]);
 }
