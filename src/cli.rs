@@ -23,7 +23,7 @@ use crate::view::Format;
   highwater snapshot firmware.elf --format json > report.json
   highwater layout firmware.elf               the static picture, no target needed
 
-Exit codes: 0 done, 1 error, 2 usage, 3 budget exceeded, 4 probe or target not reachable.",
+Exit codes: 0 done, 1 error, 2 usage, 4 probe or target not reachable.",
     arg_required_else_help = true,
     max_term_width = 110
 )]

@@ -168,7 +168,9 @@ fn memory(region: &MemoryRegion) -> Option<Memory> {
 }
 
 fn nearest(registry: &Registry, name: &str) -> ChipError {
-    let several = registry.search_chips(name);
+    let mut several = registry.search_chips(name);
+    several.sort();
+    several.dedup();
     if several.len() > 1 && several.len() <= 8 {
         return ChipError::Ambiguous { name: name.into(), several };
     }
@@ -181,6 +183,7 @@ fn nearest(registry: &Registry, name: &str) -> ChipError {
         .filter(|(score, _)| *score > 0.85)
         .collect();
     scored.sort_by(|a, b| b.0.total_cmp(&a.0));
+    scored.dedup_by(|next, last| next.1 == last.1);
     ChipError::Unknown { name: name.into(), near: scored.into_iter().take(3).map(|(_, name)| name).collect() }
 }
 
