@@ -12,7 +12,8 @@ targets=${*:-thumbv6m-none-eabi thumbv7m-none-eabi thumbv7em-none-eabihf thumbv8
 
 status=0
 for target in $targets; do
-    rm -f "$build/$target"/release/deps/highwater_agent_measure-*
+    # Cargo does not count the object file among its outputs: what it believes to be fresh may have lost it.
+    rm -rf "${build:?}/$target"
     (cd "$here/measure" && CARGO_TARGET_DIR="$build" cargo rustc -q --release --target "$target" -- --emit=obj)
     object=$(ls "$build/$target"/release/deps/highwater_agent_measure-*.o)
     echo "$target"
