@@ -4,6 +4,7 @@ pub mod chip;
 #[cfg(feature = "simulator")]
 pub mod emulated;
 pub mod link;
+mod mem_ap;
 pub mod probe;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -11,11 +11,7 @@ use std::str::FromStr;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-use probe_rs::MemoryMappedRegister;
-use probe_rs::architecture::arm::ap::AccessPortError;
-use probe_rs::architecture::arm::armv7m::Dhcsr;
 use probe_rs::architecture::arm::dp::DpAddress;
-use probe_rs::architecture::arm::memory::ArmMemoryInterface;
 use probe_rs::architecture::arm::sequences::{ArmDebugSequence, DefaultArmSequence};
 use probe_rs::architecture::arm::{ArmDebugInterface, ArmError, FullyQualifiedApAddress};
 use probe_rs::config::DebugSequence;
@@ -24,6 +20,7 @@ use probe_rs::probe::{DebugProbeSelector, Probe, WireProtocol};
 use thiserror::Error;
 
 use super::chip::Chip;
+use super::mem_ap::{self, chain};
 use super::{CoreStatus, Counters, Description, ReadError, Source};
 use crate::region::Region;
 
@@ -212,7 +209,7 @@ impl ProbeSource {
     /// See [`OpenError`]: no probe, several, no permission, no answer.
     pub fn open(options: ProbeOptions, instruments: Box<dyn Instruments>) -> Result<Self, OpenError> {
         let (worker, name, cpuid) = connect(&options)?;
-        let core = cpuid.map(core_of).or_else(|| options.chip.as_ref().map(Chip::core));
+        let core = cpuid.map(mem_ap::core_of).or_else(|| options.chip.as_ref().map(Chip::core));
         Ok(Self { options, name, worker: Some(worker), instruments, core, bytes: 0 })
     }
 
@@ -335,7 +332,7 @@ fn serve(options: &ProbeOptions, inbox: &Receiver<Request>, outbox: &Sender<Repl
             return;
         }
     };
-    let cpuid = match memory.read_word_32(CPUID) {
+    let cpuid = match memory.read_word_32(mem_ap::CPUID) {
         Ok(word) => Some(word),
         Err(error) => {
             let _ = ready.send(Err(no_target(&error)));
@@ -347,17 +344,14 @@ fn serve(options: &ProbeOptions, inbox: &Receiver<Request>, outbox: &Sender<Repl
     }
     while let Ok(request) = inbox.recv() {
         let reply = match request {
-            Request::Read(range) => Reply::Read(read(memory.as_mut(), range)),
-            Request::Status => Reply::Status(status(memory.as_mut())),
+            Request::Read(range) => Reply::Read(mem_ap::read(memory.as_mut(), range)),
+            Request::Status => Reply::Status(mem_ap::status(memory.as_mut())),
         };
         if outbox.send(reply).is_err() {
             return;
         }
     }
 }
-
-/// CPUID base register, ARM DDI 0403E B3.2.3.
-const CPUID: u64 = 0xE000_ED00;
 
 fn open_interface(
     options: &ProbeOptions,
@@ -428,104 +422,4 @@ fn open_probe(selector: Option<&str>) -> Result<Probe, OpenError> {
             listed: list().into_iter().map(|probe| format!("  --probe {}   {}", probe.selector, probe.name)).collect(),
         }),
     }
-}
-
-/// One read, in one ascending pass. Whole words are read as words: a byte costs as much as a word on the wire.
-fn read(memory: &mut (dyn ArmMemoryInterface + '_), range: Region) -> Result<Vec<u8>, ReadError> {
-    let words = range.words();
-    let count = (words.size() / 4) as usize;
-    let mut read = vec![0u32; count];
-    let start = u64::from(words.start());
-    let outcome = match read.as_mut_slice() {
-        // A single word goes out with its address in one command; a block needs a command to flush the address first.
-        [word] => memory.read_word_32(start).map(|value| *word = value),
-        block => memory.read_32(start, block),
-    };
-    outcome.map_err(|error| classify(&error, range))?;
-    let bytes: Vec<u8> = read.iter().flat_map(|word| word.to_le_bytes()).collect();
-    let skip = words.offset_of(range.start()).unwrap_or(0) as usize;
-    Ok(bytes[skip..skip + range.size() as usize].to_vec())
-}
-
-fn status(memory: &mut (dyn ArmMemoryInterface + '_)) -> Result<CoreStatus, ReadError> {
-    let address = Dhcsr::get_mmio_address();
-    let range = Region::new(u32::try_from(address).unwrap_or(0), 4);
-    let word = memory.read_word_32(address).map_err(|error| classify(&error, range))?;
-    // Reading clears S_RESET_ST (ARM DDI 0403E C1.6.2), so no reset is told twice.
-    let dhcsr = Dhcsr(word);
-    Ok(if dhcsr.s_reset_st() {
-        CoreStatus::WasReset
-    } else if dhcsr.s_lockup() {
-        CoreStatus::LockedUp
-    } else if dhcsr.s_halt() {
-        CoreStatus::Halted
-    } else {
-        CoreStatus::Running
-    })
-}
-
-/// Tells a bad address from a target that does not answer and from a probe that is gone.
-fn classify(error: &ArmError, range: Region) -> ReadError {
-    match error {
-        ArmError::AccessPort {
-            source: AccessPortError::RegisterRead { .. } | AccessPortError::RegisterWrite { .. },
-            ..
-        } => {
-            let why = chain(error);
-            // The same wrapper carries a bus fault and a dead wire: only the text of its cause tells them apart.
-            let dead = ["NoAck", "did not respond", "no acknowledge", "USB", "unplugged"];
-            if dead.iter().any(|sign| why.contains(sign)) {
-                ReadError::Gone(why)
-            } else if why.to_ascii_lowercase().contains("wait") {
-                ReadError::Busy(why)
-            } else {
-                ReadError::Unreadable { range, why }
-            }
-        }
-        ArmError::Dap(dap) => {
-            let why = chain(dap);
-            match dap {
-                probe_rs::architecture::arm::DapError::WaitResponse => ReadError::Busy(why),
-                probe_rs::architecture::arm::DapError::FaultResponse => ReadError::Unreadable { range, why },
-                _ => ReadError::Gone(why),
-            }
-        }
-        ArmError::Timeout => ReadError::Busy("timeout".into()),
-        ArmError::OutOfBounds | ArmError::AddressOutOf32BitAddressSpace | ArmError::MemoryNotAligned(_) => {
-            ReadError::Unreadable { range, why: chain(error) }
-        }
-        other => ReadError::Gone(chain(other)),
-    }
-}
-
-/// An error with its causes, on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let more = inner.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = inner.source();
-    }
-    crate::units::printable(&text.replace('\n', " "), 400)
-}
-
-/// The core's name from CPUID (ARM DDI 0403E B3.2.3, and the part numbers of the cores' reference manuals).
-fn core_of(cpuid: u32) -> String {
-    match cpuid >> 4 & 0xfff {
-        0xc20 => "Cortex-M0",
-        0xc60 => "Cortex-M0+",
-        0xc21 => "Cortex-M1",
-        0xc23 => "Cortex-M3",
-        0xc24 => "Cortex-M4",
-        0xc27 => "Cortex-M7",
-        0xd20 => "Cortex-M23",
-        0xd21 => "Cortex-M33",
-        0xd22 => "Cortex-M55",
-        0xd23 => "Cortex-M85",
-        _ => "unknown core",
-    }
-    .into()
 }
