@@ -22,6 +22,7 @@ use crate::region::Region;
 use callgraph::{CallGraph, Content};
 use frames::su::{self, Usage};
 use symbols::{Symbol, Symbols};
+use types::{Types, Variable};
 
 /// The largest file that is read.
 pub const MAX_FILE: u64 = 2 << 30;
@@ -131,6 +132,7 @@ pub struct Image {
     /// What `.su` files say of its frames.
     usage: Vec<Usage>,
     call_graph: OnceLock<Option<CallGraph>>,
+    types: OnceLock<Types>,
     data: Arc<[u8]>,
 }
 
@@ -236,15 +238,26 @@ impl Image {
             marks,
             usage: Vec::new(),
             call_graph: OnceLock::new(),
+            types: OnceLock::new(),
             data: data.into(),
             path,
         })
     }
 
-    /// The types of its statics, from the debug information; empty when there is none.
+    /// Its types and statics, from the debug information, read when they are first asked for; empty when there is
+    /// none.
     #[must_use]
-    pub fn types(&self) -> types::Types {
-        ElfFile32::<Endianness>::parse(&*self.data).map(|file| types::Types::read(&file)).unwrap_or_default()
+    pub fn types(&self) -> &Types {
+        let read = || ElfFile32::<Endianness>::parse(&*self.data).map(|file| Types::read(&file)).unwrap_or_default();
+        self.types.get_or_init(read)
+    }
+
+    /// The static of that name with its type. Where the debug information has no place for it, the symbol has.
+    #[must_use]
+    pub fn variable(&self, name: &str) -> Option<Variable<'_>> {
+        let symbol = self.symbols.address(name);
+        let described = self.types().variable(name).or_else(|| self.types().variable_at(symbol?))?;
+        Some(Variable { address: described.address.or(symbol), ..described })
     }
 
     /// Takes what the `.su` files in `folder` say of the stack frames, not in folders below it; gives the number of
