@@ -108,6 +108,8 @@ pub struct Array<'a> {
     pub count: Option<u32>,
     /// Bytes from one element to the next.
     pub stride: u32,
+    /// Bytes of one element of the first dimension: those of a whole row when there are more dimensions.
+    pub row: Option<u32>,
     /// What each holds.
     pub element: Type<'a>,
 }
@@ -364,7 +366,12 @@ impl<'a> Type<'a> {
     pub fn array(self) -> Option<Array<'a>> {
         let Shape::Array { of, counts } = self.shape()? else { return None };
         let element = Type { types: self.types, id: (*of)? };
-        Some(Array { count: product(counts), stride: element.size()?, element })
+        let stride = element.size()?;
+        let row = match counts.get(1..)? {
+            [] => Some(stride),
+            inner => product(inner).and_then(|count| count.checked_mul(stride)),
+        };
+        Some(Array { count: product(counts), stride, row, element })
     }
 }
 
