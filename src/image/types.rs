@@ -108,7 +108,7 @@ pub struct Array<'a> {
     pub count: Option<u32>,
     /// Bytes from one element to the next.
     pub stride: u32,
-    /// Bytes of one element of the first dimension: those of a whole row when there are more dimensions.
+    /// Bytes of one row, in an array of more than one dimension.
     pub row: Option<u32>,
     /// What each holds.
     pub element: Type<'a>,
@@ -368,7 +368,7 @@ impl<'a> Type<'a> {
         let element = Type { types: self.types, id: (*of)? };
         let stride = element.size()?;
         let row = match counts.get(1..)? {
-            [] => Some(stride),
+            [] => None,
             inner => product(inner).and_then(|count| count.checked_mul(stride)),
         };
         Some(Array { count: product(counts), stride, row, element })

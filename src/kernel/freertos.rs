@@ -11,7 +11,7 @@
 use std::collections::BTreeMap;
 
 use super::rtos::load::Counter;
-use super::rtos::target::{Field, Fields, Record, Target};
+use super::rtos::target::{Extent, Field, Fields, Record, Target};
 use super::rtos::{Fill, Layout, MAX_THREADS, Thread, Walk, listed};
 use crate::heap::HeapLook;
 use crate::image::Image;
@@ -83,7 +83,7 @@ struct Task {
     number: Option<Field>,
     notify: Option<Field>,
     run_time: Option<(Field, bool)>,
-    span: u32,
+    extent: Extent,
 }
 
 /// The header in front of each block of heap_2, heap_4 and heap_5.
@@ -141,7 +141,7 @@ impl FreeRtos {
             number: fields.find("uxTCBNumber"),
             notify: fields.find("ucNotifyState"),
             run_time: fields.find("ulRunTimeCounter").map(|field| (field, wide("ulRunTimeCounter"))),
-            span: fields.span,
+            extent: fields.extent(),
         };
 
         let ready = symbol("pxReadyTasksLists").ok_or("pxReadyTasksLists")?;
@@ -205,16 +205,26 @@ impl FreeRtos {
             }
             let outside = || format!("a list leads to {next:#010x}, where no task is");
             let tcb = next.checked_sub(item).ok_or_else(outside)?;
-            let record = target.record(tcb, self.task.span).ok_or_else(outside)?;
+            let record = target.record(tcb, self.task.extent.read).ok_or_else(outside)?;
             let field = |field: Field| record.get(field.within(item));
-            let contained = self.item.container.is_none_or(|container| field(container) == list);
-            if field(self.item.owner) != tcb || !contained {
+            let contained = self.item.container.map_or(list, field);
+            if field(self.item.owner) != tcb {
                 return Err(outside());
             }
             next = field(self.item.next);
             found(tcb, record);
+            if contained != list {
+                // It was moved while the lists were read, and its way leads through another list now.
+                return Ok(());
+            }
         }
         Err(format!("a list has more than {MAX_THREADS} tasks"))
+    }
+
+    /// The list that a task itself says it is in.
+    fn listed(&self, record: &Record) -> Option<State> {
+        let container = record.get(self.item.container?.within(self.task.state_item));
+        self.lists.all.iter().find(|(list, _)| *list == container).map(|(_, state)| *state)
     }
 
     fn state(&self, state: State, record: &Record) -> &'static str {
@@ -313,11 +323,11 @@ impl Layout for FreeRtos {
         self.lists.ranges.iter().copied().chain(words).chain([self.current]).chain(self.idle).collect()
     }
 
-    fn span(&self) -> u32 {
-        self.task.span
+    fn extent(&self) -> Extent {
+        self.task.extent
     }
 
-    fn walk(&self, target: &mut Target<'_, '_>) -> Option<Walk> {
+    fn walk(&self, target: &mut Target<'_, '_>, known: &[u32]) -> Option<Walk> {
         let current: Vec<u32> = Self::words(target, self.current).into_iter().filter(|tcb| *tcb != 0).collect();
         let count = match self.count {
             Some(count) => Some(target.word(count)?),
@@ -332,7 +342,8 @@ impl Layout for FreeRtos {
         let mut broken = None;
         for (list, state) in &self.lists.all {
             let mut take = |tcb: u32, record: Record| {
-                tasks.entry(tcb).or_insert((record, *state));
+                let state = self.listed(&record).unwrap_or(*state);
+                tasks.entry(tcb).or_insert((record, state));
             };
             broken = self.follow(target, *list, self.task.state_item, &mut take).err().or(broken);
         }
@@ -342,6 +353,15 @@ impl Layout for FreeRtos {
                 tasks.insert(tcb, (record, State::Ready));
             };
             broken = self.follow(target, list, item, &mut take).err().or(broken);
+        }
+        for tcb in known {
+            if !tasks.contains_key(tcb)
+                && let Some(record) = target.record(*tcb, self.task.extent.read)
+                && record.get(self.item.owner.within(self.task.state_item)) == *tcb
+                && let Some(state) = self.listed(&record)
+            {
+                tasks.insert(*tcb, (record, state));
+            }
         }
         if broken.is_none() && count.is_some_and(|count| count as usize != tasks.len()) {
             broken = Some(format!("{} tasks are found, and it counts {}", tasks.len(), count.unwrap_or(0)));

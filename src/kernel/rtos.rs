@@ -23,7 +23,7 @@ use crate::model::snapshot::{Measured, MemoryKind, PartKind, StackKind, Trust};
 use crate::region::Region;
 use crate::stack::{Paint, Settling};
 use load::{Counter, Load};
-use target::Target;
+use target::{Extent, Target};
 
 /// The most threads that are followed: an RTOS with more than this would have no memory left for them.
 pub(super) const MAX_THREADS: usize = 512;
@@ -39,11 +39,13 @@ pub(super) trait Layout: Send {
     /// The kernel's own statics that each walk reads.
     fn statics(&self) -> Vec<Region>;
 
-    /// Bytes of a thread's control block that each walk reads.
-    fn span(&self) -> u32;
+    /// How long a thread's control block is.
+    fn extent(&self) -> Extent;
 
-    /// All threads in every state; `None` when the kernel has not set its lists up yet.
-    fn walk(&self, target: &mut Target<'_, '_>) -> Option<Walk>;
+    /// All threads in every state; `None` when the kernel has not set its lists up yet. Threads move from list to list
+    /// while they are read: `known` are the control blocks found before, which may say of themselves that they are
+    /// still in use.
+    fn walk(&self, target: &mut Target<'_, '_>, known: &[u32]) -> Option<Walk>;
 
     /// What is not known of these threads, and the options that would tell. `unpainted` are the names of those whose
     /// stacks nobody filled.
@@ -147,7 +149,8 @@ impl<L: Layout + 'static> Rtos<L> {
     }
 
     fn walk(&self, memory: &mut Memory<'_>, image: &Image) -> Option<Walk> {
-        self.layout.walk(&mut Target::new(memory, image, &self.ram))
+        let known: Vec<u32> = self.known.iter().map(|thread| thread.tcb).collect();
+        self.layout.walk(&mut Target::new(memory, image, &self.ram), &known)
     }
 
     /// The threads that are there now.
@@ -248,7 +251,7 @@ impl<L: Layout + 'static> Rtos<L> {
 
     /// Control blocks that lie in a heap. Those that the linker placed have symbols.
     fn control_blocks(&self, heaps: &[HeapLook]) -> Vec<Placed> {
-        let block = |thread: &Thread| Region::new(thread.tcb, self.layout.span());
+        let block = |thread: &Thread| Region::new(thread.tcb, self.layout.extent().whole);
         self.known
             .iter()
             .filter(|thread| heaps.iter().any(|heap| heap.range.covers(block(thread))))
@@ -265,7 +268,7 @@ impl<L: Layout + 'static> Kernel for Rtos<L> {
 
     fn wants(&self) -> Vec<Region> {
         let mut wants = self.layout.statics();
-        wants.extend(self.known.iter().map(|thread| Region::new(thread.tcb, self.layout.span())));
+        wants.extend(self.known.iter().map(|thread| Region::new(thread.tcb, self.layout.extent().read)));
         wants
     }
 

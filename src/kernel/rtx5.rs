@@ -12,7 +12,7 @@
 
 use std::collections::BTreeMap;
 
-use super::rtos::target::{Field, Fields, Record, Target};
+use super::rtos::target::{Extent, Field, Fields, Record, Target};
 use super::rtos::{Fill, Layout, MAX_THREADS, Thread, Walk, listed};
 use crate::heap::HeapLook;
 use crate::image::Image;
@@ -66,7 +66,7 @@ struct Fieldset {
     size: Field,
     sp: Field,
     entry: Field,
-    span: u32,
+    extent: Extent,
 }
 
 impl Rtx5 {
@@ -108,7 +108,7 @@ impl Rtx5 {
             size: fields.must("stack_size")?,
             sp: fields.must("sp")?,
             entry: fields.must("thread_addr")?,
-            span: fields.span,
+            extent: fields.extent(),
         };
         let flags =
             named("osRtxConfig_t").and_then(|config| config.field("flags").ok_or("osRtxConfig.flags".into()))?;
@@ -146,7 +146,7 @@ impl Rtx5 {
                 return Err(format!("there are more than {MAX_THREADS} threads"));
             }
             let outside = || format!("a list leads to {next:#010x}, where no thread is");
-            let record = target.record(next, self.thread.span).ok_or_else(outside)?;
+            let record = target.record(next, self.thread.extent.read).ok_or_else(outside)?;
             if record.get(self.thread.id) != ID_THREAD {
                 return Err(outside());
             }
@@ -235,11 +235,11 @@ impl Layout for Rtx5 {
         vec![Region::new(self.info, self.roots.span)]
     }
 
-    fn span(&self) -> u32 {
-        self.thread.span
+    fn extent(&self) -> Extent {
+        self.thread.extent
     }
 
-    fn walk(&self, target: &mut Target<'_, '_>) -> Option<Walk> {
+    fn walk(&self, target: &mut Target<'_, '_>, known: &[u32]) -> Option<Walk> {
         let info = target.record(self.info, self.roots.span)?;
         let at = |field: Option<Field>| field.map_or(0, |field| info.get(field));
         let place =
@@ -259,6 +259,16 @@ impl Layout for Rtx5 {
             (place.timer, None),
         ] {
             broken = self.follow(target, first, link, &mut found).err().or(broken);
+        }
+        // A thread that changed lists while they were read is still what it says it is: one that ends loses its id.
+        for tcb in known {
+            if !found.contains_key(tcb)
+                && let Some(record) = target.record(*tcb, self.thread.extent.read)
+                && record.get(self.thread.id) == ID_THREAD
+                && record.get(self.thread.state) & STATE_MASK != 0
+            {
+                found.insert(*tcb, record);
+            }
         }
         let threads = found.iter().filter_map(|(tcb, record)| self.thread(target, *tcb, record, &place)).collect();
         Some(Walk { threads, broken, ..Walk::default() })

@@ -9,7 +9,7 @@
 //! search by halves, which holes mislead: it is only taken for a depth that was reached at least.
 
 use super::rtos::load::Counter;
-use super::rtos::target::{Field, Fields, Record, Target};
+use super::rtos::target::{Extent, Field, Fields, Record, Target};
 use super::rtos::{Fill, Layout, MAX_THREADS, Thread, Walk, listed};
 use crate::heap::HeapLook;
 use crate::image::Image;
@@ -47,7 +47,7 @@ struct Fieldset {
     highest: Option<Field>,
     fill: Option<Field>,
     run_time: Option<(Field, bool)>,
-    span: u32,
+    extent: Extent,
 }
 
 impl ThreadX {
@@ -83,7 +83,7 @@ impl ThreadX {
             highest: fields.find("tx_thread_stack_highest_ptr"),
             fill: fields.find("tx_thread_stack_fill_value"),
             run_time: fields.find(run_time).map(|field| (field, is_wide)),
-            span: fields.span,
+            extent: fields.extent(),
         };
         Ok(Self {
             created,
@@ -165,11 +165,11 @@ impl Layout for ThreadX {
             .collect()
     }
 
-    fn span(&self) -> u32 {
-        self.fields.span
+    fn extent(&self) -> Extent {
+        self.fields.extent
     }
 
-    fn walk(&self, target: &mut Target<'_, '_>) -> Option<Walk> {
+    fn walk(&self, target: &mut Target<'_, '_>, _known: &[u32]) -> Option<Walk> {
         let first = target.word(self.created)?;
         let count = target.word(self.count)?;
         if first == 0 || count == 0 {
@@ -181,7 +181,7 @@ impl Layout for ThreadX {
         let mut met = 0;
         loop {
             let outside = || Some(format!("the list leads to {next:#010x}, where no thread is"));
-            let Some(record) = target.record(next, self.fields.span) else {
+            let Some(record) = target.record(next, self.fields.extent.read) else {
                 walk.broken = outside();
                 break;
             };

@@ -10,7 +10,7 @@
 //! CONFIG_INIT_STACKS is set, and CONFIG_STACK_SENTINEL keeps a word at the limit.
 
 use super::rtos::load::Counter;
-use super::rtos::target::{Field, Fields, Record, Target};
+use super::rtos::target::{Extent, Field, Fields, Record, Target};
 use super::rtos::{Fill, Layout, MAX_THREADS, Thread, Walk, listed};
 use crate::heap::HeapLook;
 use crate::image::Image;
@@ -53,7 +53,7 @@ struct Fieldset {
     start: Option<Field>,
     size: Option<Field>,
     usage: Option<Field>,
-    span: u32,
+    extent: Extent,
 }
 
 impl Zephyr {
@@ -99,7 +99,7 @@ impl Zephyr {
             start: fields.find("stack_info.start"),
             size: fields.find("stack_info.size"),
             usage: fields.find("base.usage.total"),
-            span: fields.span,
+            extent: fields.extent(),
         };
         let ram: Vec<Region> =
             memories.iter().filter(|memory| memory.kind == MemoryKind::Ram).map(|memory| memory.range).collect();
@@ -226,11 +226,11 @@ impl Layout for Zephyr {
         vec![Region::new(self.kernel, self.kernel_span)]
     }
 
-    fn span(&self) -> u32 {
-        self.fields.span
+    fn extent(&self) -> Extent {
+        self.fields.extent
     }
 
-    fn walk(&self, target: &mut Target<'_, '_>) -> Option<Walk> {
+    fn walk(&self, target: &mut Target<'_, '_>, _known: &[u32]) -> Option<Walk> {
         let kernel = target.record(self.kernel, self.kernel_span)?;
         let current: Vec<u32> = self.cpus.iter().map(|cpu| kernel.get(*cpu)).filter(|thread| *thread != 0).collect();
         if current.is_empty() {
@@ -242,7 +242,7 @@ impl Layout for Zephyr {
             Some((first, link)) => {
                 let mut next = kernel.get(first);
                 while next != 0 {
-                    let record = target.record(next, self.fields.span);
+                    let record = target.record(next, self.fields.extent.read);
                     let Some(record) = record.filter(|_| met.len() < MAX_THREADS) else {
                         walk.broken = Some(format!("the list leads to {next:#010x}, where no thread is"));
                         break;
@@ -259,7 +259,7 @@ impl Layout for Zephyr {
             None => {
                 for thread in self.placed.iter().map(|(address, _)| *address).chain(current.iter().copied()) {
                     if target.visit(thread)
-                        && let Some(record) = target.record(thread, self.fields.span)
+                        && let Some(record) = target.record(thread, self.fields.extent.read)
                         && (current.contains(&thread) || self.was_begun(&record))
                     {
                         met.push((thread, record));

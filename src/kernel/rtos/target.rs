@@ -37,6 +37,15 @@ impl Field {
     }
 }
 
+/// How long a structure is, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::kernel) struct Extent {
+    /// Up to the end of the last field that is read.
+    pub(in crate::kernel) read: u32,
+    /// All of it.
+    pub(in crate::kernel) whole: u32,
+}
+
 /// A structure whose fields are looked up, and how much of it they span.
 pub(in crate::kernel) struct Fields<'a> {
     kind: Type<'a>,
@@ -56,6 +65,11 @@ impl<'a> Fields<'a> {
         let end = field.offset.checked_add(field.size).filter(|end| *end <= MAX_SPAN)?;
         self.span = self.span.max(end);
         Some(field)
+    }
+
+    /// How long it is.
+    pub(in crate::kernel) fn extent(&self) -> Extent {
+        Extent { read: self.span, whole: self.kind.size().unwrap_or(self.span) }
     }
 
     /// The field at `path`, without which the kernel cannot be followed.
