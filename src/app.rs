@@ -3,6 +3,7 @@
 pub mod live;
 pub mod log;
 pub mod open;
+mod statics;
 
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
@@ -92,6 +93,8 @@ fn carry_out(command: &Command, look: &Look) -> Result<(), Failure> {
         Command::Attach(args) => watch(&open::Wanted::attach(args), args.format, look),
         Command::Snapshot(args) => snapshot(args, look),
         Command::Layout(args) => print_layout(args, look),
+        Command::Symbols(args) => statics::symbols(args),
+        Command::Diff(args) => statics::diff(args),
         Command::List(args) => list(args),
         Command::Completions { shell } => {
             let mut script = Vec::new();

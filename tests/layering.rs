@@ -50,7 +50,7 @@ fn probe_rs_is_named_where_the_probe_is_and_nowhere_else() {
 #[test]
 fn decoders_and_model_do_no_input_or_output_and_read_no_clock() {
     let pure = |name: &str| {
-        let folders = ["kernel", "heap", "stack", "model", "image", "view"];
+        let folders = ["kernel", "heap", "stack", "model", "image", "inventory", "view"];
         folders.iter().any(|folder| name == format!("{folder}.rs") || name.starts_with(&format!("{folder}/")))
             || ["region.rs", "units.rs", "memory.rs", "fault.rs", "report.rs"].contains(&name)
     };
@@ -65,7 +65,19 @@ fn decoders_and_model_do_no_input_or_output_and_read_no_clock() {
 fn no_layer_reaches_upward() {
     let below = |name: &str, layer: &str| name == format!("{layer}.rs") || name.starts_with(&format!("{layer}/"));
     for layer in [
-        "region", "units", "image", "memory", "source", "heap", "stack", "kernel", "sampler", "model", "report", "view",
+        "region",
+        "units",
+        "image",
+        "inventory",
+        "memory",
+        "source",
+        "heap",
+        "stack",
+        "kernel",
+        "sampler",
+        "model",
+        "report",
+        "view",
     ] {
         forbid(&["crate::tui", "crate::app"], |name| below(name, layer), "screens and effects are above it");
     }
