@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::image::other::Given;
 use crate::inventory::tree::{Level, Order};
 use crate::source::probe::Protocol;
 use crate::tui::theme::ThemeName;
@@ -97,7 +98,8 @@ Without a terminal it prints one snapshot and ends.")]
     /// The static picture of an ELF, without a target
     #[command(after_help = "Examples:
   highwater layout app.elf
-  highwater layout app.elf --chip STM32F407VGTx --format svg > map.svg")]
+  highwater layout app.elf --chip STM32F407VGTx --format svg > map.svg
+  highwater layout app.elf --also bootloader.hex --also settings.bin@0x0803f000")]
     Layout(LayoutArgs),
     /// Who owns the memory: functions and statics by memory, section, crate or file
     #[command(after_help = "Examples:
@@ -145,6 +147,9 @@ pub struct Firmware {
     /// A folder with the compiler's .su files (gcc -fstack-usage): stack frames for the static worst case
     #[arg(long, value_name = "DIR", help_heading = "Target")]
     pub su: Option<PathBuf>,
+    /// Another image in the same flash, a bootloader or a file system: ELF, HEX, UF2, or plain bytes as FILE@ADDRESS
+    #[arg(long, value_name = "FILE[@ADDRESS]", help_heading = "Target")]
+    pub also: Vec<Given>,
     /// The chip
     #[command(flatten)]
     pub chip: ChipArgs,
