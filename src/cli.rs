@@ -99,6 +99,7 @@ Without a terminal it prints one snapshot and ends.")]
     #[command(after_help = "Examples:
   highwater layout app.elf
   highwater layout app.elf --chip STM32F407VGTx --format svg > map.svg
+  highwater layout app.elf --tui              the same on the screens, to walk through
   highwater layout app.elf --also bootloader.hex --also settings.bin@0x0803f000")]
     Layout(LayoutArgs),
     /// Who owns the memory: functions and statics by memory, section, crate or file
@@ -328,6 +329,9 @@ pub struct LayoutArgs {
     /// Format of the report
     #[arg(long, value_enum, default_value_t = Format::Human)]
     pub format: Format,
+    /// Show it on the screens: the map, and who owns the memory
+    #[arg(long, conflicts_with = "format")]
+    pub tui: bool,
 }
 
 /// `highwater symbols`.
