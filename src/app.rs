@@ -151,7 +151,7 @@ fn print_layout(args: &LayoutArgs, look: &Look) -> Result<(), Failure> {
     let chip = open::chip(&args.firmware.chip, &image)?;
     let chips = layout::memories(&image, &chip.map(|chip| chip.memories()).unwrap_or_default());
     if args.tui {
-        return live::browse(image.into(), chips, look);
+        return live::browse(&image, &chips, look);
     }
     print(&Report::new(&Model::new(static_snapshot(&image, &chips))), args.format, look)
 }

@@ -97,6 +97,8 @@ pub async fn run<B: Backend>(
                 let event = event.map_err(Failure::Events)?;
                 if let Event::Resize(width, height) = event {
                     state.size = Size { width, height };
+                    // A terminal that was made small and large again between two frames has lost what was on it.
+                    terminal.resize(Rect::new(0, 0, width, height)).map_err(Failure::Terminal)?;
                     screen = Picturing::Outdated;
                     continue;
                 }

@@ -87,11 +87,11 @@ pub fn run(opened: Opened, look: &Look) -> Result<(), Failure> {
 /// # Errors
 ///
 /// The terminal cannot be used.
-pub fn browse(image: Arc<Image>, memories: Vec<Memory>, look: &Look) -> Result<(), Failure> {
+pub fn browse(image: &Image, memories: &[Memory], look: &Look) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let model = Model::new(static_snapshot(&image, &memories));
+    let model = Model::new(static_snapshot(image, memories));
     let symbols = Shared::expected();
-    symbols.set(inventory(&image, &memories));
+    symbols.set(inventory(image, memories));
     let options = Options { symbols, ..options(&model, look) };
     // Nobody will send anything: the first picture is the last.
     let (_, observations) = watch::channel(None);

@@ -18,7 +18,7 @@ const DIVIDED: (u16, u16) = (20, 6);
 const SMALLEST: (u16, u16) = (3, 2);
 
 /// The areas of a node's children within `area`, the largest first. What is free is left out, or it would leave no room.
-fn boxes<'a>(node: &'a Node, area: Rect) -> Vec<(&'a Node, Rect)> {
+fn boxes(node: &Node, area: Rect) -> Vec<(&Node, Rect)> {
     let mut children: Vec<&Node> = node.children.iter().filter(|child| child.taken() > 0).collect();
     children.sort_by_key(|child| std::cmp::Reverse(child.taken()));
     let sizes: Vec<u64> = children.iter().map(|child| child.taken()).collect();
