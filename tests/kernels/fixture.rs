@@ -14,7 +14,7 @@ use highwater::source::{CoreStatus, Counters, Description, ReadError, Source};
 
 /// The vector table offset register.
 const VTOR: u32 = 0xE000_ED08;
-const RAM: Region = Region::new(0x2000_0000, 64 * 1024);
+pub(crate) const RAM: Region = Region::new(0x2000_0000, 64 * 1024);
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/kernels")
