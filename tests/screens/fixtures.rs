@@ -255,6 +255,15 @@ pub(crate) fn worst_cases() -> Model {
     model
 }
 
+/// The same, on a kernel that counts how long each thread runs.
+pub(crate) fn loads() -> Model {
+    let mut model = worst_cases();
+    for (index, share) in [(0, 0.0), (1, 0.123), (2, 0.0004), (3, 1.0), (5, 0.5)] {
+        model.snapshot.stacks[index].cpu = Some(share);
+    }
+    model
+}
+
 /// A call that left its return address so many words below the first use of `growth`.
 fn trace(index: u32, function: &str, frame: u32) -> Trace {
     let value = 0x3a41 + 0x10 * function.len() as u32;

@@ -62,6 +62,7 @@ look!(map_zoomed_stack, danger(), zoomed("ram/heap/stack:growth"), (120, 36));
 look!(stacks_40x12, danger(), on(Screen::Stacks), (40, 12));
 look!(stacks_80x24, danger(), on(Screen::Stacks), (80, 24));
 look!(stacks_120x36, fixtures::worst_cases(), on(Screen::Stacks), (120, 36));
+look!(stacks_loads_130x36, fixtures::loads(), on(Screen::Stacks), (130, 36));
 look!(stacks_200x60, danger(), on(Screen::Stacks), (200, 60));
 look!(alerts_120x36, danger(), on(Screen::Alerts), (120, 36));
 look!(alerts_none, fixtures::calm(), on(Screen::Alerts), (80, 24));

@@ -140,7 +140,7 @@ pub(super) fn columns<'a>() -> [Column<Sort, Row<'a>>; 12] {
         column(Sort::Trust, "trust", Width::Cells(9), Side::Left, 72, trust, None),
         Column {
             wanted: any_cpu,
-            ..column(Sort::Cpu, "cpu", Width::Cells(7), Side::Right, 98, cpu, Some(|row| Rank::Number(load(row))))
+            ..column(Sort::Cpu, "cpu", Width::Cells(7), Side::Right, 128, cpu, Some(|row| Rank::Number(load(row))))
         },
         column(Sort::History, "last 60 s", Width::Cells(10), Side::Left, 98, history, None),
         Column {
