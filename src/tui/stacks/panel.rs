@@ -44,6 +44,12 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, density: Density, row: &
         }
         canvas.text(cells.x, y, &words.join("   "), canvas.theme.styles.muted);
     }
+    if area.height > y + 1 - area.y {
+        let suggestion = row.model.suggestion(row.stack);
+        let size = suggestion.size.map(|size| format!("suggested {}: ", units::bytes(size.bytes.into())));
+        let text = format!("{}{}", size.unwrap_or_default(), suggestion.because);
+        canvas.text(cells.x, y + 1, &text, canvas.theme.styles.muted);
+    }
 }
 
 fn title(canvas: &mut Canvas<'_>, area: Rect, row: &Row<'_>) {
