@@ -73,6 +73,33 @@ impl FromStr for Amount {
     }
 }
 
+/// A share in whole percents, from 0 to 100: `80%`, `80`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Written")]
+pub struct Percent(pub u8);
+
+impl TryFrom<Written> for Percent {
+    type Error = String;
+
+    fn try_from(written: Written) -> Result<Self, String> {
+        let (text, percent) = match written {
+            Written::Bytes(number) => (number.to_string(), Some(number)),
+            Written::Text(text) => match text.parse() {
+                Ok(Amount::Percent(percent)) => (text, Some(percent)),
+                _ => (text, None),
+            },
+        };
+        let percent = percent.filter(|percent| *percent <= 100).and_then(|percent| u8::try_from(percent).ok());
+        percent.map(Self).ok_or_else(|| format!("`{text}` is no share: write 80%"))
+    }
+}
+
+impl fmt::Display for Percent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} %", self.0)
+    }
+}
+
 /// How an amount stands in a file: a number is one of bytes.
 #[derive(Deserialize)]
 #[serde(untagged)]

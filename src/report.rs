@@ -78,6 +78,8 @@ pub struct Region {
     /// Fixed at link time.
     #[serde(rename = "static")]
     pub is_static: bool,
+    /// The size is known; false for a memory that only spans what the ELF puts there.
+    pub size_known: bool,
 }
 
 /// Limits, in percent of the size.
@@ -280,6 +282,7 @@ fn memory(map: &MemoryMap) -> Vec<Region> {
         start: map.range.start().into(),
         size: map.range.size().into(),
         is_static: true,
+        size_known: map.size_known,
     }];
     add_parts(&mut regions, &id, memory, &map.parts);
     regions
@@ -296,6 +299,7 @@ fn add_parts(regions: &mut Vec<Region>, parent: &str, memory: &'static str, part
             start: part.range.start().into(),
             size: part.range.size().into(),
             is_static: part.is_static,
+            size_known: true,
         });
         add_parts(regions, &part.id, memory, &part.parts);
     }

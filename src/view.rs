@@ -1,7 +1,11 @@
 //! The formats a report is written in. Each takes a [`Report`] and only writes.
 
+pub mod check;
 pub mod diff;
 pub mod json;
+pub mod junit;
+pub mod markdown;
+pub mod sizes;
 pub mod svg;
 pub mod symbols;
 pub mod text;

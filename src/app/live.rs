@@ -42,8 +42,8 @@ pub fn run(opened: Opened, look: &Look) -> Result<(), Failure> {
     let Opened { mut sampler, model, run_first } = opened;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let options = Options {
-        theme: look.theme,
-        ascii: look.ascii,
+        theme: look.theme.unwrap_or_default(),
+        ascii: look.ascii.unwrap_or(false),
         colour: uses_color(look.color),
         stack_limit: model.limits().stack_percent,
         interest: sampler.interest(),
