@@ -102,7 +102,7 @@ impl fmt::Display for Percent {
 
 /// How an amount stands in a file: a number is one of bytes.
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "this is no amount: write \"20%\", \"256B\", \"1.5KiB\" or a number of bytes")]
 enum Written {
     Bytes(u32),
     Text(String),

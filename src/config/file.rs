@@ -141,7 +141,7 @@ mod tests {
             ("[budgets.stack.growth]\nfoo = 1\n", 2, &["`foo`", "there are: margin, peak"]),
             ("[budget.memory.ram]\nused = 1\n", 1, &["`budget`", "`budgets`"]),
             ("margin = \"lots\"\n", 1, &["`lots` is no amount"]),
-            ("margin = -1\n", 1, &["margin"]),
+            ("margin = -1\n", 1, &["this is no amount", "256B"]),
             ("rate = -1.0\n", 1, &["from 0 to 10000"]),
             ("rate = nan\n", 1, &["from 0 to 10000"]),
             ("theme = \"drak\"\n", 1, &["no theme \"drak\"", "\"dark\""]),

@@ -142,7 +142,7 @@ pub(super) fn columns<'a>() -> [Column<Sort, Row<'a>>; 11] {
             ..column(
                 Sort::Suggest,
                 "suggest",
-                Width::Cells(9),
+                Width::Cells(10),
                 Side::Right,
                 98,
                 suggest,
