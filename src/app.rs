@@ -192,6 +192,9 @@ fn print_layout(args: &LayoutArgs, look: &Look, rules: Rules) -> Result<(), Fail
     let image = open::image(&args.firmware)?;
     let chip = open::chip(&args.firmware.chip, &image)?;
     let chips = layout::memories(&image, &chip.map(|chip| chip.memories()).unwrap_or_default());
+    if args.tui {
+        return live::browse(&image, &chips, look, rules);
+    }
     print(&Report::new(&rules.apply(Model::new(static_snapshot(&image, &chips)))), args.format, look)
 }
 

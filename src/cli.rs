@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::amount::Amount;
 use crate::config::{DEFAULT_RATE, MAX_RATE};
+use crate::image::other::Given;
 use crate::inventory::tree::{Level, Order};
 use crate::source::probe::Protocol;
 use crate::tui::theme::ThemeName;
@@ -108,7 +109,9 @@ Without a terminal it prints one snapshot and ends.")]
     /// The static picture of an ELF, without a target
     #[command(after_help = "Examples:
   highwater layout app.elf
-  highwater layout app.elf --chip STM32F407VGTx --format svg > map.svg")]
+  highwater layout app.elf --chip STM32F407VGTx --format svg > map.svg
+  highwater layout app.elf --tui              the same on the screens, to walk through
+  highwater layout app.elf --also bootloader.hex --also settings.bin@0x0803f000")]
     Layout(LayoutArgs),
     /// Who owns the memory: functions and statics by memory, section, crate or file
     #[command(after_help = "Examples:
@@ -197,6 +200,9 @@ pub struct Firmware {
     /// A folder with the compiler's .su files (gcc -fstack-usage): stack frames for the static worst case
     #[arg(long, value_name = "DIR", help_heading = "Target")]
     pub su: Option<PathBuf>,
+    /// Another image in the same flash, a bootloader or a file system: ELF, HEX, UF2, or plain bytes as FILE@ADDRESS
+    #[arg(long, value_name = "FILE[@ADDRESS]", help_heading = "Target")]
+    pub also: Vec<Given>,
     /// The chip
     #[command(flatten)]
     pub chip: ChipArgs,
@@ -392,6 +398,9 @@ pub struct LayoutArgs {
     /// Format of the report
     #[arg(long, value_enum, default_value_t = Format::Human)]
     pub format: Format,
+    /// Show it on the screens: the map, and who owns the memory
+    #[arg(long, conflicts_with = "format")]
+    pub tui: bool,
 }
 
 /// `highwater symbols`.

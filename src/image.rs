@@ -7,6 +7,7 @@ pub mod callgraph;
 pub mod frames;
 pub mod layout;
 pub mod link_map;
+pub mod other;
 pub mod symbols;
 pub mod types;
 pub mod units;
@@ -23,6 +24,7 @@ use thiserror::Error;
 use crate::region::Region;
 use callgraph::{CallGraph, Content};
 use frames::su::{self, Usage};
+use other::Other;
 use symbols::{Symbol, Symbols};
 
 /// The largest file that is read.
@@ -128,6 +130,8 @@ pub struct Image {
     /// The largest stack frame of any function in bytes, by the debug information; `None` when it does not tell. Where
     /// functions keep a frame pointer it leaves their locals out: see [`Image::largest_hole`].
     pub largest_frame: Option<u32>,
+    /// Other images in the same flash, as the user gave them.
+    pub others: Vec<Other>,
     /// Where instructions and data begin among the code, by the mapping symbols, in address order.
     marks: Vec<(u32, Content)>,
     /// What `.su` files say of its frames.
@@ -235,6 +239,7 @@ impl Image {
             gnu_build_id: file.build_id().ok().flatten().map(<[u8]>::to_vec),
             chip,
             largest_frame,
+            others: Vec::new(),
             marks,
             usage: Vec::new(),
             call_graph: OnceLock::new(),

@@ -85,6 +85,8 @@ pub enum What {
     Heap,
     /// Reserved by the linker for the main stack.
     Stack,
+    /// Taken by another image in the same memory.
+    Other,
     /// In no section.
     Free,
 }
@@ -131,6 +133,9 @@ impl Inventory {
         }
         for (range, what) in reserved {
             placed.extend(range.map(|range| Item { range, section: None, copy: Copied::Run, what }));
+        }
+        for range in image.others.iter().flat_map(|other| &other.ranges) {
+            placed.push(Item { range: *range, section: None, copy: Copied::Run, what: What::Other });
         }
         // What a section holds comes before what the linker only reserves.
         placed.sort_by_key(|item| (item.range.start(), item.section.is_none()));

@@ -75,14 +75,53 @@ fn the_rows_of_a_memory_add_up_to_it_and_those_of_a_section_to_the_section() {
     adds_up(Path::new(DEMO));
 }
 
-/// Any ELF of yours: `HIGHWATER_ELFS=a.elf:b.elf cargo nextest run --run-ignored all -E 'test(given_by_hand)'`.
+/// What GNU's own tool says of the sections.
+fn gnu_size(path: &Path) -> Vec<(String, u64)> {
+    let out = Command::new("arm-none-eabi-size").arg("-A").arg(path).output().expect("binutils are installed");
+    let text = String::from_utf8(out.stdout).expect("it is text");
+    let row = |line: &str| {
+        let mut words = line.split_whitespace();
+        let (name, size, _address) = (words.next()?, words.next()?.parse().ok()?, words.next()?);
+        (size > 0).then(|| (name.to_owned(), size))
+    };
+    text.lines().filter_map(row).collect()
+}
+
 #[test]
-#[ignore = "needs firmware named by HIGHWATER_ELFS"]
-fn the_rows_of_elfs_given_by_hand_add_up_too() {
-    let given = std::env::var_os("HIGHWATER_ELFS").expect("HIGHWATER_ELFS names ELFs");
-    for path in std::env::split_paths(&given) {
-        println!("{}", path.display());
-        adds_up(&path);
+#[ignore = "needs arm-none-eabi-gcc with newlib"]
+fn programs_of_gcc_and_newlib_add_up_as_size_says() {
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/static/main.c");
+    let folder = tempfile::tempdir().expect("there is room");
+    for (name, flags) in [
+        ("nano", &["-mcpu=cortex-m4", "-Os", "-g", "--specs=nano.specs"][..]),
+        ("newlib", &["-mcpu=cortex-m0plus", "-O0", "-g"]),
+        ("lto", &["-mcpu=cortex-m33", "-O2", "-flto", "--specs=nano.specs"]),
+        ("stripped", &["-mcpu=cortex-m7", "-Os", "-s"]),
+        ("big-endian", &["-mcpu=cortex-r5", "-mbig-endian", "-nostdlib", "-Wl,--unresolved-symbols=ignore-all"]),
+    ] {
+        let elf = folder.path().join(format!("{name}.elf"));
+        let map = folder.path().join(format!("{name}.map"));
+        let mut gcc = Command::new("arm-none-eabi-gcc");
+        gcc.args(["-mthumb", "-ffunction-sections", "-fdata-sections"]).args(flags);
+        gcc.args(["--specs=nosys.specs", "-Wl,--gc-sections"]).arg(format!("-Wl,-Map={}", map.display()));
+        let built = gcc.arg(source).arg("-o").arg(&elf).output().expect("gcc is installed");
+        assert!(built.status.success(), "{name}: {}", String::from_utf8_lossy(&built.stderr));
+        adds_up(&elf);
+        let inventory = inventory(&elf);
+        let told = inventory.sections.iter().map(|section| (section.name.clone(), u64::from(section.size)));
+        let all = gnu_size(&elf);
+        for row in told {
+            assert!(all.contains(&row), "{name}: {row:?} is not what `size -A` says: {all:?}");
+        }
+        if ["nano", "newlib"].contains(&name) {
+            let (elf, map) = (elf.to_str().expect("it is text"), map.to_str().expect("it is text"));
+            let (code, out, error) = highwater(&["symbols", elf, "--map", map, "--by", "module,name", "--top", "0"]);
+            assert_eq!(code, Some(0), "{error}");
+            let library = if name == "nano" { "_nano.a(lib_a-" } else { ".a(lib_a-" };
+            assert!(out.contains(library), "{name}: {out}");
+            let (_, out, _) = highwater(&["symbols", elf, "--by", "module,name", "--top", "0"]);
+            assert!(out.contains("  main.c ") && out.contains("    buffer "), "{name}: {out}");
+        }
     }
 }
 
@@ -197,6 +236,27 @@ fn what_is_no_listing_and_no_map_is_named() {
         assert_eq!(code, Some(1), "{error}");
         assert!(error.contains(expected), "{error}");
     }
+}
+
+#[test]
+fn other_images_are_on_the_map() {
+    let folder = tempfile::tempdir().expect("there is room");
+    let settings = saved(&folder, "settings.bin", "0123456789abcdef");
+    let boot = saved(&folder, "boot.hex", ":04000000000102FFFA\n:00000001FF\n");
+    let also = [boot.display().to_string(), format!("{}@0x0003_f000", settings.display())];
+    let args = ["--also", &also[0], "--also", &also[1]];
+    let (code, out, error) = highwater(&[&["layout", DEMO][..], &args].concat());
+    assert_eq!(code, Some(0), "{error}");
+    for expected in
+        ["0003_f000      16 B  settings.bin", "boot.hex and the firmware both have bytes from 0000_0000 to 0000_0004"]
+    {
+        assert!(out.contains(expected), "{expected}:\n{out}");
+    }
+    let (_, out, _) = highwater(&[&["symbols", DEMO, "--by", "memory,section", "--top", "0"][..], &args].concat());
+    assert!(out.contains("(other images)"), "{out}");
+    let (code, _, error) = highwater(&["layout", DEMO, "--also", settings.to_str().expect("it is text")]);
+    assert_eq!(code, Some(1));
+    assert!(error.contains("does not say where it lies; give its address too"), "{error}");
 }
 
 #[test]

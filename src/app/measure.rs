@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::open::{self, Opened, Wanted};
 use super::{Failure, as_last_seen, pass_time, uses_color};
 use crate::check::{self, Watch};
+use crate::cli::Look;
 use crate::cli::measure::{CheckArgs, CheckFormat, SizesArgs};
-use crate::cli::{Firmware, Look};
 use crate::config::Settings;
 use crate::image::layout;
 use crate::model::Model;
@@ -73,10 +73,7 @@ fn watch(wanted: &Wanted, duration: Duration) -> Result<(Report, Watch), Failure
 
 /// What the ELF tells without one.
 fn without_target(args: &CheckArgs) -> Result<Report, Failure> {
-    let Some(elf) = args.measure.elf.clone() else {
-        return Err(Failure::Error("without a target there must be an ELF".into()));
-    };
-    let firmware = Firmware { elf, su: args.measure.su.clone(), chip: args.measure.chip.clone() };
+    let firmware = args.measure.firmware();
     let image = open::image(&firmware)?;
     let chip = open::chip(&firmware.chip, &image)?;
     let chips = layout::memories(&image, &chip.map(|chip| chip.memories()).unwrap_or_default());

@@ -8,6 +8,7 @@ use crate::cli::measure::MeasureArgs;
 use crate::cli::{AttachArgs, ChipArgs, Firmware, ProbeArgs, SimArgs};
 use crate::config::{self, Rules};
 use crate::image::layout::{self, Memory};
+use crate::image::other::Other;
 use crate::image::{Image, Machine};
 use crate::model::Model;
 use crate::sampler::{Options, Sampler, static_snapshot};
@@ -82,10 +83,8 @@ impl Wanted {
     /// What `highwater check` and `highwater sizes` want.
     #[must_use]
     pub fn measure(args: &MeasureArgs, rules: Rules) -> Self {
-        let file = args.elf.clone().unwrap_or_default();
-        let file = Elf::File(Firmware { elf: file, su: args.su.clone(), chip: args.chip.clone() });
         let mut wanted = Self {
-            elf: file,
+            elf: Elf::File(args.firmware()),
             chip: args.chip.clone(),
             probe: args.probe.clone(),
             sim: args.sim.clone(),
@@ -203,6 +202,9 @@ pub fn image(firmware: &Firmware) -> Result<Image, Failure> {
                 folder.display()
             )));
         }
+    }
+    for given in &firmware.also {
+        image.others.push(Other::open(given).map_err(|error| Failure::Error(error.to_string()))?);
     }
     Ok(image)
 }

@@ -23,12 +23,9 @@ impl Cli {
             Command::Check(args) => args.measure.fill(settings),
             Command::Sizes(args) => args.measure.fill(settings),
             Command::Layout(args) => args.firmware.chip.fill(settings),
-            Command::Symbols(_)
-            | Command::Diff(_)
-            | Command::List(_)
-            | Command::Config { .. }
-            | Command::Completions { .. }
-            | Command::Man => {}
+            Command::Symbols(args) => args.firmware.chip.fill(settings),
+            Command::Diff(args) => args.chip.fill(settings),
+            Command::List(_) | Command::Config { .. } | Command::Completions { .. } | Command::Man => {}
         }
     }
 }

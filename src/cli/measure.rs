@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{ChipArgs, PaceArgs, ProbeArgs, Scenario, SimArgs, SizingArgs, parse_duration};
+use super::{ChipArgs, Firmware, PaceArgs, ProbeArgs, Scenario, SimArgs, SizingArgs, parse_duration};
+use crate::image::other::Given;
 use crate::view::sizes::Dialect;
 
 /// Which firmware, where, and for how long.
@@ -23,6 +24,9 @@ pub struct MeasureArgs {
     /// A folder with the compiler's .su files (gcc -fstack-usage): stack frames for the static worst case
     #[arg(long, value_name = "DIR", help_heading = "Target")]
     pub su: Option<PathBuf>,
+    /// Another image in the same flash, a bootloader or a file system: ELF, HEX, UF2, or plain bytes as FILE@ADDRESS
+    #[arg(long, value_name = "FILE[@ADDRESS]", help_heading = "Target")]
+    pub also: Vec<Given>,
     /// The chip.
     #[command(flatten)]
     pub chip: ChipArgs,
@@ -41,6 +45,19 @@ pub struct MeasureArgs {
     /// The emulated board.
     #[command(flatten)]
     pub sim: SimArgs,
+}
+
+impl MeasureArgs {
+    /// The firmware; its file is empty when the demo is meant.
+    #[must_use]
+    pub fn firmware(&self) -> Firmware {
+        Firmware {
+            elf: self.elf.clone().unwrap_or_default(),
+            su: self.su.clone(),
+            also: self.also.clone(),
+            chip: self.chip.clone(),
+        }
+    }
 }
 
 /// `highwater check`.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde::Serialize;
 
 use super::listing::{Listing, Row};
+use super::owner::last_part;
 
 /// The schema's name and version.
 pub const SCHEMA: &str = "highwater/diff@1";
@@ -211,7 +212,7 @@ type Sides = (Vec<Key>, Vec<Key>);
 fn renames(pairs: &BTreeMap<Key, Sizes>, old_rows: &HashMap<Key, Row>, new_rows: &HashMap<Key, Row>) -> Renames {
     let mut found = Renames::default();
     let marks: [fn(&Row) -> Option<String>; 2] =
-        [|row| row.content.clone(), |row| Some(last_name(&row.name).to_owned())];
+        [|row| row.content.clone(), |row| Some(last_part(&row.name).to_owned())];
     for mark in marks {
         let gone = pairs.iter().filter(|(key, (_, new))| new.is_none() && !found.old.contains(*key));
         let added = pairs.iter().filter(|(key, (old, _))| old.is_none() && !found.new.contains_key(*key));
@@ -234,10 +235,6 @@ fn renames(pairs: &BTreeMap<Key, Sizes>, old_rows: &HashMap<Key, Row>, new_rows:
         }
     }
     found
-}
-
-fn last_name(name: &str) -> &str {
-    name.rsplit("::").next().unwrap_or(name)
 }
 
 #[cfg(test)]

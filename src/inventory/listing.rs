@@ -54,7 +54,7 @@ pub struct Row {
     pub memory: String,
     /// The section's name; `null` between sections.
     pub section: Option<String>,
-    /// `function`, `static`, `alignment`, `unnamed`, `heap`, `stack` or `free`.
+    /// `function`, `static`, `alignment`, `unnamed`, `heap`, `stack`, `other` or `free`.
     pub kind: String,
     /// Its name; for what has none, what it is.
     pub name: String,
@@ -108,6 +108,7 @@ impl Listing {
                         (What::Unnamed, _) => "unnamed",
                         (What::Heap, _) => "heap",
                         (What::Stack, _) => "stack",
+                        (What::Other, _) => "other",
                         (What::Free, _) => "free",
                     }
                     .into(),

@@ -157,6 +157,24 @@ fn split_as(text: &str) -> (&str, Option<&str>) {
     (text, None)
 }
 
+/// The last part of a path: `push` of `alloc::vec::Vec<a::B>::push`. What stands in angle brackets is one piece.
+#[must_use]
+pub fn last_part(name: &str) -> &str {
+    let mut depth = 0usize;
+    let mut start = 0;
+    let mut previous = ' ';
+    for (at, letter) in name.char_indices() {
+        match letter {
+            '<' => depth += 1,
+            '>' if previous != '-' => depth = depth.saturating_sub(1),
+            ':' if depth == 0 && previous == ':' => start = at + 1,
+            _ => {}
+        }
+        previous = letter;
+    }
+    &name[start..]
+}
+
 /// The name that all instances of one generic share: what stands in angle brackets is left out, except where it names the
 /// type of a method. Constants without a name of their own share one.
 fn fold(mangled: &str, name: &str) -> String {
@@ -211,6 +229,19 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(crate_of(name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_last_part_of_a_path_keeps_its_arguments() {
+        for (name, expected) in [
+            ("core::ptr::drop_in_place<a::B>", "drop_in_place<a::B>"),
+            ("<a::B as c::D>::f", "f"),
+            ("a::b::<fn(u8) -> c::D>::e", "e"),
+            ("main", "main"),
+            ("a::", ""),
+        ] {
+            assert_eq!(last_part(name), expected, "{name}");
         }
     }
 

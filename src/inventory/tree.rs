@@ -33,6 +33,28 @@ pub enum Order {
     Address,
 }
 
+impl Order {
+    /// The next one.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        match self {
+            Self::Size => Self::Name,
+            Self::Name => Self::Address,
+            Self::Address => Self::Size,
+        }
+    }
+
+    /// What it is called.
+    #[must_use]
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Size => "largest first",
+            Self::Name => "by name",
+            Self::Address => "by address",
+        }
+    }
+}
+
 /// A group of items.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
@@ -44,8 +66,12 @@ pub struct Node {
     pub flash: u64,
     /// Bytes in RAM.
     pub ram: u64,
+    /// Bytes of it that nobody uses.
+    pub free: u64,
     /// Functions and statics in it; one that is stored and copied counts where it is used.
     pub things: usize,
+    /// All of them are functions.
+    pub is_code: bool,
     /// The lowest place of what is in it.
     pub first: Region,
     /// What it is made of, in the order asked for.
@@ -57,6 +83,12 @@ impl Node {
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.flash + self.ram
+    }
+
+    /// Bytes in all memories that somebody uses.
+    #[must_use]
+    pub fn taken(&self) -> u64 {
+        self.bytes() - self.free
     }
 }
 
@@ -70,7 +102,8 @@ pub fn build(inventory: &Inventory, levels: &[Level], filter: &str, order: Order
         for item in &holding.items {
             if matches(inventory, item, &filter) {
                 let steps = steps(inventory, holding, item, levels);
-                root.add(item, holding.memory.kind, &steps);
+                let is_code = inventory.thing(item).is_none_or(|thing| thing.is_code);
+                root.add(item, holding.memory.kind, is_code, &steps);
             }
         }
     }
@@ -111,6 +144,7 @@ pub fn plain(what: What) -> &'static str {
         What::Unnamed => "(no symbol)",
         What::Heap => "(heap)",
         What::Stack => "(main stack)",
+        What::Other => "(other images)",
         What::Free => "(free)",
     }
 }
@@ -133,20 +167,24 @@ fn matches(inventory: &Inventory, item: &Item, filter: &str) -> bool {
 struct Builder {
     flash: u64,
     ram: u64,
+    free: u64,
     things: usize,
+    statics: usize,
     first: Option<Region>,
     index: HashMap<Step, usize>,
     children: Vec<(Step, Builder)>,
 }
 
 impl Builder {
-    fn add(&mut self, item: &Item, kind: MemoryKind, steps: &[Step]) {
+    fn add(&mut self, item: &Item, kind: MemoryKind, is_code: bool, steps: &[Step]) {
         let bytes = u64::from(item.range.size());
         match kind {
             MemoryKind::Flash => self.flash += bytes,
             MemoryKind::Ram => self.ram += bytes,
         }
         self.things += usize::from(matches!(item.what, What::Thing(_)) && item.copy == Copied::Run);
+        self.free += if item.what == What::Free { bytes } else { 0 };
+        self.statics += usize::from(!is_code);
         self.first = Some(self.first.map_or(item.range, |first| first.min(item.range)));
         if let Some((step, rest)) = steps.split_first() {
             let next = self.children.len();
@@ -154,7 +192,7 @@ impl Builder {
             if at == next {
                 self.children.push((step.clone(), Self::default()));
             }
-            self.children[at].1.add(item, kind, rest);
+            self.children[at].1.add(item, kind, is_code, rest);
         }
     }
 
@@ -163,7 +201,7 @@ impl Builder {
             self.children.into_iter().map(|((name, level), child)| child.finish(name, level, order)).collect();
         match order {
             Order::Size => children.sort_by(|one, other| {
-                (other.bytes(), one.first, &one.name).cmp(&(one.bytes(), other.first, &other.name))
+                (other.taken(), one.first, &one.name).cmp(&(one.taken(), other.first, &other.name))
             }),
             Order::Name => children.sort_by(|one, other| one.name.cmp(&other.name)),
             Order::Address => children.sort_by_key(|node| node.first),
@@ -173,7 +211,9 @@ impl Builder {
             level,
             flash: self.flash,
             ram: self.ram,
+            free: self.free,
             things: self.things,
+            is_code: self.things > 0 && self.statics == 0,
             first: self.first.unwrap_or_default(),
             children,
         }

@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use super::svg::escape;
-use crate::inventory::What;
-use crate::inventory::tree::{Node, plain};
+use crate::inventory::owner::last_part;
+use crate::inventory::tree::Node;
 use crate::inventory::treemap::{Rect, squarify};
 use crate::units;
 
@@ -20,10 +20,10 @@ const ROOM: (f64, f64) = (40.0, 14.0);
 /// Below this edge a rectangle is not divided any further.
 const SMALLEST: f64 = 3.0;
 
-/// The picture, ended by a line break. The children of `root` become one canvas each, one below the other.
+/// The picture, ended by a line break: what is free is left out, or it would leave no room. The children of `root` become one canvas each, one below the other.
 #[must_use]
 pub fn svg(root: &Node) -> String {
-    let canvases: Vec<&Node> = root.children.iter().filter(|node| taken(node) > 0 && !is_free(node)).collect();
+    let canvases: Vec<&Node> = root.children.iter().filter(|node| node.taken() > 0).collect();
     let height = 56.0 + canvases.len() as f64 * (HEIGHT + 48.0);
     let width = WIDTH + 2.0 * EDGE;
     let mut out = String::new();
@@ -48,7 +48,7 @@ fn draw(out: &mut String, root: &Node, canvases: &[&Node], width: f64, height: f
     writeln!(out, "<text x=\"{EDGE}\" y=\"28\" font-size=\"16\" class=\"h\">{}</text>", escape(&root.name))?;
     for (index, node) in canvases.iter().enumerate() {
         let y = 56.0 + index as f64 * (HEIGHT + 48.0);
-        let title = format!("{}  {}", node.name, units::bytes(taken(node)));
+        let title = format!("{}  {}", node.name, units::bytes(node.taken()));
         writeln!(
             out,
             "<text x=\"{EDGE}\" y=\"{:.1}\" font-size=\"13\" class=\"h\">{}</text>",
@@ -60,19 +60,10 @@ fn draw(out: &mut String, root: &Node, canvases: &[&Node], width: f64, height: f
     writeln!(out, "</svg>")
 }
 
-/// Free bytes would leave no room for what is of interest.
-fn is_free(node: &Node) -> bool {
-    node.level.is_none() && node.name == plain(What::Free)
-}
-
-fn taken(node: &Node) -> u64 {
-    node.bytes() - node.children.iter().filter(|child| is_free(child)).map(Node::bytes).sum::<u64>()
-}
-
 fn group(out: &mut String, node: &Node, canvas: Rect, depth: usize) -> std::fmt::Result {
-    let mut children: Vec<&Node> = node.children.iter().filter(|child| !is_free(child)).collect();
-    children.sort_by_key(|child| std::cmp::Reverse(child.bytes()));
-    let sizes: Vec<u64> = children.iter().map(|child| child.bytes()).collect();
+    let mut children: Vec<&Node> = node.children.iter().filter(|child| child.taken() > 0).collect();
+    children.sort_by_key(|child| std::cmp::Reverse(child.taken()));
+    let sizes: Vec<u64> = children.iter().map(|child| child.taken()).collect();
     for (child, rect) in children.into_iter().zip(squarify(&sizes, canvas)) {
         if rect.width < SMALLEST || rect.height < SMALLEST {
             continue;
@@ -92,7 +83,7 @@ fn group(out: &mut String, node: &Node, canvas: Rect, depth: usize) -> std::fmt:
             "<rect class=\"{class}\" x=\"{:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{:.1}\">",
             rect.x, rect.y, rect.width, rect.height
         )?;
-        writeln!(out, "<title>{}: {}</title></rect>", escape(&child.name), units::bytes(child.bytes()))?;
+        writeln!(out, "<title>{}: {}</title></rect>", escape(&child.name), units::bytes(child.taken()))?;
         label(out, child, rect, divides)?;
         if divides {
             group(out, child, inner, depth + 1)?;
@@ -107,7 +98,7 @@ fn label(out: &mut String, node: &Node, rect: Rect, is_head: bool) -> std::fmt::
     }
     let letters = ((rect.width - 8.0) / LETTER) as usize;
     // The end of a path says more than its beginning.
-    let last = node.name.rsplit("::").next().unwrap_or(&node.name);
+    let last = last_part(&node.name);
     let name = if node.name.chars().count() <= letters { node.name.as_str() } else { last };
     let class = if is_head { " class=\"h\"" } else { "" };
     let text = |out: &mut String, line: f64, text: &str| {
@@ -116,7 +107,7 @@ fn label(out: &mut String, node: &Node, rect: Rect, is_head: bool) -> std::fmt::
     };
     text(out, 11.0, name)?;
     if !is_head && rect.height > 2.0 * ROOM.1 {
-        text(out, 23.0, &units::bytes(node.bytes()))?;
+        text(out, 23.0, &units::bytes(node.taken()))?;
     }
     Ok(())
 }
