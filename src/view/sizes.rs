@@ -42,9 +42,9 @@ fn write_all(out: &mut String, report: &Report, dialect: Dialect) -> std::fmt::R
         let name = names.of(&stack.name);
         let what = match kernel_option(stack.kind, dialect) {
             Some(_) if !stack.name.eq_ignore_ascii_case(stack.kind) => {
-                format!("{} ({}), {} B now.", stack.name, stack.kind, stack.size)
+                format!("{} ({}), {} B now:", stack.name, stack.kind, stack.size)
             }
-            _ => format!("{}, {} B now.", stack.name, stack.size),
+            _ => format!("{}, {} B now:", stack.name, stack.size),
         };
         comment(out, &format!("{what} {}", stack.suggested_because), dialect)?;
         if let Some(bytes) = stack.suggested {
