@@ -229,9 +229,9 @@ impl Check {
         }
     }
 
-    fn limit(mut self, limit: f64, written: impl ToString) -> Self {
+    fn limit(mut self, limit: f64, written: impl Into<String>) -> Self {
         self.limit = limit;
-        self.written = written.to_string();
+        self.written = written.into();
         self
     }
 
@@ -352,12 +352,12 @@ fn stack(checks: &mut Vec<Check>, (name, start): (&str, u32), seen: &StackSeen, 
     if let Some(margin) = budget.margin {
         let limit = margin.of_rounded_up(seen.size.into()) as f64;
         let found = seen.deepest.map(|deepest| (size - f64::from(deepest)).max(0.0));
-        add(proven(of_this("margin", Sense::AtLeast).limit(limit, margin).judge(found, "not painted")));
+        add(proven(of_this("margin", Sense::AtLeast).limit(limit, margin.to_string()).judge(found, "not painted")));
     }
     if let Some(peak) = budget.peak {
         let limit = peak.of(seen.size.into()) as f64;
         let found = seen.deepest.map(f64::from);
-        add(proven(of_this("peak", Sense::AtMost).limit(limit, peak).judge(found, "not painted")));
+        add(proven(of_this("peak", Sense::AtMost).limit(limit, peak.to_string()).judge(found, "not painted")));
     }
     if budget.suggested == Some(true) {
         let now = report.stacks.iter().find(|stack| stack.name == name && stack.start == u64::from(start));
@@ -374,10 +374,12 @@ fn heap(checks: &mut Vec<Check>, name: &str, seen: &HeapSeen, report: &Report, b
     let of_this = |rule, unit| Check::new("heap", name, rule, Sense::AtMost, unit);
     if let Some(peak) = budget.peak {
         let limit = peak.of(seen.size.into()) as f64;
-        add(of_this("peak", Unit::Bytes).limit(limit, peak).judge(seen.peak.map(f64::from), "nobody tells it"));
+        add(of_this("peak", Unit::Bytes)
+            .limit(limit, peak.to_string())
+            .judge(seen.peak.map(f64::from), "nobody tells it"));
     }
     if let Some(fragmentation) = budget.fragmentation {
-        let check = of_this("fragmentation", Unit::Percent).limit(fragmentation.0.into(), fragmentation);
+        let check = of_this("fragmentation", Unit::Percent).limit(fragmentation.0.into(), fragmentation.to_string());
         add(check.judge(seen.fragmentation.map(f64::round), "its free parts are not known"));
     }
     if let Some(leak) = budget.leak {
@@ -395,7 +397,7 @@ fn heap(checks: &mut Vec<Check>, name: &str, seen: &HeapSeen, report: &Report, b
         });
     }
     if let Some(failures) = budget.failures {
-        let check = of_this("failures", Unit::Count).limit(failures.into(), failures);
+        let check = of_this("failures", Unit::Count).limit(failures.into(), failures.to_string());
         add(check.judge(seen.failures.map(f64::from), "nobody counts them"));
     }
 }
@@ -420,7 +422,7 @@ fn memories(checks: &mut Vec<Check>, budgets: &Budgets, report: &Report) -> Resu
             let check = Check::new("memory", &memory.name, "used", Sense::AtMost, Unit::Bytes);
             let found = Some(placed(report, memory) as f64);
             let known = memory.size_known || matches!(budget.used, Amount::Bytes(_));
-            let check = check.limit(budget.used.of(memory.size) as f64, budget.used);
+            let check = check.limit(budget.used.of(memory.size) as f64, budget.used.to_string());
             let check = check.judge(found.filter(|_| known), "how large it is is not known: give --chip");
             checks.push(Check { required: budget.required, ..check });
         }
@@ -444,7 +446,7 @@ fn regions(checks: &mut Vec<Check>, budgets: &Budgets, report: &Report) -> Resul
         let whole: u64 =
             parts().filter_map(|region| parent(report, region)).map(|memory| memory.size).max().unwrap_or(0);
         let check = Check::new("region", name, "size", Sense::AtMost, Unit::Bytes);
-        checks.push(check.limit(budget.size.of(whole) as f64, budget.size).judge(Some(size as f64), ""));
+        checks.push(check.limit(budget.size.of(whole) as f64, budget.size.to_string()).judge(Some(size as f64), ""));
     }
     Ok(())
 }

@@ -126,9 +126,9 @@ pub fn suggest(evidence: &Evidence, margin: Amount) -> Suggestion {
         return Suggestion { size: None, because: nothing_known(evidence) };
     };
     let with_margin = u64::from(need) + margin.of_rounded_up(need.into());
-    let bytes = u32::try_from(with_margin.next_multiple_of(STEP)).unwrap_or(u32::MAX & !7);
+    let bytes = u32::try_from(with_margin.next_multiple_of(STEP)).unwrap_or(!7);
     words += &format!(", + {margin} margin");
-    if with_margin % STEP != 0 {
+    if !with_margin.is_multiple_of(STEP) {
         words += &format!(", rounded up to a multiple of {STEP}");
     }
     for note in notes(evidence, basis, refuted) {
@@ -335,8 +335,8 @@ mod tests {
                 prop_assert_eq!(found.bytes % 8, 0);
                 // The last bytes of the address space cannot be rounded up.
                 let proven = [peak, lowest_sp, worst_case].into_iter().flatten().map(|one| one.bytes).max();
-                prop_assert!(found.bytes >= proven.unwrap_or(0).min(u32::MAX & !7));
-                prop_assert!(!overflowed || found.bytes >= size.min(u32::MAX & !7));
+                prop_assert!(found.bytes >= proven.unwrap_or(0).min(!7));
+                prop_assert!(!overflowed || found.bytes >= size.min(!7));
             } else {
                 prop_assert!(peak.is_none() && !overflowed);
             }

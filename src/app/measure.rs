@@ -33,6 +33,11 @@ pub(super) fn check(args: &CheckArgs, look: &Look, settings: &Settings) -> Resul
         Some(file) => Failure::Error(format!("{file}: {error}")),
         None => Failure::Error(error),
     })?;
+    if outcome.checks.is_empty() {
+        let text = "without a target there is nothing to check: no budget names a memory or a region; `highwater config \
+                    template` shows how";
+        return Err(Failure::Error(text.into()));
+    }
     let mut out = io::BufWriter::new(io::stdout().lock());
     match args.format {
         CheckFormat::Human => {

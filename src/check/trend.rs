@@ -38,7 +38,7 @@ impl Trend {
         let since = (at - *self.start.get_or_insert(at)).max(0.0);
         while (since / self.slot) as usize >= SLOTS {
             self.slot *= 2.0;
-            self.least = self.least.chunks(2).map(|pair| least(pair)).collect();
+            self.least = self.least.chunks(2).map(least).collect();
         }
         let index = (since / self.slot) as usize;
         if index >= self.least.len() {

@@ -134,6 +134,9 @@ fn what_is_wrong_with_a_budget_is_said_with_the_way_out() {
     }
     let ran = place.run(&["check", "--demo", "calm", "--budgets", "nowhere.toml"]);
     assert!(ran.code == Some(1) && ran.err.contains("cannot read nowhere.toml"), "{}", ran.err);
+    place.file("highwater.toml", "");
+    let ran = place.run(&["check", DEMO, "--static"]);
+    assert!(ran.code == Some(1) && ran.err.contains("nothing to check"), "{}", ran.err);
     assert_eq!(place.run(&["check"]).code, Some(2));
     assert_eq!(place.run(&["check", DEMO, "--demo", "calm"]).code, Some(2));
 }
