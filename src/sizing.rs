@@ -129,7 +129,7 @@ pub fn suggest(evidence: &Evidence, margin: Amount) -> Suggestion {
     let bytes = u32::try_from(with_margin.next_multiple_of(STEP)).unwrap_or(!7);
     words += &format!(", + {margin} margin");
     if !with_margin.is_multiple_of(STEP) {
-        words += &format!(", rounded up to a multiple of {STEP}");
+        words += &format!(", rounded up to {STEP} B");
     }
     for note in notes(evidence, basis, refuted) {
         words += &format!("; {note}");
@@ -169,7 +169,7 @@ fn need(evidence: &Evidence, measured: Measured) -> (u32, Basis, String) {
         (_, _, Basis::Measured) => format!("peak {} B, exact", measured.bytes),
         _ => format!("peak at least {} B", measured.bytes),
     };
-    (with_frame, basis, format!("{what}, + {frame} B for an exception frame"))
+    (with_frame, basis, format!("{what}, + {frame} B exception frame"))
 }
 
 /// What a reader must know of the number besides.
@@ -239,12 +239,12 @@ mod tests {
         check(
             exact(848),
             Some((1064, Basis::Measured)),
-            "peak 848 B, exact, + 36 B for an exception frame, + 20 % margin, rounded up to a multiple of 8.",
+            "peak 848 B, exact, + 36 B exception frame, + 20 % margin, rounded up to 8 B.",
         );
         check(
             Evidence { exception_frame: EXTENDED_FRAME, ..exact(848) },
             Some((1152, Basis::Measured)),
-            "peak 848 B, exact, + 108 B for an exception frame, + 20 % margin, rounded up to a multiple of 8.",
+            "peak 848 B, exact, + 108 B exception frame, + 20 % margin, rounded up to 8 B.",
         );
     }
 
@@ -261,7 +261,7 @@ mod tests {
         check(
             Evidence { worst_case: measured(200, Trust::Estimated), ..exact(204) },
             Some((288, Basis::Measured)),
-            "peak 204 B, exact, + 36 B for an exception frame, + 20 % margin; the run went deeper than the static worst \
+            "peak 204 B, exact, + 36 B exception frame, + 20 % margin; the run went deeper than the static worst \
              case, so that is no bound.",
         );
     }
@@ -286,7 +286,7 @@ mod tests {
                 ..NOTHING
             },
             Some((1128, Basis::AtLeast)),
-            "lowest SP 900 B deep, + 36 B for an exception frame, + 20 % margin, rounded up to a multiple of 8; it may \
+            "lowest SP 900 B deep, + 36 B exception frame, + 20 % margin, rounded up to 8 B; it may \
              need more; interrupts may nest deeper than they did; watched for 5.0 s only.",
         );
     }
@@ -296,7 +296,7 @@ mod tests {
         check(
             Evidence { overflowed: true, ..exact(4096) },
             Some((4960, Basis::AtLeast)),
-            "it overflowed its 4096 B, + 36 B for an exception frame, + 20 % margin, rounded up to a multiple of 8; how \
+            "it overflowed its 4096 B, + 36 B exception frame, + 20 % margin, rounded up to 8 B; how \
              much more it needs is not known: enlarge it and measure again.",
         );
     }
