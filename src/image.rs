@@ -26,6 +26,7 @@ use callgraph::{CallGraph, Content};
 use frames::su::{self, Usage};
 use other::Other;
 use symbols::{Symbol, Symbols};
+use types::{Types, Variable};
 
 /// The largest file that is read.
 pub const MAX_FILE: u64 = 2 << 30;
@@ -137,6 +138,7 @@ pub struct Image {
     /// What `.su` files say of its frames.
     usage: Vec<Usage>,
     call_graph: OnceLock<Option<CallGraph>>,
+    types: OnceLock<Types>,
     data: Arc<[u8]>,
 }
 
@@ -243,15 +245,26 @@ impl Image {
             marks,
             usage: Vec::new(),
             call_graph: OnceLock::new(),
+            types: OnceLock::new(),
             data: data.into(),
             path,
         })
     }
 
-    /// The types of its statics, from the debug information; empty when there is none.
+    /// Its types and statics, from the debug information, read when they are first asked for; empty when there is
+    /// none.
     #[must_use]
-    pub fn types(&self) -> types::Types {
-        ElfFile32::<Endianness>::parse(&*self.data).map(|file| types::Types::read(&file)).unwrap_or_default()
+    pub fn types(&self) -> &Types {
+        let read = || ElfFile32::<Endianness>::parse(&*self.data).map(|file| Types::read(&file)).unwrap_or_default();
+        self.types.get_or_init(read)
+    }
+
+    /// The static of that name with its type. Where the debug information has no place for it, the symbol has.
+    #[must_use]
+    pub fn variable(&self, name: &str) -> Option<Variable<'_>> {
+        let symbol = self.symbols.address(name);
+        let described = self.types().variable(name).or_else(|| self.types().variable_at(symbol?))?;
+        Some(Variable { address: described.address.or(symbol), ..described })
     }
 
     /// The compiled units by address, from the debug information; empty when there is none.
