@@ -11,6 +11,7 @@ pub mod other;
 pub mod symbols;
 pub mod types;
 pub mod units;
+pub mod values;
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
