@@ -285,6 +285,7 @@ mod tests {
                 overflowed: false,
                 priority: None,
                 state: None,
+                cpu: None,
             }],
             heaps: Vec::new(),
             link: Link::default(),

@@ -228,9 +228,11 @@ pub struct Stack {
     /// The guard at the limit is broken.
     pub overflowed: bool,
     /// The thread's priority as its kernel counts it.
-    pub priority: Option<u32>,
+    pub priority: Option<i32>,
     /// What the thread does, in a word.
     pub state: Option<String>,
+    /// The share of the time in which it ran lately, from 0 to 1, where its kernel counts that.
+    pub cpu: Option<f32>,
 }
 
 impl Stack {

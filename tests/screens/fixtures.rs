@@ -51,6 +51,7 @@ pub(crate) fn stack(name: &str, kind: StackKind, start: u32, size: u32, now: u32
         overflowed: false,
         priority: None,
         state: None,
+        cpu: None,
     }
 }
 
