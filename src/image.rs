@@ -9,6 +9,7 @@ pub mod layout;
 pub mod lines;
 pub mod symbols;
 pub mod types;
+pub mod unwind;
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
@@ -133,6 +134,7 @@ pub struct Image {
     usage: Vec<Usage>,
     call_graph: OnceLock<Option<CallGraph>>,
     lines: OnceLock<Arc<lines::Lines>>,
+    unwinder: OnceLock<Arc<unwind::Unwinder>>,
     data: Arc<[u8]>,
 }
 
@@ -239,6 +241,7 @@ impl Image {
             usage: Vec::new(),
             call_graph: OnceLock::new(),
             lines: OnceLock::new(),
+            unwinder: OnceLock::new(),
             data: data.into(),
             path,
         })
@@ -292,6 +295,15 @@ impl Image {
             let code_at_zero = self.symbols.at(0).is_some_and(|symbol| symbol.is_code);
             let file = ElfFile32::<Endianness>::parse(&*self.data).ok();
             Arc::new(lines::Lines::read(file.as_ref(), code_at_zero))
+        })
+    }
+
+    /// What follows a stopped core's calls outward, read when it is first asked for.
+    #[must_use]
+    pub fn unwinder(&self) -> &unwind::Unwinder {
+        self.unwinder.get_or_init(|| {
+            let file = ElfFile32::<Endianness>::parse(&*self.data).ok();
+            Arc::new(unwind::Unwinder::read(file.as_ref()))
         })
     }
 

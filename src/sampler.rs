@@ -15,6 +15,7 @@ pub mod interest;
 pub mod ladder;
 pub mod observation;
 pub mod stacks;
+pub mod tripwire;
 pub mod worst_case;
 
 use std::collections::VecDeque;
@@ -38,6 +39,7 @@ use interest::Interest;
 use ladder::Ladder;
 use observation::{Facts, Observation};
 use stacks::Stacks;
+use tripwire::Tripwire;
 use worst_case::WorstCases;
 
 /// Bytes that one refresh may read, whatever the target's tables say.
@@ -78,6 +80,7 @@ pub struct Sampler {
     last_status: Option<Duration>,
     last_faults: Option<Duration>,
     refreshes: VecDeque<Duration>,
+    tripwire: Option<Tripwire>,
 }
 
 impl Sampler {
@@ -124,8 +127,16 @@ impl Sampler {
             last_status: None,
             last_faults: None,
             refreshes: VecDeque::new(),
+            tripwire: None,
             source,
         })
+    }
+
+    /// The same with a tripwire. It is armed in the first refresh that knows the stacks, and what it changed in the
+    /// target is put back when the sampler is dropped.
+    #[must_use]
+    pub fn with_tripwire(self, tripwire: Tripwire) -> Self {
+        Self { tripwire: Some(tripwire), ..self }
     }
 
     /// Reads the target once.
@@ -149,9 +160,20 @@ impl Sampler {
             Health::Reconnecting { .. } => Some(Duration::from_millis(50)),
             _ => self.options.rate_hz.map(|hz| Duration::from_secs_f64(1.0 / hz.max(0.01))),
         };
-        if let Some(rest) = period.and_then(|period| period.checked_sub(spent)) {
-            self.source.wait(rest.min(limit));
+        let Some(rest) = period.and_then(|period| period.checked_sub(spent)) else { return };
+        let mut rest = rest.min(limit);
+        // A core that stands at a new mark is not to stand there until the next refresh.
+        while let Some(tripwire) = self.tripwire.as_mut().filter(|tripwire| tripwire.is_urgent()) {
+            let pause = rest.min(tripwire::POLL);
+            if pause.is_zero() || self.last.health != Health::Live {
+                break;
+            }
+            self.source.wait(pause);
+            rest = rest.saturating_sub(pause);
+            // A link that fails here fails in the next refresh too, which says so.
+            let _ = tripwire.poll(self.source.as_mut(), &self.image, &self.last);
         }
+        self.source.wait(rest);
     }
 
     /// Time since the source was opened.
@@ -205,6 +227,7 @@ impl Sampler {
                 self.last.health = self.ladder.health(&error.to_string());
             }
         }
+        self.last.tripwire = self.tripwire.as_ref().map(|tripwire| tripwire.tell(&self.last.stacks));
         self.last.at = now;
         self.last.epoch = self.epochs.count();
         self.last.target =
@@ -216,6 +239,7 @@ impl Sampler {
     /// One refresh over a link that is believed to work.
     fn try_refresh(&mut self, depth: Depth) -> Result<Snapshot, ReadError> {
         self.ask_core()?;
+        self.look_at_tripwire()?;
         if !self.verified {
             self.verify()?;
         }
@@ -239,12 +263,14 @@ impl Sampler {
             self.last_faults = Some(memory.now());
             self.facts.faults = memory.words(fault::REGISTERS).as_deref().and_then(Faults::from_words);
         }
+        let mut was_reset = false;
         let news = look.boots.map_or(News::None, |boots| self.epochs.boots(boots, memory.now()));
         if news != News::None {
             // What was read of the stacks until now may be the old run's, before the new one painted them.
             self.stacks.clear();
             self.detail = Detail::default();
             self.verified = false;
+            was_reset = true;
         }
         self.facts.wrong_elf = self.differing.clone().or_else(|| identity::other_build(&self.image, look.build_id));
         let now = memory.now();
@@ -271,7 +297,8 @@ impl Sampler {
             return Err(failure.clone());
         }
         let gaps = u32::try_from(memory.gaps().len()).unwrap_or(u32::MAX);
-        self.facts.heartbeat = look.heartbeat;
+        let held = self.tripwire.as_ref().is_some_and(Tripwire::holds);
+        self.facts.heartbeat = look.heartbeat.filter(|_| !held);
         self.facts.refused = look.refused;
         let memories = compose::draw(&self.chips, &look, &self.placed);
         for stack in &mut stacks {
@@ -279,6 +306,12 @@ impl Sampler {
         }
         let mut hints = look.hints;
         hints.extend(self.worst_cases.tell(&self.image, &look.stacks, &mut stacks));
+        if let Some(tripwire) = &mut self.tripwire {
+            if was_reset {
+                tripwire.after_reset()?;
+            }
+            tripwire.aim(self.source.as_mut(), &stacks, &look.stacks, self.epochs.count())?;
+        }
         let mut target = self.last.target.clone();
         target.kernel = Some(kernel_name);
         Ok(Snapshot {
@@ -313,6 +346,19 @@ impl Sampler {
             let (kernel, fallback) = kernel::detect(&self.image, &self.chips);
             self.kernel = kernel;
             self.fallback = fallback;
+        }
+        Ok(())
+    }
+
+    /// Looks what the tripwire caught. A core that it holds is not halted by somebody else, and its heartbeat stands.
+    fn look_at_tripwire(&mut self) -> Result<(), ReadError> {
+        let Some(tripwire) = &mut self.tripwire else { return Ok(()) };
+        if self.facts.core == Some(CoreStatus::WasReset) {
+            tripwire.after_reset()?;
+        }
+        tripwire.poll(self.source.as_mut(), &self.image, &self.last)?;
+        if self.facts.core == Some(CoreStatus::Halted) && tripwire.may_stop() {
+            self.facts.core = None;
         }
         Ok(())
     }

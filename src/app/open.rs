@@ -249,6 +249,8 @@ fn open_emulated(
         clock: if lockstep { Clock::Lockstep } else { Clock::FreeRunning },
         paced_from: (purpose == For::Watching).then(|| sim.sim_time.unwrap_or_default()),
         faults: sim.sim_mishap.iter().flat_map(mishap).collect(),
+        comparators: None,
+        core: None,
     };
     match emulated::open(&emulation) {
         Ok((source, _board)) => Ok(Box::new(source)),

@@ -59,6 +59,7 @@ pub fn static_snapshot(image: &Image, chips: &[Chip]) -> Snapshot {
         link: Link::default(),
         hints: hints.into_iter().collect(),
         detail: None,
+        tripwire: None,
     }
 }
 

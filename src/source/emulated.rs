@@ -9,7 +9,9 @@ use super::Counters;
 use super::probe::{Instruments, OpenError, ProbeOptions, ProbeSource};
 use crate::image::layout::Memory;
 use crate::model::snapshot::MemoryKind;
-use crate::simulator::{Board, BoardError, Clock, Fault, Image, ImageError, LinkModel, MemoryKind as Kind, Options};
+use crate::simulator::{
+    Board, BoardError, Clock, CoreKind, Fault, Image, ImageError, LinkModel, MemoryKind as Kind, Options,
+};
 
 /// How to emulate a board.
 #[derive(Clone, Debug)]
@@ -30,6 +32,10 @@ pub struct Emulation {
     pub paced_from: Option<Duration>,
     /// What goes wrong, and when.
     pub faults: Vec<(Duration, Fault)>,
+    /// Data comparators of its DWT; `None` for as many as such a core has.
+    pub comparators: Option<u32>,
+    /// The core; `None` for the one that the ELF was built for.
+    pub core: Option<CoreKind>,
 }
 
 /// Why the board could not be emulated.
@@ -54,6 +60,8 @@ pub enum EmulationError {
 pub fn open(emulation: &Emulation) -> Result<(ProbeSource, Arc<Board>), EmulationError> {
     let mut options = Options::new(Image::from_elf(&emulation.elf)?).link(emulation.link).seed(emulation.seed);
     options.clock = emulation.clock;
+    options.comparators = emulation.comparators;
+    options.core = emulation.core;
     options.pokes.clone_from(&emulation.pokes);
     if emulation.memories.iter().all(|memory| memory.size_known) {
         options.memory = emulation.memories.iter().map(|memory| (kind(memory.kind), memory.range)).collect();
