@@ -310,7 +310,11 @@ impl Sampler {
             if was_reset {
                 tripwire.after_reset()?;
             }
-            tripwire.aim(self.source.as_mut(), &stacks, &look.stacks, self.epochs.count())?;
+            // A core that stopped while its stacks were read has not moved a mark unseen.
+            tripwire.poll(self.source.as_mut(), &self.image, &self.last)?;
+            // Without its agent a firmware is not told apart from one that has not come as far as to paint its stacks.
+            let stacks: &[_] = if self.facts.agent_missing { &[] } else { &stacks };
+            tripwire.aim(self.source.as_mut(), stacks, &look.stacks, self.epochs.count())?;
         }
         let mut target = self.last.target.clone();
         target.kernel = Some(kernel_name);
@@ -334,7 +338,10 @@ impl Sampler {
         if !due {
             return Ok(());
         }
-        let status = self.source.status()?;
+        let mut status = self.source.status()?;
+        if self.tripwire.as_mut().is_some_and(Tripwire::take_reset) {
+            status = CoreStatus::WasReset;
+        }
         self.last_status = Some(now);
         self.facts.core = Some(status);
         if status == CoreStatus::WasReset {

@@ -159,7 +159,13 @@ impl Catch {
         let by = self.culprit().map_or_else(String::new, |call| {
             let how = if self.by_exception { "an exception in " } else { "" };
             let line = call.place().map_or_else(String::new, |place| format!(" ({place})"));
-            format!(", by {how}{}{line}", call.function)
+            // A handler that saves a thread's registers is not to blame for how deep the thread is.
+            let handled = self.chain.iter().find(|call| call.interrupted).filter(|_| !self.by_exception);
+            let interrupted = handled.map_or_else(String::new, |call| {
+                let line = call.place().map_or_else(String::new, |place| format!(" ({place})"));
+                format!(", which interrupted {}{line}", call.function)
+            });
+            format!(", by {how}{}{line}{interrupted}", call.function)
         });
         let who = match &self.thread {
             Some(thread) if thread != owner => format!(", in thread {thread}"),

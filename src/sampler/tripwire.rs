@@ -8,7 +8,7 @@
 //!
 //! Everything is put back when it is dropped, which a panic does too.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -21,6 +21,7 @@ use crate::model::catch::{self, Aimed, Call, Catch, CatchKind, Mode};
 use crate::model::snapshot::{Snapshot, Stack};
 use crate::region::Region;
 use crate::source::control::comparators::{Action, Comparators, Refusal};
+use crate::source::control::halt::Seen;
 use crate::source::control::left::Keeper;
 use crate::source::control::{Control, halt};
 use crate::source::{ReadError, Source};
@@ -34,6 +35,8 @@ const MARKS_AT_ONCE: usize = 32;
 const STACK_AT_ONCE: u32 = 16 << 10;
 /// Bytes below a stack's limit in which an SP still counts as that thread's: it has run out of its stack.
 const BEYOND: u32 = 4096;
+/// How long a stack that is not painted must be known before its guard is watched.
+const SETTLED: Duration = Duration::from_millis(100);
 /// How often a core that may stop is looked at between two refreshes.
 pub const POLL: Duration = Duration::from_millis(2);
 
@@ -78,6 +81,10 @@ pub struct Tripwire {
     catches: Vec<Catch>,
     note: Option<String>,
     held: bool,
+    /// It saw a reset that the sampler has not been told of.
+    saw_reset: bool,
+    /// When each unpainted stack was first seen.
+    seen: BTreeMap<String, Duration>,
 }
 
 /// How far it has come.
@@ -107,6 +114,8 @@ impl Tripwire {
             catches: Vec::new(),
             note: None,
             held: false,
+            saw_reset: false,
+            seen: BTreeMap::new(),
         }
     }
 
@@ -148,17 +157,27 @@ impl Tripwire {
         }
     }
 
-    /// The target was reset: what was caught is over, and a power cycle may have taken the comparators.
+    /// Whether it saw a reset; asks once.
+    pub fn take_reset(&mut self) -> bool {
+        std::mem::take(&mut self.saw_reset)
+    }
+
+    /// The target was reset: what was caught is over, nothing is aimed at until the stacks are known again, and a power
+    /// cycle may have taken what was set.
     ///
     /// # Errors
     ///
     /// The link failed.
     pub fn after_reset(&mut self) -> Result<(), ReadError> {
         self.caught.clear();
+        self.seen.clear();
         self.mark = None;
         self.held = false;
+        self.aims.clear();
+        self.before.clear();
         let State::Armed(comparators) = &mut self.state else { return Ok(()) };
-        comparators.matched(self.control.as_mut())?;
+        comparators.aim(self.control.as_mut(), &[])?;
+        comparators.enable(self.control.as_mut())?;
         if self.mode != Mode::Watch {
             halt::run(self.control.as_mut())?;
         }
@@ -185,10 +204,14 @@ impl Tripwire {
             return if go_on { self.go_on() } else { Ok(()) };
         }
         for _ in 0..MARKS_AT_ONCE {
-            if !halt::is_stopped(self.control.as_mut())? {
-                break;
+            match halt::look(self.control.as_mut())? {
+                Seen::Running => break,
+                Seen::Stopped => self.stopped(source, image, last)?,
+                Seen::StoppedAfterReset => {
+                    self.saw_reset = true;
+                    return self.after_reset();
+                }
             }
-            self.stopped(source, image, last)?;
             if self.held {
                 break;
             }
@@ -226,7 +249,8 @@ impl Tripwire {
                     self.note = Some(format!("There is no thread called {name}: nothing is watched."));
                     return self.take(source, Vec::new());
                 };
-                let Some(deepest) = stack.deepest() else {
+                // What was written counts here and not how deep an SP was: a comparator sees stores.
+                let Some(deepest) = stack.peak.or(stack.lowest_sp) else {
                     self.note = Some(format!("{name}'s stack has no mark to aim below: nobody painted it."));
                     return self.take(source, Vec::new());
                 };
@@ -239,8 +263,17 @@ impl Tripwire {
                 tripwire::below_mark(&stack, mark, reach, count).into_iter().collect()
             }
             _ => {
+                let now = source.now();
+                for stack in stacks {
+                    self.seen.entry(stack.id.clone()).or_insert(now);
+                }
+                // A stack that is not painted yet may be about to be: that is no overflow.
+                let settled = |stack: &Stack| {
+                    stack.peak.is_some()
+                        || self.seen.get(&stack.id).is_some_and(|since| now.saturating_sub(*since) >= SETTLED)
+                };
                 let guard_of = |stack: &Stack| {
-                    let open = !stack.overflowed && !self.caught.contains(&stack.id);
+                    let open = !stack.overflowed && !self.caught.contains(&stack.id) && settled(stack);
                     open.then(|| tripwire::guard(stack.range, told(stack)))
                 };
                 tripwire::aim(stacks, reach, count, guard_of)
@@ -309,6 +342,11 @@ impl Tripwire {
     fn note(&mut self, source: &mut dyn Source, last: &Snapshot) -> Result<(), ReadError> {
         let State::Armed(comparators) = &mut self.state else { return Ok(()) };
         let hits = comparators.matched(self.control.as_mut())?;
+        if !hits.is_empty() && halt::was_reset(self.control.as_mut())? {
+            // It was the startup code.
+            self.saw_reset = true;
+            return self.after_reset();
+        }
         for aim in self.aims.clone() {
             if !aim.pieces.iter().any(|piece| hits.contains(piece)) || !self.caught.insert(aim.stack.clone()) {
                 continue;
@@ -332,7 +370,8 @@ impl Tripwire {
                 break;
             }
         }
-        let Some((id, changed)) = found else { return self.go_on() };
+        // A store that leaves everything as it was has overwritten nothing: a stack is painted anew after a reset.
+        let Some((id, changed)) = found.filter(|(_, changed)| changed.is_some()) else { return self.go_on() };
         let Some(stack) = last.stacks.iter().find(|stack| stack.id == id) else {
             // The thread is gone: whoever has its memory now writes what it likes.
             self.caught.insert(id);

@@ -70,14 +70,23 @@ pub fn open(emulation: &Emulation) -> Result<(ProbeSource, Arc<Board>), Emulatio
     for (at, fault) in &emulation.faults {
         board.inject_at(*at, *fault);
     }
+    Ok((attach(&board, emulation)?, board))
+}
+
+/// Attaches to a board that is powered already.
+///
+/// # Errors
+///
+/// Its probe does not open: it is unplugged, or open already.
+pub fn attach(board: &Arc<Board>, emulation: &Emulation) -> Result<ProbeSource, EmulationError> {
     let probe = ProbeOptions { selector: Some(board.selector().to_string()), ..ProbeOptions::default() };
     let instruments = BoardInstruments {
         packet_words: emulation.link.packet_words(),
-        board: Arc::clone(&board),
+        board: Arc::clone(board),
         lockstep: emulation.clock == Clock::Lockstep,
         paced_from: emulation.paced_from,
     };
-    Ok((ProbeSource::open(probe, Box::new(instruments))?, board))
+    Ok(ProbeSource::open(probe, Box::new(instruments))?)
 }
 
 fn kind(kind: MemoryKind) -> Kind {

@@ -269,6 +269,16 @@ impl Comparators {
         Ok(())
     }
 
+    /// Switches the DWT on again: a power cycle has switched it off.
+    ///
+    /// # Errors
+    ///
+    /// The link failed.
+    pub fn enable(&self, control: &mut dyn Control) -> Result<(), ReadError> {
+        let demcr = control.read(DEMCR)?;
+        if demcr & TRCENA == 0 { control.write(DEMCR, &[demcr | TRCENA]) } else { Ok(()) }
+    }
+
     /// The pieces that were stored into since the last question; asks only for what is aimed. A comparator that lost
     /// its aim, as one does when the power goes, is aimed again.
     ///
@@ -281,8 +291,7 @@ impl Comparators {
             let Some(piece) = self.slots[slot].aimed else { continue };
             let function = control.read(register(self.slots[slot].first, 8))?;
             if function & 0xf != self.function() & 0xf {
-                let demcr = control.read(DEMCR)?;
-                control.write(DEMCR, &[demcr | TRCENA])?;
+                self.enable(control)?;
                 self.arm(control, slot, piece)?;
             } else if function & MATCHED != 0 {
                 hits.push(piece);

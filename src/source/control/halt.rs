@@ -15,6 +15,7 @@ const KEY: u32 = 0xa05f << 16;
 const C_DEBUGEN: u32 = 1;
 const S_REGRDY: u32 = 1 << 16;
 const S_HALT: u32 = 1 << 17;
+const S_RESET_ST: u32 = 1 << 25;
 /// `DFSR.DWTTRAP`: a watchpoint stopped the core.
 const DWTTRAP: u32 = 1 << 2;
 /// How often a register that is moved is asked for before it is given up.
@@ -29,14 +30,42 @@ pub fn is_debugged(control: &mut dyn Control) -> Result<bool, ReadError> {
     Ok(control.read(DHCSR)? & C_DEBUGEN != 0)
 }
 
-/// Whether a watchpoint has stopped the core. `DFSR` is asked and not `DHCSR`, whose read would take the sticky flag of
+/// What a core does that comparators may stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// It runs.
+    Running,
+    /// A watchpoint has stopped it.
+    Stopped,
+    /// A watchpoint has stopped it, and it was reset since the last question: what stopped it is the startup code.
+    StoppedAfterReset,
+}
+
+/// Whether a watchpoint has stopped the core. `DFSR` is asked first and not `DHCSR`, whose read takes the sticky flag of
 /// a reset away.
 ///
 /// # Errors
 ///
 /// The link failed.
-pub fn is_stopped(control: &mut dyn Control) -> Result<bool, ReadError> {
-    Ok(control.read(DFSR)? & DWTTRAP != 0 && control.read(DHCSR)? & S_HALT != 0)
+pub fn look(control: &mut dyn Control) -> Result<Seen, ReadError> {
+    if control.read(DFSR)? & DWTTRAP == 0 {
+        return Ok(Seen::Running);
+    }
+    let status = control.read(DHCSR)?;
+    Ok(match (status & S_HALT != 0, status & S_RESET_ST != 0) {
+        (false, _) => Seen::Running,
+        (true, false) => Seen::Stopped,
+        (true, true) => Seen::StoppedAfterReset,
+    })
+}
+
+/// Whether the core was reset since the last question; this takes the flag away.
+///
+/// # Errors
+///
+/// The link failed.
+pub fn was_reset(control: &mut dyn Control) -> Result<bool, ReadError> {
+    Ok(control.read(DHCSR)? & S_RESET_ST != 0)
 }
 
 /// Lets the core run, and comparators stop it.
