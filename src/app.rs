@@ -5,6 +5,8 @@ pub mod log;
 pub mod open;
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use clap::CommandFactory;
@@ -12,6 +14,7 @@ use clap::CommandFactory;
 use crate::cli::{AttachArgs, Cli, Color, Command, LayoutArgs, ListArgs, ListFormat, Look};
 use crate::image::layout;
 use crate::model::Model;
+use crate::model::catch::Tripwire;
 use crate::report::Report;
 use crate::sampler::{Sampler, static_snapshot};
 use crate::source::probe;
@@ -23,6 +26,9 @@ const SNAPSHOT_AFTER: Duration = Duration::from_secs(5);
 
 /// How long a snapshot of a real board looks first: until a stack's paint is believed.
 const SETTLING: Duration = Duration::from_millis(300);
+
+/// How long a snapshot with a tripwire waits for the first catch.
+const CATCHING: Duration = Duration::from_secs(30);
 
 /// Why a command ended without doing what was asked.
 #[derive(Debug)]
@@ -118,9 +124,17 @@ fn snapshot(args: &AttachArgs, look: &Look) -> Result<(), Failure> {
 
 /// One report, after a thorough look.
 fn print_snapshot(wanted: &open::Wanted, format: Format, look: &Look) -> Result<(), Failure> {
-    let Opened { mut sampler, mut model, run_first } = open::open(wanted, open::For::Snapshot)?;
-    let time = if wanted.is_emulated() { SNAPSHOT_AFTER } else { SETTLING };
-    pass_time(&mut sampler, &mut model, run_first.unwrap_or(time));
+    let Opened { mut sampler, mut model, run_first, .. } = open::open(wanted, open::For::Snapshot)?;
+    let time = match (wanted.is_emulated(), wanted.has_tripwire()) {
+        (_, true) => CATCHING,
+        (true, _) => SNAPSHOT_AFTER,
+        (false, _) => SETTLING,
+    };
+    let caught = |model: &Model| model.snapshot.tripwire.as_ref().is_some_and(Tripwire::has_caught);
+    let ended = if wanted.has_tripwire() { live::note_the_end()? } else { Arc::default() };
+    pass_time(&mut sampler, &mut model, run_first.unwrap_or(time), |model| {
+        ended.load(Ordering::Relaxed) || (run_first.is_none() && caught(model))
+    });
     // The first refresh finds the stacks, the second reads each of them to the end.
     model.ingest(sampler.refresh());
     model.ingest(sampler.refresh_thoroughly());
@@ -133,9 +147,9 @@ fn print_snapshot(wanted: &open::Wanted, format: Format, look: &Look) -> Result<
     print(&Report::new(&model), format, look)
 }
 
-/// Refreshes until that much time has passed since the attach.
-fn pass_time(sampler: &mut Sampler, model: &mut Model, until: Duration) {
-    while sampler.now() < until {
+/// Refreshes until that much time has passed since the attach, or what is waited for has come.
+fn pass_time(sampler: &mut Sampler, model: &mut Model, until: Duration, over: impl Fn(&Model) -> bool) {
+    while sampler.now() < until && !over(model) {
         let before = sampler.now();
         model.ingest(sampler.refresh());
         let spent = sampler.now().saturating_sub(before);

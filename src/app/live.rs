@@ -3,8 +3,8 @@
 use std::any::Any;
 use std::io::{self, BufWriter, Stdout, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use crossterm::event::{DisableMouseCapture, EnableMouseCapture, EventStream};
@@ -39,7 +39,7 @@ const BREAK: &str = "HIGHWATER_TEST_PANIC";
 ///
 /// The terminal cannot be used.
 pub fn run(opened: Opened, look: &Look) -> Result<(), Failure> {
-    let Opened { mut sampler, model, run_first } = opened;
+    let Opened { mut sampler, model, run_first, go_on } = opened;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let options = Options {
         theme: look.theme,
@@ -52,13 +52,25 @@ pub fn run(opened: Opened, look: &Look) -> Result<(), Failure> {
     let (feed, observations) = watch::channel(None);
     let running = Arc::new(AtomicBool::new(true));
     let (report, mut stopped) = oneshot::channel();
+    let (detach, detached) = mpsc::channel::<()>();
     let stop = Arc::clone(&running);
     let sampling = move || {
+        // Its end is the end of this thread, when the sampler has put everything back.
+        let _detached = detach;
         // A panic there must not leave a picture that looks live and is not.
         let outcome = catch_unwind(AssertUnwindSafe(move || sample(&mut sampler, run_first, &feed, &stop)));
         let _ = report.send(outcome.map_err(|panic| panic_text(panic.as_ref())));
     };
     std::thread::Builder::new().name("sampler".into()).spawn(sampling)?;
+    // A panic of the screen's thread detaches too: a tripwire must not stay armed.
+    let _detaching = Detaching { running, detached };
+    let carry_out = |effect, screen: &ratatui::buffer::Buffer| match effect {
+        Effect::GoOn => {
+            go_on.ask();
+            None
+        }
+        other => carry_out(other, screen),
+    };
     let outcome = runtime.block_on(async {
         let mut screen = Screen::enter()?;
         let end = ended();
@@ -71,14 +83,23 @@ pub fn run(opened: Opened, look: &Look) -> Result<(), Failure> {
             Ok(Err(panic)) = &mut stopped => Err(Failure::Error(format!("the sampler broke down, a bug: {panic}"))),
         }
     });
-    running.store(false, Ordering::Relaxed);
-    // The sampler detaches from the target when it ends. A probe that hangs must not keep the user waiting: then its
-    // thread ends with the process.
-    let detached = async move { stopped.is_terminated() || tokio::time::timeout(DETACHING, stopped).await.is_ok() };
-    if !runtime.block_on(detached) {
-        tracing::warn!("the probe did not detach within {} s", DETACHING.as_secs_f32());
-    }
     outcome
+}
+
+/// While it lives, the sampler runs; dropping it waits until the sampler has detached from the target. A probe that
+/// hangs must not keep the user waiting: then its thread ends with the process.
+struct Detaching {
+    running: Arc<AtomicBool>,
+    detached: mpsc::Receiver<()>,
+}
+
+impl Drop for Detaching {
+    fn drop(&mut self) {
+        self.running.store(false, Ordering::Relaxed);
+        if self.detached.recv_timeout(DETACHING) == Err(mpsc::RecvTimeoutError::Timeout) {
+            tracing::warn!("the probe did not detach within {} s", DETACHING.as_secs_f32());
+        }
+    }
 }
 
 /// What a panic says.
@@ -115,6 +136,22 @@ fn sample(
     }
 }
 
+/// From now on a signal does not end the process but sets this, so that what was changed in the target is put back.
+///
+/// # Errors
+///
+/// The system gives no thread.
+pub fn note_the_end() -> Result<Arc<AtomicBool>, Failure> {
+    let noted = Arc::new(AtomicBool::new(false));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let note = Arc::clone(&noted);
+    std::thread::Builder::new().name("signals".into()).spawn(move || {
+        runtime.block_on(ended());
+        note.store(true, Ordering::Relaxed);
+    })?;
+    Ok(noted)
+}
+
 /// Returns when the process is told to end, or its terminal is gone.
 #[cfg(unix)]
 async fn ended() {
@@ -147,7 +184,7 @@ fn carry_out(effect: Effect, screen: &ratatui::buffer::Buffer) -> Option<String>
             Ok(path) => format!("saved {path}"),
             Err(error) => format!("not saved: {error}"),
         }),
-        Effect::None | Effect::Quit => None,
+        Effect::None | Effect::Quit | Effect::GoOn => None,
     }
 }
 

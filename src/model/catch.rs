@@ -183,6 +183,16 @@ impl Catch {
 }
 
 impl Tripwire {
+    /// Whether a guard was written, or the culprit was seen.
+    #[must_use]
+    pub fn has_caught(&self) -> bool {
+        match self.mode {
+            // Marks come all the time while a stack is new; one says little.
+            Mode::Culprit(_) => false,
+            Mode::Watch | Mode::Halt => !self.catches.is_empty(),
+        }
+    }
+
     /// What this run may do to the target, for a status line.
     #[must_use]
     pub fn access(&self) -> String {
