@@ -5,7 +5,7 @@
 
 mod catches;
 
-pub use catches::{AimReport, CallReport, CatchReport, TripwireReport};
+pub use catches::{AimReport, CallReport, CatchReport, PieceReport, TripwireReport};
 
 use serde::Serialize;
 

@@ -31,8 +31,17 @@ pub struct AimReport {
     pub watched: u32,
     /// Bytes that should be: the guard, or what lies below the mark.
     pub wanted: u32,
-    /// First addresses and sizes of the pieces.
-    pub pieces: Vec<(u32, u32)>,
+    /// The pieces that are.
+    pub pieces: Vec<PieceReport>,
+}
+
+/// A range that one comparator watches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct PieceReport {
+    /// First address.
+    pub start: u32,
+    /// Bytes.
+    pub size: u32,
 }
 
 /// A store that was caught.
@@ -108,7 +117,11 @@ pub(super) fn tripwire(tripwire: &Tripwire) -> TripwireReport {
                 stack: aim.stack.clone(),
                 watched: aim.watched(),
                 wanted: aim.wanted,
-                pieces: aim.pieces.iter().map(|piece| (piece.start(), piece.size())).collect(),
+                pieces: aim
+                    .pieces
+                    .iter()
+                    .map(|piece| PieceReport { start: piece.start(), size: piece.size() })
+                    .collect(),
             })
             .collect(),
         held: tripwire.held,

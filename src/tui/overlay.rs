@@ -10,7 +10,7 @@ const WIDTH: u16 = 80;
 
 /// How many cells a line in the box has.
 pub(crate) fn cells(body: Rect) -> u16 {
-    body.width.saturating_sub(6).min(WIDTH - 4)
+    body.width.min(WIDTH).saturating_sub(6)
 }
 
 /// Draws the lines in a box over the body, from line `scroll` on.
