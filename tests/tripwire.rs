@@ -304,7 +304,7 @@ fn the_debug_registers_are_left_as_they_were_found() {
         let file = folder.path().join("left.json");
         let mut trap = Trap::on(&board, &emulation, mode.clone(), &file);
         let growth = trap.stack("growth");
-        while board.now() < Duration::from_secs(14) {
+        while board.now() < Duration::from_secs(10) {
             trap.refresh();
         }
         assert!(file.exists(), "what was found is kept while it runs");
@@ -386,6 +386,37 @@ fn a_core_without_comparators_says_so_and_is_left_alone() {
     assert!(note.starts_with("This core has no watchpoint comparators"), "{note}");
     assert_eq!(registers(&board), before);
     assert_eq!(board.counters().halts, 0);
+    assert!(trap.model.active_alerts().any(|alert| alert.text.contains(&note)), "it is an alert");
+}
+
+#[test]
+fn a_stopped_core_runs_on_when_the_tool_ends_or_panics() {
+    let emulation = emulation(&image(), OVERFLOW, 1, INSTANT);
+    let (source, board) = open(&emulation).expect("the board opens");
+    let before = registers(&board);
+    let release = Release::When(GoOn::default());
+    let mut trap = Trap::over(image(), Arc::clone(&board), source, Mode::Halt, release, None);
+    trap.catch(Duration::from_secs(25));
+    assert!(trap.told().held);
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
+        let _held = trap;
+        panic!("a bug of the sampler, for this test");
+    }));
+    assert!(panicked.is_err());
+    assert_eq!(registers(&board), before);
+    let beat = board.counters().instructions;
+    board.advance(Duration::from_millis(500));
+    assert!(board.counters().instructions > beat, "the core runs");
+}
+
+#[test]
+fn a_thread_that_is_not_there_is_told() {
+    let mode = Mode::Culprit("nobody".into());
+    let mut trap = Trap::new(&emulation(&image(), CALM, 1, INSTANT), mode, Release::AtOnce);
+    trap.stack("growth");
+    let note = trap.told().note.clone().unwrap_or_default();
+    assert!(note.contains("no thread called nobody"), "{note}");
+    assert!(trap.model.active_alerts().any(|alert| alert.kind == AlertKind::Tripwire));
 }
 
 #[test]

@@ -71,7 +71,7 @@ pub fn run(opened: Opened, look: &Look) -> Result<(), Failure> {
         }
         other => carry_out(other, screen),
     };
-    let outcome = runtime.block_on(async {
+    runtime.block_on(async {
         let mut screen = Screen::enter()?;
         let end = ended();
         tokio::pin!(end);
@@ -82,8 +82,7 @@ pub fn run(opened: Opened, look: &Look) -> Result<(), Failure> {
             () = &mut end => Ok(()),
             Ok(Err(panic)) = &mut stopped => Err(Failure::Error(format!("the sampler broke down, a bug: {panic}"))),
         }
-    });
-    outcome
+    })
 }
 
 /// While it lives, the sampler runs; dropping it waits until the sampler has detached from the target. A probe that

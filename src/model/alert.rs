@@ -106,6 +106,10 @@ pub fn find(snapshot: &Snapshot, facts: &Facts, limits: Limits) -> Vec<Alert> {
         let held = if held { " The core is stopped." } else { "" };
         add(AlertKind::Tripwire, Severity::Danger, &catch.owner, format!("{}{held}", catch.sentence()));
     }
+    let idle = snapshot.tripwire.as_ref().filter(|tripwire| tripwire.aims.is_empty() && tripwire.catches.is_empty());
+    if let Some(note) = idle.and_then(|tripwire| tripwire.note.as_ref()) {
+        add(AlertKind::Tripwire, Severity::Warning, target, format!("The tripwire watches nothing. {note}"));
+    }
     if let Some(faults) = facts.faults.filter(Faults::any) {
         let of = faults
             .culprit(&snapshot.stacks)

@@ -488,7 +488,7 @@ fn explain(catch: &mut Catch, source: &mut dyn Source, image: &Image, registers:
     }
     let mut memory = |address: u32| {
         let known = blocks.iter().find_map(|(block, words)| {
-            words.get((block.offset_of(address)? / 4) as usize).copied().filter(|_| address % 4 == 0)
+            words.get((block.offset_of(address)? / 4) as usize).copied().filter(|_| address.is_multiple_of(4))
         });
         known.or_else(|| words(source, Region::new(address & !3, 4)).ok()?.first().copied())
     };

@@ -34,7 +34,7 @@ impl Reach {
             Self::Block { largest } => {
                 let end = range.end();
                 let mut size = 4;
-                while size < largest && end % u64::from(2 * size) == 0 && 2 * size <= range.size() {
+                while size < largest && end.is_multiple_of(u64::from(2 * size)) && 2 * size <= range.size() {
                     size *= 2;
                 }
                 range.top(size)

@@ -116,18 +116,6 @@ impl Comparators {
         let earlier = keeper.as_ref().and_then(Keeper::load);
         let mut found =
             Found { demcr: control.read(DEMCR)?, debug_enabled: halt::is_debugged(control)?, comparators: Vec::new() };
-        let keep = |found: &Found| match &keeper {
-            None => Ok(()),
-            Some(keeper) => keeper.store(found).map_err(|error| Refusal::NotKept {
-                path: keeper.path().display().to_string(),
-                why: error.to_string(),
-            }),
-        };
-        if earlier.is_none() {
-            keep(&found)?;
-        }
-        // Without it the DWT's registers read as anything (C1.6.5).
-        control.write(DEMCR, &[found.demcr | TRCENA])?;
         let mut this = Self {
             layout,
             action,
@@ -136,64 +124,85 @@ impl Comparators {
             slots: Vec::new(),
             taken: 0,
             restored: false,
-            keeper: keeper.clone(),
+            keeper,
         };
-        let count = (control.read(DWT_CTRL)? >> 28) as usize;
-        let mut armed = Vec::new();
-        for index in 0..count {
-            let comparator = this.read(control, index)?;
-            if comparator.function & 0xf != 0 && found.demcr & TRCENA != 0 {
-                armed.push(index);
-            }
-            found.comparators.push(comparator);
+        if let Some(earlier) = earlier.as_ref().filter(|_| found.demcr & TRCENA != 0) {
+            // Whatever it armed, what it found switched off it may have left switched on.
+            (found.demcr, found.debug_enabled) = (earlier.demcr, earlier.debug_enabled);
         }
+        this.found = found;
+        this.keep()?;
+        // Without it the DWT's registers read as anything (C1.6.5).
+        let demcr = control.read(DEMCR)?;
+        control.write(DEMCR, &[demcr | TRCENA])?;
+        let outcome = this.take_over(control, demcr & TRCENA != 0, earlier, ours);
+        if outcome.is_err() {
+            this.restore(control)?;
+        }
+        outcome.map(|note| (this, note))
+    }
+
+    /// Finds out what is armed and by whom, and takes what is free; gives what a person should know of it.
+    fn take_over(
+        &mut self,
+        control: &mut dyn Control,
+        was_on: bool,
+        earlier: Option<Found>,
+        ours: impl Fn(u32) -> bool,
+    ) -> Result<Option<String>, Refusal> {
+        let count = (control.read(DWT_CTRL)? >> 28) as usize;
+        let mut there = Vec::new();
+        for index in 0..count {
+            there.push(self.read(control, index)?);
+        }
+        let is_armed = |comparator: &Comparator| was_on && comparator.function & 0xf != 0;
         let mut note = None;
-        match earlier.filter(|earlier| !armed.is_empty() && earlier.comparators.len() == count) {
+        match earlier.filter(|earlier| there.iter().any(is_armed) && earlier.comparators.len() == count) {
             Some(earlier) => {
+                there = earlier.comparators;
                 note = Some(
                     "An earlier run left the comparators armed: what it had found was in its file, and is restored."
                         .into(),
                 );
-                found = earlier;
-                armed = (0..count).filter(|index| found.comparators[*index].function & 0xf != 0).collect();
             }
             None => {
-                let left: Vec<usize> =
-                    armed.iter().copied().filter(|index| ours(found.comparators[*index].comp)).collect();
-                armed.retain(|index| !left.contains(index));
-                if !left.is_empty() {
-                    let list = left.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+                let left = there.iter_mut().enumerate().filter(|(_, it)| is_armed(it) && ours(it.comp));
+                let mut indices = Vec::new();
+                for (index, comparator) in left {
+                    *comparator = Comparator::default();
+                    indices.push(index.to_string());
+                }
+                if !indices.is_empty() {
+                    // Who armed it for stopping switched halting debug on, too.
+                    self.found.debug_enabled = false;
                     note = Some(format!(
-                        "Comparator {list} was armed on a guard, by an earlier run without a record: it is used, and \
-                         disarmed at the end."
+                        "Comparator {} was armed on a guard, by an earlier run without a record: it is used, and \
+                         disarmed at the end.",
+                        indices.join(", ")
                     ));
-                    for index in left {
-                        found.comparators[index] = Comparator::default();
-                    }
                 }
             }
         }
-        this.found = found;
-        this.taken = armed.len();
-        let refused = match (count, layout, action) {
-            (0, ..) => Some(Refusal::None),
-            (_, Layout::V6, Action::Note) if this.found.debug_enabled => Some(Refusal::WouldStop),
-            _ => None,
-        };
-        let refused = match refused {
-            Some(refusal) => Some(refusal),
-            None => keep(&this.found).err(),
-        };
-        if refused.is_none() {
-            this.find_slots(control, &armed)?;
+        let armed: Vec<usize> = (0..count).filter(|index| is_armed(&there[*index])).collect();
+        self.found.comparators = there;
+        self.taken = armed.len();
+        if count == 0 {
+            return Err(Refusal::None);
         }
-        match refused.or_else(|| this.slots.is_empty().then_some(Refusal::Taken)) {
-            Some(refusal) => {
-                this.restore(control)?;
-                Err(refusal)
-            }
-            None => Ok((this, note)),
+        if self.layout == Layout::V6 && self.action == Action::Note && self.found.debug_enabled {
+            return Err(Refusal::WouldStop);
         }
+        self.keep()?;
+        self.find_slots(control, &armed)?;
+        if self.slots.is_empty() { Err(Refusal::Taken) } else { Ok(note) }
+    }
+
+    /// Keeps what was found, before more is changed.
+    fn keep(&self) -> Result<(), Refusal> {
+        let Some(keeper) = &self.keeper else { return Ok(()) };
+        keeper
+            .store(&self.found)
+            .map_err(|error| Refusal::NotKept { path: keeper.path().display().to_string(), why: error.to_string() })
     }
 
     /// Which comparators may be used, and what they reach.
