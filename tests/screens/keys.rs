@@ -56,9 +56,13 @@ fn numbers_and_tab_change_the_screen() {
     assert_eq!(state.screen, Screen::Map);
     press(&mut state, &model, KeyCode::BackTab);
     assert_eq!(state.screen, Screen::Alerts);
-    // Screens that do not exist yet have no key.
-    types(&mut state, &model, "34578");
-    assert_eq!(state.screen, Screen::Alerts);
+    // Each screen has its number, and screens that do not exist have none.
+    for number in '1'..='9' {
+        let before = state.screen;
+        types(&mut state, &model, &number.to_string());
+        let shown = Screen::ALL.into_iter().find(|screen| screen.number() == number);
+        assert_eq!(state.screen, shown.unwrap_or(before), "{number}");
+    }
 }
 
 #[test]
@@ -139,7 +143,8 @@ fn enter_opens_a_stack_word_by_word_and_escape_closes_it() {
     // The tabs know it as a part of the stacks.
     press(&mut state, &model, KeyCode::Enter);
     press(&mut state, &model, KeyCode::Tab);
-    assert_eq!(state.screen, Screen::Alerts);
+    let stacks = Screen::ALL.iter().position(|screen| *screen == Screen::Stacks).expect("it has a tab");
+    assert_eq!(state.screen, Screen::ALL[stacks + 1]);
     types(&mut state, &model, "2");
     press(&mut state, &model, KeyCode::Enter);
     types(&mut state, &model, "m");
@@ -324,7 +329,7 @@ fn a_released_key_means_nothing() {
 #[test]
 fn what_was_caught_is_shown_and_the_core_is_let_go() {
     let (model, mut state) = (fixtures::caught(), start(Screen::Stacks));
-    types(&mut state, &model, "t");
+    types(&mut state, &model, "!");
     assert_eq!(state.overlay, Overlay::Catch(1), "the newest first");
     press(&mut state, &model, KeyCode::Up);
     assert_eq!(state.overlay, Overlay::Catch(0));
@@ -334,7 +339,7 @@ fn what_was_caught_is_shown_and_the_core_is_let_go() {
     assert_eq!(state.overlay, Overlay::None);
     // Without a tripwire there is nothing to show, and that is said.
     let calm = fixtures::calm();
-    types(&mut state, &calm, "t");
+    types(&mut state, &calm, "!");
     assert_eq!(state.overlay, Overlay::None);
     assert!(state.notice.as_ref().is_some_and(|notice| notice.contains("--tripwire")));
 }

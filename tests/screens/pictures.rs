@@ -7,7 +7,7 @@ use highwater::tui::picture;
 use highwater::tui::state::{MapState, Overlay, Scale, Screen, State};
 use highwater::tui::theme::{Theme, ThemeName};
 
-use crate::{dark, drawn, fixtures, on};
+use crate::{dark, drawn, fixtures, on, symbols};
 
 fn check(name: &str, model: &Model, state: &State, theme: &Theme, size: (u16, u16), on_dark: bool) {
     let svg = picture::svg(&drawn(model, state, theme, size), on_dark);
@@ -51,5 +51,7 @@ fn the_kept_pictures_are_what_is_drawn() {
     let caught = State { overlay: Overlay::Catch(1), ..on(Screen::Map) };
     check("catch-dark", &fixtures::caught(), &caught, &dark(), (120, 36), true);
     check("catch-ascii", &fixtures::caught(), &caught, &ascii, (80, 24), true);
+    check("symbols-dark", &fixtures::calm(), &symbols::pictured(""), &dark(), (120, 36), true);
+    check("treemap-dark", &fixtures::calm(), &symbols::pictured("t"), &dark(), (120, 36), true);
     check("alerts-dark", &danger, &on(Screen::Alerts), &dark(), (120, 36), true);
 }
