@@ -221,6 +221,10 @@ pub struct TouchArgs {
     /// Record each new high-water mark of this thread's stack with its calls; the core stops for a moment at each
     #[arg(long, value_name = "THREAD", conflicts_with = "tripwire", help_heading = "Touches the target")]
     pub culprit: Option<String>,
+    /// Fill the untouched part of stacks that nobody painted, so that they have a mark from then on; the core stops for
+    /// some milliseconds, once
+    #[arg(long, help_heading = "Touches the target")]
+    pub paint: bool,
 }
 
 impl TouchArgs {

@@ -14,6 +14,7 @@ mod identity;
 pub mod interest;
 pub mod ladder;
 pub mod observation;
+pub mod painter;
 pub mod stacks;
 pub mod tripwire;
 pub mod worst_case;
@@ -38,6 +39,7 @@ use epochs::{Epochs, News};
 use interest::Interest;
 use ladder::Ladder;
 use observation::{Facts, Observation};
+use painter::Painter;
 use stacks::Stacks;
 use tripwire::Tripwire;
 use worst_case::WorstCases;
@@ -81,6 +83,8 @@ pub struct Sampler {
     last_faults: Option<Duration>,
     refreshes: VecDeque<Duration>,
     tripwire: Option<Tripwire>,
+    painter: Option<Painter>,
+    paint_due: bool,
 }
 
 impl Sampler {
@@ -128,6 +132,8 @@ impl Sampler {
             last_faults: None,
             refreshes: VecDeque::new(),
             tripwire: None,
+            painter: None,
+            paint_due: false,
             source,
         })
     }
@@ -137,6 +143,12 @@ impl Sampler {
     #[must_use]
     pub fn with_tripwire(self, tripwire: Tripwire) -> Self {
         Self { tripwire: Some(tripwire), ..self }
+    }
+
+    /// The same with a painter, which fills stacks that nobody painted.
+    #[must_use]
+    pub fn with_painter(self, painter: Painter) -> Self {
+        Self { painter: Some(painter), ..self }
     }
 
     /// Reads the target once.
@@ -255,6 +267,7 @@ impl Sampler {
         if !self.verified {
             self.verify()?;
         }
+        self.paint()?;
         let plan = self.plan();
         let max_age = match depth {
             Depth::Steady => SLOW_PERIOD,
@@ -266,7 +279,12 @@ impl Sampler {
         let mut wants = self.kernel.as_ref().map(|kernel| kernel.wants()).unwrap_or_default();
         wants.extend(self.stacks.wants(&plan));
         memory.prefetch(&wants);
-        let (kernel_name, look) = look(self.kernel.as_mut(), self.fallback.as_mut(), &mut memory, &self.image);
+        let (kernel_name, mut look) = look(self.kernel.as_mut(), self.fallback.as_mut(), &mut memory, &self.image);
+        if let Some(painter) = &mut self.painter {
+            let ready = self.kernel.is_none() || look.heartbeat.is_some();
+            self.paint_due = ready && painter.is_due(&look.stacks, memory.now());
+            painter.mark(&mut look.stacks);
+        }
         self.facts.agent_missing = self.kernel.is_some() && look.heartbeat.is_none();
         if let Some(failure) = memory.failure() {
             return Err(failure.clone());
@@ -307,6 +325,13 @@ impl Sampler {
         };
         if let Some(failure) = memory.failure() {
             return Err(failure.clone());
+        }
+        if let Some(painter) = &mut self.painter {
+            if was_reset {
+                painter.after_reset();
+            }
+            painter.weigh(&mut stacks);
+            look.hints.extend(painter.tell(&stacks));
         }
         let gaps = u32::try_from(memory.gaps().len()).unwrap_or(u32::MAX);
         let held = self.tripwire.as_ref().is_some_and(Tripwire::holds);
@@ -358,6 +383,9 @@ impl Sampler {
         self.facts.core = Some(status);
         if status == CoreStatus::WasReset {
             self.epochs.flag(now);
+            if let Some(painter) = &mut self.painter {
+                painter.after_reset();
+            }
             self.last_faults = None;
             self.stacks.clear();
             self.detail = Detail::default();
@@ -367,6 +395,19 @@ impl Sampler {
             self.fallback = fallback;
         }
         Ok(())
+    }
+
+    /// Fills stacks when the last refresh found some to fill. What their kernel says is asked again while the core stands.
+    fn paint(&mut self) -> Result<(), ReadError> {
+        let held = self.tripwire.as_ref().is_some_and(Tripwire::holds);
+        let Some(painter) = self.painter.as_mut().filter(|_| std::mem::take(&mut self.paint_due) && !held) else {
+            return Ok(());
+        };
+        let (kernel, fallback) = (self.kernel.as_mut(), self.fallback.as_mut());
+        let (cost, image) = (self.cost, &self.image);
+        painter.fill(self.source.as_mut(), |source| {
+            look(kernel, fallback, &mut Memory::new(source, cost, REFRESH_LIMIT), image).1.stacks
+        })
     }
 
     /// Looks what the tripwire caught. A core that it holds is not halted by somebody else, and its heartbeat stands.

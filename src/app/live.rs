@@ -45,11 +45,12 @@ const BREAK: &str = "HIGHWATER_TEST_PANIC";
 ///
 /// The terminal cannot be used.
 pub fn run(opened: Opened, look: &Look) -> Result<(), Failure> {
-    let Opened { mut sampler, model, run_first, go_on } = opened;
+    let Opened { mut sampler, model, run_first, go_on, access } = opened;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let symbols = Shared::expected();
     tell_symbols(sampler.image(), sampler.memories().to_vec(), symbols.clone())?;
-    let options = Options { interest: sampler.interest(), symbols, ..options(&model, look) };
+    let access = access.to_owned();
+    let options = Options { interest: sampler.interest(), symbols, access, ..options(&model, look) };
     let (feed, observations) = watch::channel(None);
     let running = Arc::new(AtomicBool::new(true));
     let (report, mut stopped) = oneshot::channel();

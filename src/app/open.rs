@@ -12,6 +12,7 @@ use crate::image::other::Other;
 use crate::image::{Image, Machine};
 use crate::model::Model;
 use crate::model::catch::Mode;
+use crate::sampler::painter::Painter;
 use crate::sampler::tripwire::{GoOn, Release, Tripwire};
 use crate::sampler::{Options, Sampler, static_snapshot};
 use crate::source::chip::{Chip, ChipError};
@@ -36,6 +37,7 @@ pub struct Wanted {
     scenario: Option<u32>,
     rate_hz: Option<f64>,
     tripwire: Option<Mode>,
+    paint: bool,
 }
 
 /// Where the ELF comes from.
@@ -65,6 +67,7 @@ impl Wanted {
             scenario: Some(args.scenario.number()),
             rate_hz: args.pace.rate_hz(),
             tripwire: args.touch.mode(),
+            paint: args.touch.paint,
         }
     }
 
@@ -80,6 +83,7 @@ impl Wanted {
             scenario: args.sim_scenario.map(crate::cli::Scenario::number),
             rate_hz: args.pace.rate_hz(),
             tripwire: args.touch.mode(),
+            paint: args.touch.paint,
         }
     }
 
@@ -115,6 +119,8 @@ pub struct Opened {
     pub run_first: Option<Duration>,
     /// Lets a core go on that the tripwire stopped.
     pub go_on: GoOn,
+    /// What may touch the target, in words.
+    pub access: &'static str,
 }
 
 /// Attaches to the target.
@@ -150,10 +156,12 @@ pub fn open(wanted: &Wanted, purpose: For) -> Result<Opened, Failure> {
         open_probe(wanted, chip)?
     };
     let go_on = GoOn::default();
+    let access = if wanted.paint { "paints stacks" } else { "read-only" };
     let tripwire = match &wanted.tripwire {
         Some(mode) => Some(tripwire(wanted, mode, &source, purpose, &go_on)?),
         None => None,
     };
+    let painter = wanted.paint.then(|| Painter::new(Box::new(source.control())));
     let source: Box<dyn Source> = Box::new(source);
     let found = source.describe();
     let core = found.core.as_deref().unwrap_or("unknown");
@@ -178,8 +186,11 @@ pub fn open(wanted: &Wanted, purpose: For) -> Result<Opened, Failure> {
     if let Some(tripwire) = tripwire {
         sampler = sampler.with_tripwire(tripwire);
     }
+    if let Some(painter) = painter {
+        sampler = sampler.with_painter(painter);
+    }
     tracing::info!("attached; the link costs {:?}", sampler.cost());
-    Ok(Opened { sampler, model, run_first: wanted.sim.sim_time, go_on })
+    Ok(Opened { sampler, model, run_first: wanted.sim.sim_time, go_on, access })
 }
 
 /// The tripwire of this run; it touches nothing before the stacks are known.

@@ -257,6 +257,9 @@ impl State {
 #[must_use]
 pub fn instruction_before(image: &Image, pc: u32) -> Option<u32> {
     let function = image.symbols.at(pc.checked_sub(1)?).filter(|symbol| symbol.is_code)?.range;
+    if image.symbols.at(pc).is_some_and(|symbol| symbol.is_code && symbol.range.start() == pc) {
+        return None;
+    }
     let mut at = function.start();
     while at < pc {
         let half = u16::from_le_bytes(image.bytes(Region::new(at, 2))?.try_into().ok()?);

@@ -13,11 +13,14 @@ const DFSR: u32 = 0xe000_ed30;
 /// A write to `DHCSR` without it is ignored.
 const KEY: u32 = 0xa05f << 16;
 const C_DEBUGEN: u32 = 1;
+const C_HALT: u32 = 1 << 1;
 const S_REGRDY: u32 = 1 << 16;
 const S_HALT: u32 = 1 << 17;
 const S_RESET_ST: u32 = 1 << 25;
 /// `DFSR.DWTTRAP`: a watchpoint stopped the core.
 const DWTTRAP: u32 = 1 << 2;
+/// `DFSR.HALTED`: a debugger did.
+const HALTED: u32 = 1;
 /// How often a register that is moved is asked for before it is given up.
 const TRIES: usize = 100;
 
@@ -78,6 +81,21 @@ pub fn run(control: &mut dyn Control) -> Result<(), ReadError> {
     control.write(DHCSR, &[KEY | C_DEBUGEN])
 }
 
+/// Stops the core; gives its stack pointers, the main and the process one.
+///
+/// # Errors
+///
+/// The link failed, or the core does not stop. It may stop later: [`end`] lets it run.
+pub fn stop(control: &mut dyn Control) -> Result<[u32; 2], ReadError> {
+    control.write(DHCSR, &[KEY | C_DEBUGEN | C_HALT])?;
+    for _ in 0..TRIES {
+        if control.read(DHCSR)? & S_HALT != 0 {
+            return Ok([register(control, 17)?, register(control, 18)?]);
+        }
+    }
+    Err(ReadError::Busy("the core does not stop".into()))
+}
+
 /// Lets the core run, with halting debug as it was found.
 ///
 /// # Errors
@@ -88,7 +106,7 @@ pub fn end(control: &mut dyn Control, debug_enabled: bool) -> Result<(), ReadErr
     if now & C_DEBUGEN == 0 && !debug_enabled {
         return Ok(());
     }
-    control.write(DFSR, &[DWTTRAP])?;
+    control.write(DFSR, &[DWTTRAP | HALTED])?;
     control.write(DHCSR, &[KEY | u32::from(debug_enabled)])
 }
 
