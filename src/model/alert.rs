@@ -252,6 +252,7 @@ mod tests {
             overflowed,
             priority: None,
             state: None,
+            cpu: None,
         }
     }
 

@@ -173,7 +173,9 @@ fn free_part(look: &StackLook, pointers: &[u32]) -> Result<(Region, u32), &'stat
         look.current.filter(|current| current.trust == Trust::Exact).map(|current| look.range.top(current.bytes));
     let lowest = pointers.iter().copied().filter(inside).chain(saved.map(Region::start)).min();
     let sp = lowest.ok_or("nothing tells where its stack pointer is")?;
-    let range = look.range.below(sp.saturating_sub(MARGIN)).whole_words();
+    // The word that a kernel keeps and checks at the limit is not free.
+    let kept = if look.canary.is_some() { 4 } else { 0 };
+    let range = look.range.from(look.range.start().saturating_add(kept)).below(sp.saturating_sub(MARGIN)).whole_words();
     if range.is_empty() { Err("too little of it is free") } else { Ok((range, sp)) }
 }
 
@@ -188,9 +190,8 @@ mod tests {
     use super::*;
     use crate::model::snapshot::{Measured, StackKind};
 
-    /// What is filled of a stack from 0x1000 to 0x2000, for SPs in the core and one that its kernel saved.
-    fn check(pointers: &[u32], saved: Option<(u32, Trust)>, expected: Option<u32>) {
-        let look = StackLook {
+    fn look(saved: Option<(u32, Trust)>) -> StackLook {
+        StackLook {
             id: "1".into(),
             name: "one".into(),
             kind: StackKind::User,
@@ -202,7 +203,14 @@ mod tests {
             lowest_sp: None,
             priority: None,
             state: None,
-        };
+            canary: None,
+            cpu: None,
+        }
+    }
+
+    /// What is filled of a stack from 0x1000 to 0x2000, for SPs in the core and one that its kernel saved.
+    fn check(pointers: &[u32], saved: Option<(u32, Trust)>, expected: Option<u32>) {
+        let look = look(saved);
         let end = free_part(&look, pointers).ok().map(|(range, _)| range.end_address());
         assert_eq!(end, expected, "{pointers:x?} {saved:x?}");
     }
@@ -218,5 +226,12 @@ mod tests {
         check(&[0x5000], None, None);
         // Too full to fill.
         check(&[0x10f0], None, None);
+    }
+
+    #[test]
+    fn the_word_that_a_kernel_checks_is_left_alone() {
+        let checked = StackLook { canary: Some(0xE25A_2EA5), ..look(None) };
+        let filled = free_part(&checked, &[0x1f00]).map(|(range, _)| range);
+        assert_eq!(filled, Ok(Region::between(0x1004, 0x1e00)));
     }
 }

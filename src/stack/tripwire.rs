@@ -153,6 +153,7 @@ mod tests {
             overflowed: false,
             priority: None,
             state: None,
+            cpu: None,
         }
     }
 
