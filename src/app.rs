@@ -7,6 +7,8 @@ pub mod open;
 mod statics;
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use clap::CommandFactory;
@@ -16,6 +18,7 @@ use crate::cli::{Cli, Color, Command, LayoutArgs, ListArgs, ListFormat, Look};
 use crate::config::{self, Rules, Settings};
 use crate::image::layout;
 use crate::model::Model;
+use crate::model::catch::Tripwire;
 use crate::report::Report;
 use crate::sampler::{Sampler, static_snapshot};
 use crate::source::probe;
@@ -27,6 +30,9 @@ const SNAPSHOT_AFTER: Duration = Duration::from_secs(5);
 
 /// How long a snapshot of a real board looks first: until a stack's paint is believed.
 const SETTLING: Duration = Duration::from_millis(300);
+
+/// How long a snapshot with a tripwire waits for the first catch.
+const CATCHING: Duration = Duration::from_secs(30);
 
 /// Why a command ended without doing what was asked.
 #[derive(Debug)]
@@ -155,9 +161,17 @@ fn watch(wanted: &open::Wanted, format: Option<Format>, look: &Look) -> Result<(
 
 /// One report, after a thorough look.
 fn print_snapshot(wanted: &open::Wanted, format: Format, look: &Look) -> Result<(), Failure> {
-    let Opened { mut sampler, mut model, run_first } = open::open(wanted, open::For::Snapshot)?;
-    let time = if wanted.is_emulated() { SNAPSHOT_AFTER } else { SETTLING };
-    pass_time(&mut sampler, &mut model, run_first.unwrap_or(time), |_| {});
+    let Opened { mut sampler, mut model, run_first, .. } = open::open(wanted, open::For::Snapshot)?;
+    let time = match (wanted.is_emulated(), wanted.has_tripwire()) {
+        (_, true) => CATCHING,
+        (true, _) => SNAPSHOT_AFTER,
+        (false, _) => SETTLING,
+    };
+    let caught = |model: &Model| model.snapshot.tripwire.as_ref().is_some_and(Tripwire::has_caught);
+    let ended = if wanted.has_tripwire() { live::note_the_end()? } else { Arc::default() };
+    pass_time_until(&mut sampler, &mut model, run_first.unwrap_or(time), |model| {
+        ended.load(Ordering::Relaxed) || (run_first.is_none() && caught(model))
+    });
     as_last_seen(&mut sampler, &mut model, |_| {})?;
     print(&Report::new(&model), format, look)
 }
@@ -179,10 +193,20 @@ fn as_last_seen(sampler: &mut Sampler, model: &mut Model, mut seen: impl FnMut(&
 
 /// Refreshes until that much time has passed since the attach.
 fn pass_time(sampler: &mut Sampler, model: &mut Model, until: Duration, mut seen: impl FnMut(&Model)) {
+    pass_time_until(sampler, model, until, |model| {
+        seen(model);
+        false
+    });
+}
+
+/// The same, or until it is over earlier.
+fn pass_time_until(sampler: &mut Sampler, model: &mut Model, until: Duration, mut over: impl FnMut(&Model) -> bool) {
     while sampler.now() < until {
         let before = sampler.now();
         model.ingest(sampler.refresh());
-        seen(model);
+        if over(model) {
+            return;
+        }
         let spent = sampler.now().saturating_sub(before);
         sampler.wait_at_most(spent, until.saturating_sub(sampler.now()));
     }

@@ -3,6 +3,7 @@
 //! `ingest` takes what one refresh found, cannot fail and does no I/O; views read, and change nothing.
 
 pub mod alert;
+pub mod catch;
 pub mod history;
 pub mod picture;
 pub mod snapshot;
@@ -291,6 +292,7 @@ mod tests {
             link: Link::default(),
             hints: Vec::new(),
             detail: None,
+            tripwire: None,
         }
     }
 

@@ -3,6 +3,10 @@
 //! Addresses and sizes are integers, in bytes. The parts of one region add up to it, and so do those of one memory.
 //! What is not known is `null`. The schema grows; nothing in it changes its meaning without a new number.
 
+mod catches;
+
+pub use catches::{AimReport, CallReport, CatchReport, PieceReport, TripwireReport};
+
 use serde::Serialize;
 
 use crate::model::Model;
@@ -39,6 +43,10 @@ pub struct Report {
     pub link: LinkReport,
     /// What is not known and how to know it, in whole sentences.
     pub hints: Vec<String>,
+    /// The tripwire; `null` when this run has none.
+    pub tripwire: Option<TripwireReport>,
+    /// The stores that it caught, the oldest first.
+    pub catches: Vec<CatchReport>,
 }
 
 /// What was looked at.
@@ -264,6 +272,8 @@ impl Report {
                 gaps: link.gaps,
             },
             hints: snapshot.hints.clone(),
+            tripwire: snapshot.tripwire.as_ref().map(catches::tripwire),
+            catches: snapshot.tripwire.iter().flat_map(|tripwire| &tripwire.catches).map(catches::catch).collect(),
         }
     }
 }
@@ -403,6 +413,7 @@ fn alert(alert: &crate::model::alert::Alert) -> AlertReport {
     AlertReport {
         kind: match alert.kind {
             AlertKind::Overflow => "overflow",
+            AlertKind::Tripwire => "tripwire",
             AlertKind::Fault => "fault",
             AlertKind::HeapFailure => "heap_failure",
             AlertKind::StackLimit => "stack_limit",

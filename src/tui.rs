@@ -5,12 +5,14 @@
 
 mod alerts;
 mod bar;
+mod catch;
 mod detail;
 mod frame;
 mod help;
 pub mod keys;
 mod lookup;
 mod map;
+mod overlay;
 mod paint;
 pub mod picture;
 pub mod stacks;
@@ -107,7 +109,7 @@ pub async fn run<B: Backend>(
                 match update(&mut state, &model, action) {
                     Effect::None => {}
                     Effect::Quit => return Ok(model),
-                    effect @ Effect::Export => {
+                    effect @ (Effect::Export | Effect::GoOn) => {
                         let drawn = terminal.draw(|frame| draw(frame, &model, &state, &theme));
                         state.notice = carry_out(effect, drawn.map_err(Failure::Terminal)?.buffer);
                     }
@@ -120,7 +122,9 @@ pub async fn run<B: Backend>(
                 }
                 let Some(observation) = feed.borrow_and_update().clone() else { continue };
                 let before = model.revision;
+                let catches = update::caught(&model);
                 model.ingest(Arc::unwrap_or_clone(observation));
+                update::notice_catch(&mut state, &model, catches);
                 if model.revision != before && matches!(state.picture, Picture::Live) {
                     screen = Picturing::Outdated;
                 }
@@ -180,8 +184,10 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, state: &State, theme: &Theme) 
         Screen::Symbols => symbols::draw(&mut canvas, body, density, state),
         Screen::Alerts => alerts::draw(&mut canvas, body, density, model, state),
     }
-    if let Overlay::Help(scroll) = state.overlay {
-        help::draw(&mut canvas, body, scroll, model, state);
+    match state.overlay {
+        Overlay::Help(scroll) => help::draw(&mut canvas, body, scroll, model, state),
+        Overlay::Catch(index) => catch::draw(&mut canvas, body, index, model),
+        Overlay::None => {}
     }
 }
 

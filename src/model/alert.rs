@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::catch::{Catch, CatchKind};
 use super::snapshot::{Health, Snapshot, Stack};
 use crate::fault::Faults;
 use crate::sampler::observation::Facts;
@@ -30,6 +31,8 @@ pub struct Alert {
 pub enum AlertKind {
     /// A stack's guard is broken: it overflowed.
     Overflow,
+    /// A tripwire caught a store into a guard.
+    Tripwire,
     /// The core recorded a fault.
     Fault,
     /// An allocation failed.
@@ -98,6 +101,15 @@ pub fn find(snapshot: &Snapshot, facts: &Facts, limits: Limits) -> Vec<Alert> {
             add(AlertKind::UnwrittenFrame, Severity::Info, &stack.name, text);
         }
     }
+    for catch in snapshot.tripwire.iter().flat_map(|tripwire| last_of_each(&tripwire.catches, snapshot.epoch)) {
+        let held = snapshot.tripwire.as_ref().is_some_and(|tripwire| tripwire.held);
+        let held = if held { " The core is stopped." } else { "" };
+        add(AlertKind::Tripwire, Severity::Danger, &catch.owner, format!("{}{held}", catch.sentence()));
+    }
+    let idle = snapshot.tripwire.as_ref().filter(|tripwire| tripwire.aims.is_empty() && tripwire.catches.is_empty());
+    if let Some(note) = idle.and_then(|tripwire| tripwire.note.as_ref()) {
+        add(AlertKind::Tripwire, Severity::Warning, target, format!("The tripwire watches nothing. {note}"));
+    }
     if let Some(faults) = facts.faults.filter(Faults::any) {
         let of = faults
             .culprit(&snapshot.stacks)
@@ -164,6 +176,19 @@ pub fn find(snapshot: &Snapshot, facts: &Facts, limits: Limits) -> Vec<Alert> {
     }
     alerts.sort_by_key(|alert| (alert.severity, alert.kind));
     alerts
+}
+
+/// The last store into the guard of each stack, in this run of the target. Marks of a culprit are no alerts.
+fn last_of_each(catches: &[Catch], epoch: u32) -> Vec<&Catch> {
+    let guards = || {
+        let broken = |catch: &&Catch| matches!(catch.kind, CatchKind::Noted | CatchKind::Stopped);
+        catches.iter().filter(broken).filter(move |catch| catch.epoch == epoch)
+    };
+    guards()
+        .enumerate()
+        .filter(|(at, catch)| !guards().skip(at + 1).any(|later| later.stack == catch.stack))
+        .map(|(_, catch)| catch)
+        .collect()
 }
 
 fn overflow(stack: &Stack) -> Option<String> {

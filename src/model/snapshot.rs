@@ -30,6 +30,8 @@ pub struct Snapshot {
     pub hints: Vec<String>,
     /// The words of the stack that somebody looks at; nothing is read for it while nobody does.
     pub detail: Option<StackWords>,
+    /// The tripwire, when this run was asked for one.
+    pub tripwire: Option<super::catch::Tripwire>,
 }
 
 /// What the tool is looking at.

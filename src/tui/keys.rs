@@ -58,6 +58,10 @@ pub enum Action {
     Freeze,
     /// Save a picture of the screen.
     Export,
+    /// Show or hide what the tripwire caught.
+    Catches,
+    /// Let a core go on that the tripwire stopped.
+    GoOn,
     /// Put a character at the end of the filter.
     Type(char),
     /// Take a character from the end of the filter.
@@ -154,6 +158,8 @@ pub const BINDINGS: &[Binding] = &[
     bind(&[Key::Plain(KeyCode::Tab)], Action::Next, ALL, None, "the next screen"),
     bind(&[Key::Plain(KeyCode::BackTab)], Action::Previous, ALL, None, "the screen before"),
     bind(&[letter(' ')], Action::Freeze, ALL, Some("freeze"), "freeze the screen; again to go on live"),
+    bind(&[letter('c')], Action::GoOn, ALL, None, "let a core run on that the tripwire stopped"),
+    bind(&[letter('!')], Action::Catches, ALL, None, "what the tripwire caught; up and down for others"),
     bind(&[letter('x')], Action::Export, ALL, None, "save a picture of the screen"),
     bind(&[Key::Plain(KeyCode::Esc)], Action::Back, PLACES, None, "back: zoom, filter, selection"),
     bind(&[Key::Plain(KeyCode::Esc)], Action::Back, &[Screen::Alerts], None, "back to the map"),

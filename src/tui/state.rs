@@ -111,6 +111,8 @@ pub enum Overlay {
     None,
     /// The keys and the legend, scrolled down so many lines.
     Help(u16),
+    /// What the tripwire caught: the catch of this number, the oldest first.
+    Catch(usize),
 }
 
 /// Where keys go.

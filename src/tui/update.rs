@@ -8,6 +8,7 @@ use super::state::{AddressOrder, Cursor, Direction, Input, Overlay, Picture, Sca
 use super::symbols::Figure;
 use super::{alerts, detail, lookup, map, stacks, symbols};
 use crate::model::Model;
+use crate::model::catch::{Catch, CatchKind};
 
 /// What the caller has to do after an action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub enum Effect {
     Quit,
     /// Save a picture of the screen.
     Export,
+    /// Let a core go on that the tripwire stopped.
+    GoOn,
 }
 
 /// Rows of a page.
@@ -29,6 +32,22 @@ pub fn update(state: &mut State, newest: &Model, action: Action) -> Effect {
     match action {
         Action::Quit => return Effect::Quit,
         Action::Export => return Effect::Export,
+        Action::GoOn => {
+            if matches!(state.overlay, Overlay::Catch(_)) {
+                state.overlay = Overlay::None;
+            }
+            return Effect::GoOn;
+        }
+        Action::Catches => {
+            state.overlay = match (state.overlay, newest.snapshot.tripwire.as_ref()) {
+                (Overlay::Catch(_), _) => Overlay::None,
+                (_, Some(tripwire)) => Overlay::Catch(tripwire.catches.len().saturating_sub(1)),
+                (_, None) => {
+                    state.notice = Some("no tripwire in this run: see --tripwire".into());
+                    Overlay::None
+                }
+            };
+        }
         Action::Freeze => {
             state.picture = match std::mem::take(&mut state.picture) {
                 Picture::Live => Picture::Frozen(Box::new(newest.clone())),
@@ -37,8 +56,8 @@ pub fn update(state: &mut State, newest: &Model, action: Action) -> Effect {
         }
         Action::Help => {
             state.overlay = match state.overlay {
-                Overlay::None => Overlay::Help(0),
                 Overlay::Help(_) => Overlay::None,
+                Overlay::None | Overlay::Catch(_) => Overlay::Help(0),
             };
         }
         Action::Show(screen) => show(state, screen),
@@ -83,6 +102,23 @@ pub fn update(state: &mut State, newest: &Model, action: Action) -> Effect {
         other => with_model(state, newest, other),
     }
     Effect::None
+}
+
+/// How many stores the tripwire caught so far.
+pub(super) fn caught(model: &Model) -> usize {
+    model.snapshot.tripwire.as_ref().map_or(0, |tripwire| tripwire.catches.len())
+}
+
+/// Shows a store into a guard at once: the core may stand there and wait. New marks come often, and wait to be asked for.
+pub(super) fn notice_catch(state: &mut State, model: &Model, before: usize) {
+    let guard = |catch: &Catch| matches!(catch.kind, CatchKind::Noted | CatchKind::Stopped);
+    let tripwire = model.snapshot.tripwire.as_ref().filter(|tripwire| tripwire.catches.len() > before);
+    if let Some(tripwire) = tripwire.filter(|tripwire| tripwire.catches.last().is_some_and(guard))
+        && state.overlay == Overlay::None
+        && matches!(state.picture, Picture::Live)
+    {
+        state.overlay = Overlay::Catch(tripwire.catches.len() - 1);
+    }
 }
 
 fn show(state: &mut State, screen: Screen) {
@@ -159,6 +195,11 @@ fn walk(state: &mut State, model: &Model, areas: &Areas, steps: isize) {
     if let Overlay::Help(scroll) = &mut state.overlay {
         let steps = i16::try_from(steps.clamp(-1000, 1000)).unwrap_or(0);
         *scroll = scroll.saturating_add_signed(steps).min(1000);
+        return;
+    }
+    if let Overlay::Catch(at) = state.overlay {
+        let count = model.snapshot.tripwire.as_ref().map_or(0, |tripwire| tripwire.catches.len());
+        state.overlay = Overlay::Catch(step(Some(at), count, steps).unwrap_or(0));
         return;
     }
     match state.screen {

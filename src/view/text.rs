@@ -12,6 +12,8 @@
 //!   2000_5cc8     1.0 K    4 blocks, 5 free
 //! ```
 
+mod catches;
+
 use std::fmt::Write;
 
 use super::{Row, heap_of, is_nearly_full, memories, rows, stack_of};
@@ -73,6 +75,7 @@ fn write_all(out: &mut String, report: &Report, style: Style) -> std::fmt::Resul
     }
     stacks(out, report)?;
     heaps(out, report)?;
+    catches::write(out, report)?;
     for hint in &report.hints {
         writeln!(out, "\nhint: {hint}")?;
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use highwater::model::Model;
 use highwater::tui::picture;
-use highwater::tui::state::{MapState, Scale, Screen, State};
+use highwater::tui::state::{MapState, Overlay, Scale, Screen, State};
 use highwater::tui::theme::{Theme, ThemeName};
 
 use crate::{dark, drawn, fixtures, on, symbols};
@@ -48,6 +48,9 @@ fn the_kept_pictures_are_what_is_drawn() {
     check("stack-detail-wide", &words, &detail, &dark(), (200, 60), true);
     check("stack-detail-small", &words, &detail, &dark(), (80, 24), true);
     check("stack-detail-mono", &words, &detail, &mono, (120, 36), true);
+    let caught = State { overlay: Overlay::Catch(1), ..on(Screen::Map) };
+    check("catch-dark", &fixtures::caught(), &caught, &dark(), (120, 36), true);
+    check("catch-ascii", &fixtures::caught(), &caught, &ascii, (80, 24), true);
     check("symbols-dark", &fixtures::calm(), &symbols::pictured(""), &dark(), (120, 36), true);
     check("treemap-dark", &fixtures::calm(), &symbols::pictured("t"), &dark(), (120, 36), true);
     check("alerts-dark", &danger, &on(Screen::Alerts), &dark(), (120, 36), true);
