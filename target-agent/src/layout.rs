@@ -121,7 +121,7 @@ pub mod owner {
     /// The first of the return addresses.
     pub const CALLERS: usize = 1;
     /// The most callers that a header names.
-    pub const MAX_DEPTH: usize = 4;
+    pub const MAX_DEPTH: usize = 8;
     /// The bits of [`ASKED`] that hold the size.
     pub const SIZE: u32 = (1 << 27) - 1;
 

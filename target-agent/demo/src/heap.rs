@@ -10,8 +10,9 @@ use crate::{HIGHWATER, cpu, ledger, memory, truth};
 #[global_allocator]
 static ALLOCATOR: Accounted = Accounted;
 
-/// The allocator that the agent counts. Three callers: the demo's own accounts, then the library, then whoever asked.
-static HEAP: Owned<LlffHeap, 3> = Owned::new(LlffHeap::empty(), HIGHWATER.heap::<0>());
+/// The allocator that the agent counts. It notes three callers, without the demo's own accounts:
+/// the library's two, and whoever asked.
+static HEAP: Owned<LlffHeap, 3, 1> = Owned::new(LlffHeap::empty(), HIGHWATER.heap::<0>());
 
 /// Gives the heap its memory, and registers it.
 pub fn begin() {
