@@ -237,7 +237,10 @@ fn draw_owners(canvas: &mut Canvas<'_>, area: Rect, heap: &Heap, state: &State) 
         bar(canvas, x + 20, end, y, heap, owner);
         canvas.right(columns[0].0, y, &owner.blocks.to_string(), ink);
         canvas.right(columns[1].0, y, &units::bytes(owner.bytes.into()), ink);
-        let rate = owner.growth.map_or_else(|| "-".to_owned(), |rate| format!("{:+.0}", rate + 0.0));
+        let rate = owner.growth.map_or_else(
+            || "-".to_owned(),
+            |rate| if rate.abs() < 0.5 { "0".to_owned() } else { format!("{rate:+.0}") },
+        );
         canvas.right(columns[2].0, y, &rate, ink);
     }
 }
