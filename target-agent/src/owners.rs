@@ -20,8 +20,8 @@ use crate::layout::owner;
 /// # Cost
 ///
 /// `4 + 4 * DEPTH` bytes of heap for each block, rounded up to the block's own alignment: 8 with a depth of 1, 16 with
-/// 3. At a depth of 3 the code of an allocation is 254 bytes and 100 instructions, those of failing included, beside the inner
-/// allocator's.
+/// 3. At a depth of 3 the code of an allocation, counters and failing included, is 262 bytes and 102 instructions beside
+/// the inner allocator's, 10 of which run once for each caller.
 pub struct Owned<A, const DEPTH: usize = 1, const SKIP: usize = 0> {
     inner: A,
     counters: &'static HeapCounters,
