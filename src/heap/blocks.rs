@@ -20,8 +20,10 @@ const HEADERS: usize = 64;
 const AGAIN: usize = 4;
 /// Looks in a row that may disagree with the counters before all is read again.
 const MISSES: u32 = 16;
-/// How long known blocks are believed without another look.
-const PERIOD: Duration = Duration::from_millis(250);
+/// How long what was found is good enough in a steady refresh: each new block costs a read.
+const PERIOD: Duration = Duration::from_millis(100);
+/// How long known blocks are believed without another look at their headers.
+const BELIEF: Duration = Duration::from_millis(250);
 
 /// One block in use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +47,7 @@ pub struct Blocks {
     /// The known blocks agreed with the counters, when these were so many calls.
     agreed: Option<(u32, u32)>,
     looked: Option<Duration>,
+    again: Option<Duration>,
     misses: u32,
     next: u32,
 }
@@ -65,8 +68,9 @@ impl Blocks {
     /// the account; what does not may be older, or not be whole yet.
     pub fn look(&mut self, memory: &mut Memory<'_>, holes: &Holes, depth: u32, account: Account) -> (Vec<Block>, bool) {
         let now = memory.now();
-        let rest = self.looked.is_some_and(|looked| now.saturating_sub(looked) < PERIOD);
-        if self.agreed != Some(account.calls) || !rest {
+        let age = self.looked.map(|looked| now.saturating_sub(looked));
+        let period = if self.agreed == Some(account.calls) { BELIEF } else { PERIOD.min(memory.max_age() * 4) };
+        if age.is_none_or(|age| age >= period) {
             self.looked = Some(now);
             self.walk(memory, holes, depth, account, now);
         }
@@ -74,8 +78,13 @@ impl Blocks {
     }
 
     fn walk(&mut self, memory: &mut Memory<'_>, holes: &Holes, depth: u32, account: Account, now: Duration) {
-        let again: Vec<u32> = self.known.range(self.next..).map(|(start, _)| *start).take(AGAIN).collect();
-        self.next = again.last().map_or(0, |last| last.saturating_add(1));
+        let due = self.again.is_none_or(|again| now.saturating_sub(again) >= BELIEF);
+        let some = if due { AGAIN } else { 0 };
+        let again: Vec<u32> = self.known.range(self.next..).map(|(start, _)| *start).take(some).collect();
+        if due {
+            self.again = Some(now);
+            self.next = again.last().map_or(0, |last| last.saturating_add(1));
+        }
         let mut found = self.step(memory, holes, depth, &again, now);
         if !found.agrees(account) && !again.is_empty() {
             // A header that was overwritten since says nothing of its block: what was known of it may still be true.
