@@ -292,6 +292,7 @@ mod tests {
             overflowed,
             priority: None,
             state: None,
+            cpu: None,
         }
     }
 

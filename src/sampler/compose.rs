@@ -9,13 +9,14 @@ use super::worst_case::WorstCases;
 use crate::heap::HeapLook;
 use crate::heap::sites::Sites;
 use crate::image::Image;
+use crate::image::callgraph::CallGraph;
 use crate::image::layout::{self, Memory as Chip, Placed};
 use crate::kernel::{Look, StackLook};
 use crate::model::picture::{self, Claim};
 use crate::model::snapshot::{CallSite, LiveBlock, Owner};
 use crate::model::snapshot::{Health, Heap, Link, Measured, MemoryMap, PartKind, Snapshot, StackKind, Target, Trust};
 use crate::region::Region;
-use crate::stack::{Paint, victim};
+use crate::stack::victim;
 
 /// The picture without a target.
 #[must_use]
@@ -27,17 +28,10 @@ pub fn static_snapshot(image: &Image, chips: &[Chip]) -> Snapshot {
     }
     if let Some(range) = layout::main_stack(image, chips) {
         look.stacks.push(StackLook {
-            id: format!("{:08x}", range.start()),
             name: "main".into(),
             kind: StackKind::Main,
-            range,
-            paint: Paint::None,
-            guard: 0,
             entry: layout::reset_handler(image),
-            current: None,
-            lowest_sp: None,
-            priority: None,
-            state: None,
+            ..StackLook::unknown(format!("{:08x}", range.start()), range)
         });
     }
     let memories = draw(chips, &look, &placed);
@@ -53,6 +47,7 @@ pub fn static_snapshot(image: &Image, chips: &[Chip]) -> Snapshot {
             elf: image.name(),
             build_id: identity::build_id(image),
             source: "file".into(),
+            has_float: image.call_graph().is_some_and(CallGraph::has_float),
             ..Target::default()
         },
         health: Health::Static,
