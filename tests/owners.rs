@@ -34,6 +34,8 @@ fn after_ten_seconds_the_leaking_call_is_the_first_row_of_the_leak_view() {
         let rate = first.growth.expect("it was watched for long enough");
         // About every 200 ms, 160 to 320 bytes and a header.
         assert!((30_000.0..120_000.0).contains(&rate), "seed {seed}: {rate} B/min");
+        // A leak is called one when it went on for long enough.
+        demo.watch_until(Duration::from_secs(13));
         let alert = demo.model.active_alerts().find(|alert| alert.kind == AlertKind::Leak);
         let alert = alert.unwrap_or_else(|| panic!("seed {seed}: nobody tells of the leak"));
         assert_eq!(alert.subject, "remember_packet");
@@ -47,9 +49,9 @@ fn the_blocks_are_all_that_is_in_use() {
     for scenario in [0, 2, 3] {
         let mut demo = Demo::new(scenario, 1, INSTANT, Some(30.0));
         demo.watch_until(Duration::from_secs(6));
-        let heap = (0..30)
-            .map(|_| {
-                demo.refresh();
+        let heap = (0..100)
+            .map(|step| {
+                demo.watch_until(Duration::from_millis(6000 + 30 * step));
                 demo.model.snapshot.heaps[0].clone()
             })
             .find(|heap| heap.owners_trust == Trust::Exact)

@@ -21,9 +21,9 @@ const AGAIN: usize = 4;
 /// Looks in a row that may disagree with the counters before all is read again.
 const MISSES: u32 = 16;
 /// How long what was found is good enough in a steady refresh: each new block costs a read.
-const PERIOD: Duration = Duration::from_millis(100);
+const PERIOD: Duration = Duration::from_millis(250);
 /// How long known blocks are believed without another look at their headers.
-const BELIEF: Duration = Duration::from_millis(250);
+const BELIEF: Duration = Duration::from_millis(500);
 
 /// One block in use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,7 +69,13 @@ impl Blocks {
     pub fn look(&mut self, memory: &mut Memory<'_>, holes: &Holes, depth: u32, account: Account) -> (Vec<Block>, bool) {
         let now = memory.now();
         let age = self.looked.map(|looked| now.saturating_sub(looked));
-        let period = if self.agreed == Some(account.calls) { BELIEF } else { PERIOD.min(memory.max_age() * 4) };
+        // A thorough look takes nothing that is older than itself.
+        let steady = !memory.max_age().is_zero();
+        let period = match self.agreed == Some(account.calls) {
+            true => BELIEF,
+            false if steady => PERIOD,
+            false => Duration::ZERO,
+        };
         if age.is_none_or(|age| age >= period) {
             self.looked = Some(now);
             self.walk(memory, holes, depth, account, now);
