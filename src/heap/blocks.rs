@@ -20,10 +20,8 @@ const HEADERS: usize = 64;
 const AGAIN: usize = 4;
 /// Looks in a row that may disagree with the counters before all is read again.
 const MISSES: u32 = 16;
-/// How long what was found is good enough in a steady refresh: each new block costs a read.
-const PERIOD: Duration = Duration::from_millis(250);
 /// How long known blocks are believed without another look at their headers.
-const BELIEF: Duration = Duration::from_millis(500);
+const BELIEF: Duration = Duration::from_millis(250);
 
 /// One block in use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,7 +45,6 @@ pub struct Blocks {
     /// The known blocks agreed with the counters, when these were so many calls.
     agreed: Option<(u32, u32)>,
     looked: Option<Duration>,
-    again: Option<Duration>,
     misses: u32,
     next: u32,
 }
@@ -69,13 +66,7 @@ impl Blocks {
     pub fn look(&mut self, memory: &mut Memory<'_>, holes: &Holes, depth: u32, account: Account) -> (Vec<Block>, bool) {
         let now = memory.now();
         let age = self.looked.map(|looked| now.saturating_sub(looked));
-        // A thorough look takes nothing that is older than itself.
-        let steady = !memory.max_age().is_zero();
-        let period = match self.agreed == Some(account.calls) {
-            true => BELIEF,
-            false if steady => PERIOD,
-            false => Duration::ZERO,
-        };
+        let period = if self.agreed == Some(account.calls) { BELIEF } else { Duration::ZERO };
         if age.is_none_or(|age| age >= period) {
             self.looked = Some(now);
             self.walk(memory, holes, depth, account, now);
@@ -84,13 +75,8 @@ impl Blocks {
     }
 
     fn walk(&mut self, memory: &mut Memory<'_>, holes: &Holes, depth: u32, account: Account, now: Duration) {
-        let due = self.again.is_none_or(|again| now.saturating_sub(again) >= BELIEF);
-        let some = if due { AGAIN } else { 0 };
-        let again: Vec<u32> = self.known.range(self.next..).map(|(start, _)| *start).take(some).collect();
-        if due {
-            self.again = Some(now);
-            self.next = again.last().map_or(0, |last| last.saturating_add(1));
-        }
+        let again: Vec<u32> = self.known.range(self.next..).map(|(start, _)| *start).take(AGAIN).collect();
+        self.next = again.last().map_or(0, |last| last.saturating_add(1));
         let mut found = self.step(memory, holes, depth, &again, now);
         if !found.agrees(account) && !again.is_empty() {
             // A header that was overwritten since says nothing of its block: what was known of it may still be true.
