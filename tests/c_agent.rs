@@ -1,0 +1,8 @@
+//! The agent in C writes the block that the agent in Rust writes, and the host sees a firmware in C as any other.
+
+#[path = "c_agent/compilers.rs"]
+mod compilers;
+#[path = "c_agent/layout.rs"]
+mod layout;
+#[path = "c_agent/same_bytes.rs"]
+mod same_bytes;
