@@ -111,7 +111,7 @@ uint32_t highwater_init(void)
     HIGHWATER[HIGHWATER_HEADER_SIZE] = sizeof HIGHWATER;
     HIGHWATER[HIGHWATER_HEADER_BUILD_ID_LOW] = HIGHWATER_BUILD_ID[0];
     HIGHWATER[HIGHWATER_HEADER_BUILD_ID_HIGH] = HIGHWATER_BUILD_ID[1];
-    HIGHWATER[HIGHWATER_HEADER_PAINT] = HIGHWATER_PAINT;
+    HIGHWATER[HIGHWATER_HEADER_PAINT] = HIGHWATER_PAINT_WORD;
     HIGHWATER[HIGHWATER_HEADER_BOOTS] = boots;
     HIGHWATER[HIGHWATER_HEADER_HEAPS] = TABLE(HIGHWATER_AT_HEAPS, HIGHWATER_HEAP_WORDS, HIGHWATER_HEAPS);
     HIGHWATER[HIGHWATER_HEADER_MARKS] = TABLE(HIGHWATER_AT_MARKS, HIGHWATER_MARK_WORDS, HIGHWATER_THREADS);
@@ -352,7 +352,7 @@ void highwater_paint(void *base, uint32_t bytes)
     volatile uint32_t *word = (volatile uint32_t *)base;
     uint32_t left;
     for (left = bytes / 4; left != 0; left--) {
-        *word++ = HIGHWATER_PAINT;
+        *word++ = HIGHWATER_PAINT_WORD;
     }
 }
 
@@ -361,7 +361,7 @@ int highwater_guard_is_whole(const void *base)
     const volatile uint32_t *word = (const volatile uint32_t *)base;
     uint32_t left;
     for (left = HIGHWATER_GUARD_BYTES / 4; left != 0; left--) {
-        if (*word++ != HIGHWATER_PAINT) {
+        if (*word++ != HIGHWATER_PAINT_WORD) {
             return 0;
         }
     }

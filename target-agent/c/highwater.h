@@ -109,8 +109,8 @@ void highwater_heartbeat(void);
  * Describes a thread whose stack has `size` bytes from `base` on, both multiples of 4. Its priority is 0, its stack not
  * painted and its entry function unknown, until the functions below say otherwise.
  *
- * Safety: the name is NULL, or lies in flash, where the host reads it from the ELF, as a literal does; or it stays where
- * it is for as long as the thread is registered.
+ * Safety: the name is NULL, or stays where it is for as long as the thread is registered. In flash, where a literal is,
+ * the host reads it from the ELF; in RAM from the target.
  * Cost: inline, about 10 instructions.
  */
 static inline void highwater_thread_new(highwater_thread *thread, const char *name, enum highwater_thread_kind kind,
@@ -136,8 +136,7 @@ static inline void highwater_thread_priority(highwater_thread *thread, uint8_t p
 }
 
 /*
- * Says that its stack was painted with HIGHWATER_PAINT, see highwater_paint. A kernel that paints with a byte of its own
- * is not meant.
+ * Says that its stack was painted with HIGHWATER_PAINT_WORD: by highwater_paint, or by a kernel that uses that word.
  *
  * Cost: inline, about 3 instructions.
  */
@@ -343,7 +342,7 @@ static inline void highwater_paint_below_sp(void *base)
                      "cmp %[at], %[end]\n\t"
                      "blo 1b"
                      : [at] "+l"(base), [end] "=&l"(end)
-                     : [paint] "l"(HIGHWATER_PAINT)
+                     : [paint] "l"(HIGHWATER_PAINT_WORD)
                      : "memory", "cc");
 }
 #elif defined(__GNUC__) && defined(__riscv)
@@ -356,7 +355,7 @@ static inline void highwater_paint_below_sp(void *base)
                      "2:\n\t"
                      "bltu %[at], sp, 1b"
                      : [at] "+r"(base)
-                     : [paint] "r"(HIGHWATER_PAINT)
+                     : [paint] "r"(HIGHWATER_PAINT_WORD)
                      : "memory");
 }
 #endif

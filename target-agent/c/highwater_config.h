@@ -23,6 +23,11 @@
 #define HIGHWATER_REGIONS 4
 #endif
 
+/* The word that marks stack nobody used yet. A kernel that fills stacks by itself has one of its own: the ports name it. */
+#ifndef HIGHWATER_PAINT_WORD
+#define HIGHWATER_PAINT_WORD HIGHWATER_PAINT
+#endif
+
 /* Which build this is: two words that differ from build to build, so that the host notices a wrong ELF. The CMake file
  * derives them from the project's version. */
 #ifndef HIGHWATER_BUILD_ID_LOW
