@@ -4,6 +4,8 @@
 mod compilers;
 #[path = "c_agent/firmware.rs"]
 mod firmware;
+#[path = "c_agent/kernels.rs"]
+mod kernels;
 #[path = "c_agent/layout.rs"]
 mod layout;
 #[path = "c_agent/same_bytes.rs"]

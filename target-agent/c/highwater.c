@@ -210,6 +210,20 @@ uint32_t highwater_retire_thread(highwater_thread_id id)
     return id == HIGHWATER_NONE ? 0 : change(0, id, THREADS);
 }
 
+highwater_thread_id highwater_find_thread(const void *base)
+{
+    volatile uint32_t *slot = HIGHWATER + HIGHWATER_AT_THREADS + 1;
+    uint32_t number;
+    for (number = 1; number <= HIGHWATER_THREADS; number++) {
+        uint32_t tag = slot[HIGHWATER_THREAD_TAG];
+        if ((tag & HIGHWATER_LIVE) != 0 && slot[HIGHWATER_THREAD_BASE] == (uint32_t)(uintptr_t)base) {
+            return tag << 8 | number;
+        }
+        slot += HIGHWATER_THREAD_WORDS;
+    }
+    return HIGHWATER_NONE;
+}
+
 /* The slot of a thread that is not retired; else NULL. */
 static volatile uint32_t *live(highwater_thread_id id)
 {

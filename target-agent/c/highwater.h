@@ -175,6 +175,15 @@ highwater_thread_id highwater_register_thread(const highwater_thread *thread);
 uint32_t highwater_retire_thread(highwater_thread_id id);
 
 /*
+ * Finds the thread whose stack was registered with this lowest address; HIGHWATER_NONE when there is none. For kernels that
+ * leave no room for an id in their threads.
+ *
+ * Safety: none; another thread may retire it meanwhile, and then the id is an old one.
+ * Cost: 40 bytes of flash; about 7 instructions for each slot that is looked at. Interrupts stay as they are.
+ */
+highwater_thread_id highwater_find_thread(const void *base);
+
+/*
  * Says what a thread is doing. Ignored when `id` names no thread any more.
  *
  * Safety: none; an old `id` is ignored.
@@ -372,6 +381,7 @@ static inline void highwater_paint_below_sp(void *base)
 #define highwater_thread_entry(thread, entry) ((void)(thread))
 #define highwater_register_thread(thread) ((void)(thread), HIGHWATER_NONE)
 #define highwater_retire_thread(id) ((void)sizeof(id), 0)
+#define highwater_find_thread(base) ((void)sizeof(base), HIGHWATER_NONE)
 #define highwater_set_state(id, state) ((void)sizeof(id), (void)sizeof(state))
 #define highwater_set_priority(id, priority) ((void)sizeof(id), (void)sizeof(priority))
 #define highwater_set_running(id) ((void)sizeof(id))

@@ -26,9 +26,8 @@ const NEWLIB: [&str; 2] = [
 ];
 const ANY_LIBRARY: [&str; 1] = ["-Wl,--wrap=malloc,--wrap=free,--wrap=calloc,--wrap=realloc"];
 
-/// Word indices in the firmware's accounts, `struct truth`.
+/// Word indices in the firmware's accounts, `struct truth`; the first word counts its rounds.
 mod truth {
-    pub(super) const ROUNDS: u32 = 0;
     pub(super) const ALLOCATED: u32 = 1;
     pub(super) const FREED: u32 = 2;
     pub(super) const ALLOCS: u32 = 3;
@@ -40,14 +39,15 @@ mod truth {
 }
 
 /// A firmware that ran for a while, and what the host says of it.
-struct Seen {
+pub(crate) struct Seen {
     image: Arc<Image>,
-    board: Arc<Board>,
-    snapshot: Snapshot,
+    pub(crate) board: Arc<Board>,
+    pub(crate) snapshot: Snapshot,
 }
 
 impl Seen {
-    fn new(elf: Vec<u8>) -> Self {
+    /// Runs it until the word at `rounds`, which its loop counts, says that it got going; then watches it for a while.
+    pub(crate) fn new(elf: Vec<u8>, rounds: &str) -> Self {
         let image = Arc::new(Image::parse(Path::new("demo.elf"), &elf).expect("the ELF is read"));
         let memories = layout::memories(&image, &[]);
         let emulation = Emulation {
@@ -64,7 +64,7 @@ impl Seen {
         let mut model = Model::new(static_snapshot(&image, &memories));
         let options = Options { rate_hz: Some(30.0) };
         let mut sampler = Sampler::new(Box::new(source), Arc::clone(&image), memories, options).expect("it attaches");
-        let rounds = image.symbols.address("TRUTH").expect("the firmware keeps accounts") + 4 * truth::ROUNDS;
+        let rounds = image.symbols.address(rounds).expect("the firmware counts its rounds");
         let ready = |board: &Board| board.peek_word(rounds).is_some_and(|rounds| rounds > 20 && rounds < 1 << 16);
         assert!(board.run_until(Duration::from_secs(2), ready), "the firmware gets to its loop");
         // A paint is believed when it was there twice, a tenth of a second apart.
@@ -77,9 +77,14 @@ impl Seen {
         Self { image, board, snapshot: model.snapshot }
     }
 
+    /// A word of one of the firmware's own accounts, read past the probe.
+    pub(crate) fn word(&self, symbol: &str, index: u32) -> u32 {
+        let at = self.image.symbols.address(symbol).expect("it is there");
+        self.board.peek_word(at + 4 * index).expect("it lies in RAM")
+    }
+
     fn truth(&self, word: u32) -> u32 {
-        let at = self.image.symbols.address("TRUTH").expect("it is there");
-        self.board.peek_word(at + 4 * word).expect("it lies in RAM")
+        self.word("TRUTH", word)
     }
 
     fn check(&self, what: &str) {
@@ -118,7 +123,7 @@ fn a_firmware_in_c_is_seen_as_it_counted_itself() {
     for core in ["cortex-m0plus", "cortex-m3", "cortex-m4"] {
         for (how, wrap) in [("newlib", &NEWLIB[..]), ("any library", &ANY_LIBRARY[..])] {
             let build = Build::board(core).flags(&["--specs=nano.specs", "-std=gnu99"]).flags(wrap).strict();
-            Seen::new(build.files(&DEMO).firmware()).check(&format!("{core}, {how}"));
+            Seen::new(build.files(&DEMO).firmware(), "TRUTH").check(&format!("{core}, {how}"));
         }
     }
 }
