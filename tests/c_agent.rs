@@ -2,6 +2,8 @@
 
 #[path = "c_agent/compilers.rs"]
 mod compilers;
+#[path = "c_agent/costs.rs"]
+mod costs;
 #[path = "c_agent/firmware.rs"]
 mod firmware;
 #[path = "c_agent/kernels.rs"]

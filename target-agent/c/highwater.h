@@ -371,35 +371,43 @@ static inline void highwater_paint_below_sp(void *base)
 
 #else
 
-/* Switched off: arguments are looked at by the compiler and used by nothing. */
-#define highwater_init() ((void)0)
+/* Switched off: arguments are looked at by the compiler and used by nothing. What gives a value gives zero. */
+static inline uint32_t highwater_nothing(void)
+{
+    return 0;
+}
+
+/* Not evaluated; the choice makes a pointer of an array of any size. */
+#define HIGHWATER_UNUSED(argument) ((void)sizeof(1 ? (argument) : 0))
+#define highwater_init() highwater_nothing()
 #define highwater_heartbeat() ((void)0)
 #define highwater_thread_new(thread, name, kind, base, size)                                                           \
-    ((void)(thread), (void)sizeof(name), (void)sizeof(kind), (void)sizeof(base), (void)sizeof(size))
-#define highwater_thread_priority(thread, priority) ((void)(thread), (void)sizeof(priority))
+    ((void)(thread), HIGHWATER_UNUSED(name), HIGHWATER_UNUSED(kind), HIGHWATER_UNUSED(base), HIGHWATER_UNUSED(size))
+#define highwater_thread_priority(thread, priority) ((void)(thread), HIGHWATER_UNUSED(priority))
 #define highwater_thread_painted(thread) ((void)(thread))
-#define highwater_thread_entry(thread, entry) ((void)(thread))
-#define highwater_register_thread(thread) ((void)(thread), HIGHWATER_NONE)
-#define highwater_retire_thread(id) ((void)sizeof(id), 0)
-#define highwater_find_thread(base) ((void)sizeof(base), HIGHWATER_NONE)
-#define highwater_set_state(id, state) ((void)sizeof(id), (void)sizeof(state))
-#define highwater_set_priority(id, priority) ((void)sizeof(id), (void)sizeof(priority))
-#define highwater_set_running(id) ((void)sizeof(id))
-#define highwater_on_switch(out, sp) ((void)sizeof(out), (void)sizeof(sp))
+#define highwater_thread_entry(thread, entry) ((void)(thread), HIGHWATER_UNUSED(entry))
+#define highwater_register_thread(thread) ((void)(thread), highwater_nothing())
+#define highwater_retire_thread(id) (HIGHWATER_UNUSED(id), highwater_nothing())
+#define highwater_find_thread(base) (HIGHWATER_UNUSED(base), highwater_nothing())
+#define highwater_set_state(id, state) (HIGHWATER_UNUSED(id), HIGHWATER_UNUSED(state))
+#define highwater_set_priority(id, priority) (HIGHWATER_UNUSED(id), HIGHWATER_UNUSED(priority))
+#define highwater_set_running(id) (HIGHWATER_UNUSED(id))
+#define highwater_on_switch(out, sp) (HIGHWATER_UNUSED(out), HIGHWATER_UNUSED(sp))
 #define highwater_region_new(region, name, kind, base, size)                                                           \
-    ((void)(region), (void)sizeof(name), (void)sizeof(kind), (void)sizeof(base), (void)sizeof(size))
-#define highwater_register_region(region) ((void)(region), HIGHWATER_NONE)
+    ((void)(region), HIGHWATER_UNUSED(name), HIGHWATER_UNUSED(kind), HIGHWATER_UNUSED(base), HIGHWATER_UNUSED(size))
+#define highwater_register_region(region) ((void)(region), highwater_nothing())
 #define highwater_register_heap(index, name, base, size)                                                               \
-    ((void)sizeof(index), (void)sizeof(name), (void)sizeof(base), (void)sizeof(size), HIGHWATER_NONE)
-#define highwater_retire_region(id) ((void)sizeof(id), 0)
+    (HIGHWATER_UNUSED(index), HIGHWATER_UNUSED(name), HIGHWATER_UNUSED(base), HIGHWATER_UNUSED(size), highwater_nothing())
+#define highwater_retire_region(id) (HIGHWATER_UNUSED(id), highwater_nothing())
 #define HIGHWATER_HEAP(index) ((highwater_heap *)0)
-#define highwater_on_alloc(heap, bytes) ((void)sizeof(bytes))
-#define highwater_on_free(heap, bytes) ((void)sizeof(bytes))
-#define highwater_on_realloc(heap, old_bytes, new_bytes) ((void)sizeof(old_bytes), (void)sizeof(new_bytes))
-#define highwater_on_failure(heap) ((void)0)
-#define highwater_paint(base, bytes) ((void)sizeof(base), (void)sizeof(bytes))
-#define highwater_guard_is_whole(base) ((void)sizeof(base), 1)
-#define highwater_paint_below_sp(base) ((void)sizeof(base))
+#define highwater_on_alloc(heap, bytes) (HIGHWATER_UNUSED(heap), HIGHWATER_UNUSED(bytes))
+#define highwater_on_free(heap, bytes) (HIGHWATER_UNUSED(heap), HIGHWATER_UNUSED(bytes))
+#define highwater_on_realloc(heap, old_bytes, new_bytes)                                                                      \
+    (HIGHWATER_UNUSED(heap), HIGHWATER_UNUSED(old_bytes), HIGHWATER_UNUSED(new_bytes))
+#define highwater_on_failure(heap) (HIGHWATER_UNUSED(heap))
+#define highwater_paint(base, bytes) (HIGHWATER_UNUSED(base), HIGHWATER_UNUSED(bytes))
+#define highwater_guard_is_whole(base) (HIGHWATER_UNUSED(base), (int)highwater_nothing() + 1)
+#define highwater_paint_below_sp(base) (HIGHWATER_UNUSED(base))
 
 #endif
 

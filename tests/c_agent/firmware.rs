@@ -20,10 +20,8 @@ const DEMO: [&str; 4] = [
     "target-agent/c/highwater.c",
     "target-agent/ports/baremetal/highwater_malloc.c",
 ];
-const NEWLIB: [&str; 2] = [
-    "-DHIGHWATER_WRAP_NEWLIB",
-    "-Wl,--wrap=_malloc_r,--wrap=_free_r,--wrap=_calloc_r,--wrap=_realloc_r",
-];
+const NEWLIB: [&str; 2] =
+    ["-DHIGHWATER_WRAP_NEWLIB", "-Wl,--wrap=_malloc_r,--wrap=_free_r,--wrap=_calloc_r,--wrap=_realloc_r"];
 const ANY_LIBRARY: [&str; 1] = ["-Wl,--wrap=malloc,--wrap=free,--wrap=calloc,--wrap=realloc"];
 
 /// Word indices in the firmware's accounts, `struct truth`; the first word counts its rounds.

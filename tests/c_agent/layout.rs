@@ -56,7 +56,9 @@ fn header(source: &str) -> String {
             let (_, tag, prefix) = ENUMS.iter().find(|(rust, ..)| *rust == name).expect("an enumeration C has too");
             writeln!(out, "\n/*{} */\nenum {tag} {{", comment(&doc)).unwrap();
             values = Some(*prefix);
-        } else if let Some((name, value)) = line.strip_prefix("pub const ").and_then(|rest| rest.split_once(": usize = ")) {
+        } else if let Some((name, value)) =
+            line.strip_prefix("pub const ").and_then(|rest| rest.split_once(": usize = "))
+        {
             let module = module.as_deref().expect("word indices stand in modules");
             let value = value.trim_end_matches(';');
             assert!(value.parse::<u32>().is_ok(), "{module}::{name} is no plain number");
