@@ -72,6 +72,20 @@ fn switched_off_it_is_nothing() {
     }
 }
 
+/// Zephyr is too large to bring here: headers of ours stand in for its own. The kernels' own test runs the other ports.
+#[test]
+#[ignore = "needs gcc, clang and arm-none-eabi-gcc"]
+fn the_port_for_zephyr_compiles_against_stand_ins() {
+    let flags = ["-Itests/fixtures/c_agent/zephyr", "-DHIGHWATER_PAINT_WORD=0xaaaaaaaau"];
+    let all = ["-DCONFIG_HIGHWATER_SYSTEM_HEAP", "-DCONFIG_HIGHWATER_SWITCHES", "-DCONFIG_STACK_SENTINEL"];
+    let port = "target-agent/ports/zephyr/highwater_zephyr.c";
+    let build = || Build::board("cortex-m4").flags(&["-std=gnu11", "-Wall", "-Wextra", "-Werror"]).flags(&flags);
+    let least = loaded(&object(build().files(&[port])));
+    let most = loaded(&object(build().flags(&all).files(&[port])));
+    println!("Zephyr's port: {least} to {most} bytes");
+    assert!(least < most && most <= 320);
+}
+
 #[test]
 #[ignore = "needs gcc, clang and arm-none-eabi-gcc"]
 fn it_costs_no_more_than_its_ceiling() {
@@ -94,6 +108,8 @@ fn it_costs_no_more_than_its_ceiling() {
         );
         assert!(threads + heap <= 304, "{core}");
         assert!(threads + heap + init + regions <= 456, "{core}");
+        let malloc = Build::board(core).flags(&["-DHIGHWATER_WRAP_NEWLIB"]).files(&[MALLOC]);
+        println!("             malloc, free, calloc and realloc of newlib {}", loaded(&self::object(malloc)));
         assert_eq!(sizes["HIGHWATER"], (80_u64 + 8 * 32 + 32 + 4 * 20).next_multiple_of(64), "{core}");
     }
 }
