@@ -6,6 +6,7 @@
 pub mod callgraph;
 pub mod frames;
 pub mod layout;
+pub mod lines;
 pub mod link_map;
 pub mod other;
 pub mod symbols;
@@ -137,6 +138,7 @@ pub struct Image {
     /// What `.su` files say of its frames.
     usage: Vec<Usage>,
     call_graph: OnceLock<Option<CallGraph>>,
+    lines: OnceLock<Arc<lines::Lines>>,
     data: Arc<[u8]>,
 }
 
@@ -243,6 +245,7 @@ impl Image {
             marks,
             usage: Vec::new(),
             call_graph: OnceLock::new(),
+            lines: OnceLock::new(),
             data: data.into(),
             path,
         })
@@ -292,6 +295,17 @@ impl Image {
     pub fn call_graph(&self) -> Option<&CallGraph> {
         let read = || CallGraph::read(self, &ElfFile32::<Endianness>::parse(&*self.data).ok()?);
         self.call_graph.get_or_init(read).as_ref()
+    }
+
+    /// From addresses to functions, files and lines, read when it is first asked for; without debug information it
+    /// knows nothing.
+    #[must_use]
+    pub fn lines(&self) -> &lines::Lines {
+        self.lines.get_or_init(|| {
+            let code_at_zero = self.symbols.at(0).is_some_and(|symbol| symbol.is_code);
+            let file = ElfFile32::<Endianness>::parse(&*self.data).ok();
+            Arc::new(lines::Lines::read(file.as_ref(), code_at_zero))
+        })
     }
 
     /// The most bytes that one function can reserve on a stack and leave untouched: its whole frame. `None` when neither
