@@ -350,11 +350,12 @@ void highwater_on_realloc(highwater_heap *heap, uint32_t old_bytes, uint32_t new
     HIGHWATER_LEAVE(before);
 }
 
-void highwater_on_failure(highwater_heap *heap)
+void highwater_on_failure_of(highwater_heap *heap, uint32_t bytes)
 {
     uint32_t before = HIGHWATER_ENTER();
     uint32_t changes = open_frame(heap);
     add(heap, HIGHWATER_HEAP_FAILURES, 1);
+    heap->words[HIGHWATER_HEAP_FAILED_SIZE] = bytes;
     close_frame(heap, changes);
     HIGHWATER_LEAVE(before);
 }

@@ -303,12 +303,20 @@ void highwater_on_free(highwater_heap *heap, uint32_t bytes);
 void highwater_on_realloc(highwater_heap *heap, uint32_t old_bytes, uint32_t new_bytes);
 
 /*
- * Counts an allocation that failed.
+ * Counts an allocation that failed, of a size that is not known.
  *
  * Safety: `heap` is HIGHWATER_HEAP.
- * Cost: 34 bytes of flash, 13 instructions, most of them with interrupts masked.
+ * Cost: inline, as highwater_on_failure_of.
  */
-void highwater_on_failure(highwater_heap *heap);
+#define highwater_on_failure(heap) highwater_on_failure_of(heap, 0)
+
+/*
+ * Counts an allocation of `bytes` bytes that failed.
+ *
+ * Safety: `heap` is HIGHWATER_HEAP.
+ * Cost: 36 bytes of flash, 14 instructions, most of them with interrupts masked.
+ */
+void highwater_on_failure_of(highwater_heap *heap, uint32_t bytes);
 
 /*
  * Paints the stack of a thread that does not run yet.
@@ -405,6 +413,7 @@ static inline uint32_t highwater_nothing(void)
 #define highwater_on_realloc(heap, old_bytes, new_bytes)                                                                      \
     (HIGHWATER_UNUSED(heap), HIGHWATER_UNUSED(old_bytes), HIGHWATER_UNUSED(new_bytes))
 #define highwater_on_failure(heap) (HIGHWATER_UNUSED(heap))
+#define highwater_on_failure_of(heap, bytes) (HIGHWATER_UNUSED(heap), HIGHWATER_UNUSED(bytes))
 #define highwater_paint(base, bytes) (HIGHWATER_UNUSED(base), HIGHWATER_UNUSED(bytes))
 #define highwater_guard_is_whole(base) (HIGHWATER_UNUSED(base), (int)highwater_nothing() + 1)
 #define highwater_paint_below_sp(base) (HIGHWATER_UNUSED(base))

@@ -12,7 +12,7 @@
 #endif
 
 /* How many threads (stacks), heaps and named regions the block has room for, each at most 255, and one thread and one
- * region at least; each heap needs a region too. RAM, rounded up to 64 bytes: 80, and 32 for each thread, 32 for each heap, 20 for each region. */
+ * region at least; each heap needs a region too. RAM, rounded up to 64 bytes: 80, and 32 for each thread, 40 for each heap, 20 for each region. */
 #ifndef HIGHWATER_THREADS
 #define HIGHWATER_THREADS 8
 #endif

@@ -7,8 +7,8 @@
 /* First word of an initialised block: the bytes hwtr read as a little-endian word. */
 #define HIGHWATER_MAGIC UINT32_C(0x72747768)
 
-/* Version of this layout, major << 16 | minor. A host reads every block with its own major: a newer minor only makes tables longer or strides wider. */
-#define HIGHWATER_ABI UINT32_C(0x10000)
+/* Version of this layout, major << 16 | minor. A host reads every block with its own major: a newer minor only makes tables longer or strides wider. 1.1 has two more words behind each heap's frame. */
+#define HIGHWATER_ABI UINT32_C(0x10001)
 
 /* The word the agent paints unused stack with. No valid address, instruction or small number looks like it. */
 #define HIGHWATER_PAINT UINT32_C(0xcccccccc)
@@ -42,7 +42,18 @@
 #define HIGHWATER_HEAP_FAILURES 5 /* Calls of alloc that failed since the start. */
 #define HIGHWATER_HEAP_PEAK 6 /* The most bytes ever in use at once. */
 #define HIGHWATER_HEAP_LAST 7 /* Lamport's counter at the highest address: written first. */
-#define HIGHWATER_HEAP_WORDS 8 /* Words in a frame. */
+#define HIGHWATER_HEAP_FRAME 8 /* Words in the frame. */
+#define HIGHWATER_HEAP_FAILED_SIZE 8 /* Bytes that the last failed allocation asked for; 0 when none failed. It stands alone, behind the frame, and may be newer than the frame's count of failures. Since 1.1. */
+#define HIGHWATER_HEAP_OWNERS 9 /* How many callers the owner header in front of each block names; 0 when blocks have none. It stands alone. Since 1.1. */
+#define HIGHWATER_HEAP_WORDS 10 /* Words for a heap: the stride in the header. A block of ABI 1.0 has the frame only. */
+
+/* Word indices in the header that each block of a heap begins with, when heap::OWNERS says how many callers it names. The block is what the allocator inside hands out, and begins at an address that is aligned as the caller asked: text   offset 0           size asked for | log2 of the alignment << 27          4           return address of the innermost caller, 0 when unknown          8           the next one, when the depth is more than 1, and so on up to the depth          front       what the caller got; front is the header's size rounded up to the alignment  The header is written when the block is handed out, before it is counted. With the sizes a reader goes from block to block between two holes; the sum of the sizes and the number of blocks must be what the counters say. */
+#define HIGHWATER_OWNER_ASKED 0 /* size | log2(alignment) << 27: see pack. */
+#define HIGHWATER_OWNER_CALLERS 1 /* The first of the return addresses. */
+#define HIGHWATER_OWNER_MAX_DEPTH 8 /* The most callers that a header names. */
+
+/* The bits of ASKED that hold the size. */
+#define HIGHWATER_OWNER_SIZE UINT32_C(0x7ffffff)
 
 /* Word indices in a thread's pair of marks. */
 #define HIGHWATER_MARK_LOWEST 0 /* Lowest SP seen at a context switch; falls only, until the slot is used again. 0 when never seen. */

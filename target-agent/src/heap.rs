@@ -4,9 +4,7 @@ use core::alloc::{GlobalAlloc, Layout};
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use crate::critical;
-use crate::layout::heap::{
-    ALLOCATED, ALLOCS, FAILED_SIZE, FAILURES, FIRST, FREED, FREES, LAST, OWNERS, PEAK, WORDS,
-};
+use crate::layout::heap::{ALLOCATED, ALLOCS, FAILED_SIZE, FAILURES, FIRST, FREED, FREES, LAST, OWNERS, PEAK, WORDS};
 use crate::table::framed;
 
 /// The counters of one heap: bytes handed out and given back, calls, failures, and the peak.

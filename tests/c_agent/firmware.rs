@@ -12,6 +12,8 @@ use highwater::sampler::{Options, Sampler, static_snapshot};
 use highwater::simulator::{Board, Clock, LinkModel};
 use highwater::source::emulated::{Emulation, open};
 
+use highwater_agent::layout::ABI;
+
 use crate::compilers::Build;
 
 const DEMO: [&str; 4] = [
@@ -87,7 +89,8 @@ impl Seen {
 
     fn check(&self, what: &str) {
         let snapshot = &self.snapshot;
-        assert_eq!(snapshot.target.kernel.as_deref(), Some("agent 1.0"), "{what}");
+        let agent = format!("agent {}.{}", ABI >> 16, ABI & 0xffff);
+        assert_eq!(snapshot.target.kernel, Some(agent), "{what}");
         let names = [("main", StackKind::Main), ("reader", StackKind::User), ("writer", StackKind::User)];
         assert_eq!(snapshot.stacks.len(), names.len(), "{what}: {:?}", snapshot.stacks);
         for ((name, kind), index) in names.into_iter().zip(0u32..) {

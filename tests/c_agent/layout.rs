@@ -10,7 +10,7 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const HEADER: &str = "target-agent/c/highwater_layout.h";
 
 /// Constants of the layout that are not word indices. The text gives their names, the compiler their values.
-const VALUES: [(&str, u32); 8] = [
+const VALUES: [(&str, u32); 9] = [
     ("MAGIC", layout::MAGIC),
     ("ABI", layout::ABI),
     ("PAINT", layout::PAINT),
@@ -19,6 +19,7 @@ const VALUES: [(&str, u32); 8] = [
     ("LIVE", layout::LIVE),
     ("EMPTY", layout::EMPTY),
     ("GENERATION", layout::GENERATION),
+    ("OWNER_SIZE", layout::owner::SIZE),
 ];
 
 /// What the names in C of an enumeration's values begin with.
@@ -64,6 +65,7 @@ fn header(source: &str) -> String {
             assert!(value.parse::<u32>().is_ok(), "{module}::{name} is no plain number");
             writeln!(out, "#define HIGHWATER_{module}_{name} {value} /*{} */", comment(&doc)).unwrap();
         } else if let Some((name, _)) = line.strip_prefix("pub const ").and_then(|rest| rest.split_once(": u32 = ")) {
+            let name = module.as_deref().map_or_else(|| name.to_owned(), |module| format!("{module}_{name}"));
             let (_, value) = VALUES.iter().find(|(rust, _)| *rust == name).expect("a constant this test knows");
             writeln!(out, "\n/*{} */\n#define HIGHWATER_{name} UINT32_C({value:#x})", comment(&doc)).unwrap();
         } else if let (Some(prefix), Some((name, value))) = (values, line.split_once(" = ")) {

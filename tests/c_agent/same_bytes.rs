@@ -10,7 +10,7 @@ use std::time::Duration;
 use highwater::image::Image as Elf;
 use highwater::region::Region as Range;
 use highwater::simulator::{Board, CoreKind, Image, MemoryKind, Options};
-use highwater_agent::{Block, Region, RegionId, RegionKind, Thread, ThreadId, ThreadKind, ThreadState, stack};
+use highwater_agent::{Block, Region, RegionId, RegionKind, Thread, ThreadId, ThreadKind, ThreadState, layout, stack};
 use proptest::prelude::*;
 
 use crate::compilers::Build;
@@ -72,7 +72,7 @@ enum Call {
     OnAlloc(usize, u32),
     OnFree(usize, u32),
     OnRealloc(usize, u32, u32),
-    OnFailure(usize),
+    OnFailure(usize, u32),
     Paint(u32),
     Guard { word: usize, value: u32 },
 }
@@ -108,7 +108,7 @@ impl Call {
             Self::OnAlloc(heap, bytes) => &[11, heap as u32, bytes],
             Self::OnFree(heap, bytes) => &[12, heap as u32, bytes],
             Self::OnRealloc(heap, old, new) => &[13, heap as u32, old, new],
-            Self::OnFailure(heap) => &[14, heap as u32],
+            Self::OnFailure(heap, bytes) => &[14, heap as u32, bytes],
             Self::Paint(bytes) => &[15, bytes],
             Self::Guard { word, value } => &[16, word as u32, value],
         };
@@ -142,9 +142,9 @@ fn calls() -> impl Strategy<Value = Vec<Call>> {
         4 => (heap(), size()).prop_map(|(heap, bytes)| Call::OnAlloc(heap, bytes)),
         3 => (heap(), size()).prop_map(|(heap, bytes)| Call::OnFree(heap, bytes)),
         2 => (heap(), size(), size()).prop_map(|(heap, old, new)| Call::OnRealloc(heap, old, new)),
-        1 => heap().prop_map(Call::OnFailure),
+        1 => (heap(), size()).prop_map(|(heap, bytes)| Call::OnFailure(heap, bytes)),
         1 => (1u32..=64).prop_map(|words| Call::Paint(4 * words)),
-        1 => (0usize..10, prop_oneof![Just(highwater_agent::layout::PAINT), any::<u32>()])
+        1 => (0usize..10, prop_oneof![Just(layout::PAINT), any::<u32>()])
             .prop_map(|(word, value)| Call::Guard { word, value }),
     ];
     prop::collection::vec(call, 0..CALLS - 1).prop_map(|mut calls| {
@@ -220,7 +220,8 @@ impl Rust {
             Call::OnAlloc(heap, bytes) => self.heap(heap).on_alloc(bytes),
             Call::OnFree(heap, bytes) => self.heap(heap).on_free(bytes),
             Call::OnRealloc(heap, old, new) => self.heap(heap).on_realloc(old, new),
-            Call::OnFailure(heap) => self.heap(heap).on_failure(),
+            Call::OnFailure(heap, 0) => self.heap(heap).on_failure(),
+            Call::OnFailure(heap, bytes) => self.heap(heap).on_failure_of(bytes),
             Call::Paint(bytes) => {
                 // SAFETY: the stack has 256 bytes, and nobody runs on it.
                 unsafe { stack::paint(self.stack.as_mut_ptr(), bytes as usize) };
@@ -235,9 +236,10 @@ impl Rust {
         0
     }
 
-    /// The block's words.
+    /// The block's words, without the padding at its end, which is nothing that could be read.
     fn words(&self) -> Vec<u32> {
-        let words = size_of_val(self.block) / 4;
+        let tables = THREADS * (layout::mark::WORDS + layout::thread::WORDS) + REGIONS * layout::region::WORDS;
+        let words = layout::header::WORDS + HEAPS * layout::heap::WORDS + tables + 4;
         let first = (&raw const *self.block).cast::<AtomicU32>();
         // SAFETY: the block is a static of that many words, and all are written as atomics.
         (0..words).map(|index| unsafe { &*first.add(index) }.load(Relaxed)).collect()
@@ -272,8 +274,12 @@ fn c_and_rust_write_the_same_bytes() {
     let files = [AGENT, SCRIPT, "tests/fixtures/c_agent/script_host.c"];
     let (_place, program) = Build::host().flags(&CONFIG).files(&files).build();
     let outcome = runner(256).run(&calls(), |calls| {
-        for (index, (c, rust)) in in_c(&program, &calls).into_iter().zip(in_rust(&calls)).enumerate() {
-            prop_assert_eq!(c, rust, "after {:?}", &calls[index]);
+        for (index, ((returned, mut block), rust)) in
+            in_c(&program, &calls).into_iter().zip(in_rust(&calls)).enumerate()
+        {
+            let padding = block.split_off(rust.1.len());
+            prop_assert!(padding.len() < 16 && padding.iter().all(|word| *word == 0));
+            prop_assert_eq!((returned, block), rust, "after {:?}", &calls[index]);
         }
         Ok(())
     });

@@ -75,7 +75,7 @@ void *WRAP(malloc)(FIRST size_t bytes)
         if (block != NULL) {
             highwater_on_alloc(HIGHWATER_HEAP(0), USABLE(block));
         } else if (bytes != 0) {
-            highwater_on_failure(HIGHWATER_HEAP(0));
+            highwater_on_failure_of(HIGHWATER_HEAP(0), (uint32_t)bytes);
         }
     }
     UNLOCK();
@@ -103,7 +103,7 @@ void *WRAP(calloc)(FIRST size_t count, size_t bytes)
         if (block != NULL) {
             highwater_on_alloc(HIGHWATER_HEAP(0), USABLE(block));
         } else if (count != 0 && bytes != 0) {
-            highwater_on_failure(HIGHWATER_HEAP(0));
+            highwater_on_failure_of(HIGHWATER_HEAP(0), (uint32_t)(count * bytes));
         }
     }
     UNLOCK();
@@ -123,7 +123,7 @@ void *WRAP(realloc)(FIRST void *block, size_t bytes)
     LEAVE_LIBRARY();
     if (!INSIDE) {
         if (moved == NULL && bytes != 0) {
-            highwater_on_failure(HIGHWATER_HEAP(0));
+            highwater_on_failure_of(HIGHWATER_HEAP(0), (uint32_t)bytes);
         } else if (moved == NULL && block != NULL) {
             highwater_on_free(HIGHWATER_HEAP(0), old);
         } else if (moved != NULL && block == NULL) {

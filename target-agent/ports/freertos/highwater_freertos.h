@@ -105,7 +105,8 @@ static inline highwater_thread_id highwater_freertos_created(const char *name, e
  * with ports/baremetal/highwater_malloc.c. */
 #ifndef HIGHWATER_FREERTOS_HEAP_3
 #define traceMALLOC(block, bytes)                                                                                      \
-    ((block) != NULL ? highwater_on_alloc(HIGHWATER_HEAP(0), (uint32_t)(bytes)) : highwater_on_failure(HIGHWATER_HEAP(0)))
+    ((block) != NULL ? highwater_on_alloc(HIGHWATER_HEAP(0), (uint32_t)(bytes))                                        \
+                     : highwater_on_failure_of(HIGHWATER_HEAP(0), (uint32_t)(bytes)))
 #define traceFREE(block, bytes) highwater_on_free(HIGHWATER_HEAP(0), (uint32_t)(bytes))
 #endif
 
