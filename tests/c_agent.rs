@@ -1,4 +1,5 @@
 //! The agent in C writes the block that the agent in Rust writes, and the host sees a firmware in C as any other.
+#![cfg(feature = "simulator")]
 
 #[path = "c_agent/compilers.rs"]
 mod compilers;
