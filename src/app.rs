@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use clap::CommandFactory;
 
-use crate::cli::{AttachArgs, Cli, Color, Command, LayoutArgs, ListArgs, ListFormat, Look};
+use crate::cli::{AttachArgs, Cli, Color, Command, FitArgs, LayoutArgs, ListArgs, ListFormat, Look};
 use crate::image::layout;
 use crate::model::Model;
 use crate::report::Report;
@@ -88,9 +88,9 @@ fn carry_out(command: &Command, look: &Look) -> Result<(), Failure> {
         #[cfg(feature = "simulator")]
         Command::Demo(args) => {
             let wanted = open::Wanted::demo(args);
-            watch(&wanted, args.format, look)
+            watch(&wanted, args.format, args.fit, look)
         }
-        Command::Attach(args) => watch(&open::Wanted::attach(args), args.format, look),
+        Command::Attach(args) => watch(&open::Wanted::attach(args), args.format, args.fit, look),
         Command::Snapshot(args) => snapshot(args, look),
         Command::Layout(args) => print_layout(args, look),
         Command::Symbols(args) => statics::symbols(args),
@@ -106,21 +106,21 @@ fn carry_out(command: &Command, look: &Look) -> Result<(), Failure> {
 }
 
 /// The live screen on a terminal; elsewhere, or when a format is asked for, one snapshot.
-fn watch(wanted: &open::Wanted, format: Option<Format>, look: &Look) -> Result<(), Failure> {
+fn watch(wanted: &open::Wanted, format: Option<Format>, fit: FitArgs, look: &Look) -> Result<(), Failure> {
     let on_terminal = io::stdout().is_terminal() && io::stdin().is_terminal();
-    if format.is_some() || !on_terminal {
-        return print_snapshot(wanted, format.unwrap_or(Format::Human), look);
+    if format.is_some() || fit.would_fit.is_some() || !on_terminal {
+        return print_snapshot(wanted, format.unwrap_or(Format::Human), fit, look);
     }
     let opened = open::open(wanted, open::For::Watching)?;
     live::run(opened, look)
 }
 
 fn snapshot(args: &AttachArgs, look: &Look) -> Result<(), Failure> {
-    print_snapshot(&open::Wanted::attach(args), args.format.unwrap_or(Format::Human), look)
+    print_snapshot(&open::Wanted::attach(args), args.format.unwrap_or(Format::Human), args.fit, look)
 }
 
 /// One report, after a thorough look.
-fn print_snapshot(wanted: &open::Wanted, format: Format, look: &Look) -> Result<(), Failure> {
+fn print_snapshot(wanted: &open::Wanted, format: Format, fit: FitArgs, look: &Look) -> Result<(), Failure> {
     let Opened { mut sampler, mut model, run_first } = open::open(wanted, open::For::Snapshot)?;
     let time = if wanted.is_emulated() { SNAPSHOT_AFTER } else { SETTLING };
     pass_time(&mut sampler, &mut model, run_first.unwrap_or(time));
@@ -133,7 +133,12 @@ fn print_snapshot(wanted: &open::Wanted, format: Format, look: &Look) -> Result<
     {
         return Err(Failure::Unreachable(why.clone()));
     }
-    print(&Report::new(&model), format, look)
+    let report = Report::new(&model);
+    let report = match fit.would_fit {
+        Some(size) => report.with_fit(&model, size, MALLOC_ALIGN),
+        None => report,
+    };
+    print(&report, format, look)
 }
 
 /// Refreshes until that much time has passed since the attach.
@@ -145,6 +150,9 @@ fn pass_time(sampler: &mut Sampler, model: &mut Model, until: Duration) {
         sampler.wait_at_most(spent, until.saturating_sub(sampler.now()));
     }
 }
+
+/// The alignment of a block that is asked about: what C's `malloc` and most of Rust's types need at most.
+const MALLOC_ALIGN: u32 = 8;
 
 fn print_layout(args: &LayoutArgs, look: &Look) -> Result<(), Failure> {
     let image = open::image(&args.firmware)?;

@@ -1,9 +1,13 @@
 //! Heaps: how much is in use, and by whom it is told.
 
+pub mod blocks;
+pub mod fit;
 pub mod linked_list;
+pub mod sites;
 
 use crate::model::snapshot::{Measured, Trust};
 use crate::region::Region;
+use blocks::Block;
 use linked_list::Holes;
 
 /// One heap as its decoder tells it.
@@ -31,6 +35,12 @@ pub struct HeapLook {
     pub allocations: Option<u32>,
     /// Blocks in use.
     pub blocks: Option<u32>,
+    /// Bytes that the last failed allocation asked for.
+    pub failed_size: Option<u32>,
+    /// How many callers each block names; 0 when blocks say nothing of themselves.
+    pub callers: u32,
+    /// Each block in address order and what that is worth, where they could be told apart.
+    pub known: Option<(Vec<Block>, Trust)>,
 }
 
 impl HeapLook {
@@ -49,6 +59,9 @@ impl HeapLook {
             failures: None,
             allocations: None,
             blocks: None,
+            failed_size: None,
+            callers: 0,
+            known: None,
         }
     }
 
@@ -68,6 +81,8 @@ impl HeapLook {
             failures: Some(counters.failures),
             allocations: Some(counters.allocs),
             blocks: Some(counters.allocs.wrapping_sub(counters.frees)),
+            failed_size: counters.failed_size.filter(|size| *size > 0),
+            callers: counters.callers,
             ..Self::unknown(name, range)
         }
     }
@@ -103,6 +118,10 @@ pub struct Counted {
     pub failures: u32,
     /// The most bytes in use at once.
     pub peak: u32,
+    /// Bytes that the last failed allocation asked for, 0 when none failed; `None` from an agent before 1.1.
+    pub failed_size: Option<u32>,
+    /// How many callers the header of each block names; 0 when blocks have none.
+    pub callers: u32,
     /// They were read while they changed, three times over.
     pub torn: bool,
 }

@@ -3,6 +3,7 @@
 //! `ingest` takes what one refresh found, cannot fail and does no I/O; views read, and change nothing.
 
 pub mod alert;
+pub mod growth;
 pub mod history;
 pub mod picture;
 pub mod snapshot;
@@ -40,6 +41,7 @@ pub struct Model {
     pub alerts: Vec<Alert>,
     /// Counts the changes: a view that has drawn this number has nothing to draw.
     pub revision: u64,
+    growth: growth::Growth,
     revised: Duration,
     limits: Limits,
     heartbeat: Option<(u32, Duration)>,
@@ -56,6 +58,7 @@ impl Model {
             heap_used: BTreeMap::new(),
             alerts: Vec::new(),
             revision: 0,
+            growth: growth::Growth::default(),
             revised: Duration::ZERO,
             limits: Limits::default(),
             heartbeat: None,
@@ -90,6 +93,10 @@ impl Model {
             raise_high_water(&before, &mut self.snapshot);
         }
         self.remember(was_reset);
+        if was_reset {
+            self.growth = growth::Growth::default();
+        }
+        self.growth.follow(self.snapshot.at, &mut self.snapshot.heaps);
         let mut found = alert::find(&self.snapshot, &facts, self.limits);
         found.extend(self.stalled(&facts));
         if was_reset {
@@ -225,6 +232,10 @@ fn differs(old: &Snapshot, new: &Snapshot) -> bool {
         quiet.link.refresh_hz = quiet.link.refresh_hz.round();
         for stack in &mut quiet.stacks {
             stack.rescanned = None;
+        }
+        for owner in quiet.heaps.iter_mut().filter_map(|heap| heap.owners.as_mut()).flatten() {
+            owner.growth = None;
+            owner.leaks = false;
         }
         if let Some(detail) = &mut quiet.detail {
             detail.at = Duration::ZERO;

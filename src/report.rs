@@ -5,8 +5,11 @@
 
 use serde::Serialize;
 
+use crate::heap::fit::Fit;
 use crate::model::Model;
-use crate::model::snapshot::{Health, Heap, MemoryKind, MemoryMap, Part, PartKind, Stack, StackKind, Trust, Victim};
+use crate::model::snapshot::{
+    Health, Heap, MemoryKind, MemoryMap, Owner, Part, PartKind, Stack, StackKind, Trust, Victim,
+};
 
 /// The schema's name and version.
 pub const SCHEMA: &str = "highwater/report@1";
@@ -142,6 +145,42 @@ pub struct HeapReport {
     pub trust: &'static str,
     /// Who holds the memory; `null` when nobody keeps account of it.
     pub owners: Option<Vec<OwnerReport>>,
+    /// What the owners are worth; `null` when there are none.
+    pub owners_trust: Option<&'static str>,
+    /// Bytes that the last failed allocation asked for.
+    pub failed_size: Option<u32>,
+    /// Whether a block of the size that was asked about would fit now; `null` when nobody asked.
+    pub would_fit: Option<FitReport>,
+}
+
+/// Whether a block would fit.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FitReport {
+    /// Bytes that were asked about.
+    pub size: u32,
+    /// Their alignment in bytes.
+    pub align: u32,
+    /// Yes or no; `null` when only totals are known.
+    pub fits: Option<bool>,
+    /// Address of the block that it would be, header included.
+    pub at: Option<u32>,
+    /// Bytes of the largest free block that would be left.
+    pub largest_left: Option<u32>,
+    /// Bytes that it needs in one piece, header and rounding included, when it does not fit.
+    pub needs: Option<u32>,
+    /// The smallest block that would have to go for it to fit.
+    pub in_the_way: Option<BlockReport>,
+}
+
+/// A block in use.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct BlockReport {
+    /// First address.
+    pub start: u32,
+    /// Bytes, header and rounding included.
+    pub size: u32,
+    /// What it holds, or the function that asked for it.
+    pub name: String,
 }
 
 /// A call site that holds memory.
@@ -235,6 +274,49 @@ impl Report {
             },
             hints: snapshot.hints.clone(),
         }
+    }
+}
+
+impl Report {
+    /// The same with the answer for each heap: whether a block of `size` bytes would fit now.
+    #[must_use]
+    pub fn with_fit(mut self, model: &Model, size: u32, align: u32) -> Self {
+        for (report, heap) in self.heaps.iter_mut().zip(&model.snapshot.heaps) {
+            report.would_fit = Some(fit(heap, size, align));
+        }
+        self
+    }
+}
+
+fn fit(heap: &Heap, size: u32, align: u32) -> FitReport {
+    let none = FitReport { size, align, fits: None, at: None, largest_left: None, needs: None, in_the_way: None };
+    match heap.fit(size, align) {
+        Fit::Yes { at, left, .. } => {
+            FitReport { fits: Some(true), at: Some(at.start()), largest_left: Some(left), ..none }
+        }
+        Fit::No { needs, in_the_way } => FitReport {
+            fits: Some(false),
+            needs: Some(needs),
+            in_the_way: in_the_way.map(|block| BlockReport {
+                start: block.start(),
+                size: block.size(),
+                name: heap.block_name(block.start()),
+            }),
+            ..none
+        },
+        Fit::TooLarge { needs } => FitReport { fits: Some(false), needs: Some(needs), ..none },
+        Fit::Unknown => none,
+    }
+}
+
+fn owner(owner: &Owner) -> OwnerReport {
+    OwnerReport {
+        function: owner.site.function.clone(),
+        file: owner.site.file.clone(),
+        line: owner.site.line,
+        blocks: owner.blocks,
+        bytes: owner.bytes,
+        bytes_per_minute: owner.growth.map(f64::round),
     }
 }
 
@@ -356,7 +438,10 @@ fn heap(heap: &Heap) -> HeapReport {
         failures: heap.failures,
         fragmentation: heap.fragmentation(),
         trust: trust(heap.used.map_or(Trust::Gap, |used| used.trust)),
-        owners: None,
+        owners: heap.owners.as_ref().map(|owners| owners.iter().map(owner).collect()),
+        owners_trust: heap.owners.as_ref().map(|_| trust(heap.owners_trust)),
+        failed_size: heap.failed_size,
+        would_fit: None,
     }
 }
 
@@ -368,7 +453,10 @@ fn alert(alert: &crate::model::alert::Alert) -> AlertReport {
             AlertKind::Fault => "fault",
             AlertKind::HeapFailure => "heap_failure",
             AlertKind::StackLimit => "stack_limit",
+            AlertKind::BlockOverStack => "block_over_stack",
+            AlertKind::Leak => "leak",
             AlertKind::HeapLimit => "heap_limit",
+            AlertKind::Fragmentation => "fragmentation",
             AlertKind::WrongElf => "wrong_elf",
             AlertKind::AgentMissing => "agent_missing",
             AlertKind::Stalled => "stalled",

@@ -22,11 +22,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::fault::{self, Faults};
+use crate::heap::sites::Sites;
 use crate::image::Image;
 use crate::image::layout::{self, Memory as Chip, Placed};
 use crate::kernel::{self, Kernel, Look};
 use crate::memory::{Memory, Sentinel};
-use crate::model::snapshot::{Health, Link, MemoryKind, Snapshot, Target};
+use crate::model::snapshot::{Health, Heap, Link, MemoryKind, Snapshot, Target};
 use crate::source::link::LinkCost;
 use crate::source::{CoreStatus, Counters, ReadError, Source};
 use crate::stack::{Paint, victim};
@@ -66,6 +67,7 @@ pub struct Sampler {
     fallback: Box<dyn Kernel>,
     stacks: Stacks,
     worst_cases: WorstCases,
+    sites: Sites,
     interest: Interest,
     detail: Detail,
     ladder: Ladder,
@@ -114,6 +116,7 @@ impl Sampler {
             fallback,
             stacks: Stacks::default(),
             worst_cases: WorstCases::default(),
+            sites: Sites::default(),
             interest: Interest::default(),
             detail: Detail::default(),
             ladder: Ladder::new(now),
@@ -286,8 +289,14 @@ impl Sampler {
         self.facts.heartbeat = look.heartbeat;
         self.facts.refused = look.refused;
         let memories = compose::draw(&self.chips, &look, &self.placed);
+        let named = compose::named(&look);
+        let heaps: Vec<Heap> =
+            look.heaps.iter().map(|heap| compose::heap(heap, &self.image, &mut self.sites, &named)).collect();
         for stack in &mut stacks {
-            stack.victim = victim::below(stack.range, &memories, &self.image);
+            // What the agent notes in front of a block belongs to the stack in it: the victim is what lies below that.
+            let block = heaps.iter().find_map(|heap| heap.block_at(stack.range.start()));
+            let whole = block.map_or(stack.range, |block| block.range.hull(stack.range));
+            stack.victim = victim::below(whole, &memories, &self.image);
         }
         let mut hints = look.hints;
         hints.extend(self.worst_cases.tell(&self.image, &look.stacks, &mut stacks));
@@ -296,7 +305,7 @@ impl Sampler {
         Ok(Snapshot {
             memories,
             stacks,
-            heaps: look.heaps.iter().map(compose::heap).collect(),
+            heaps,
             hints,
             detail,
             target,

@@ -4,9 +4,12 @@
 //! count is held against the block's size before it is used. A frame whose two counters differ was read while it
 //! changed: it is read again, and after the third time its numbers are called torn.
 
+use std::collections::BTreeMap;
+
 use highwater_agent::layout::{self, ThreadKind, ThreadState};
 
 use super::{Kernel, Look, StackLook};
+use crate::heap::blocks::{Account, Blocks};
 use crate::heap::linked_list::{Holes, LinkedList, Walked};
 use crate::heap::{Counted, HeapLook};
 use crate::image::Image;
@@ -47,6 +50,7 @@ pub struct Agent {
     threads_frame: Option<u32>,
     regions: Vec<Vec<u32>>,
     allocators: Vec<(LinkedList, Option<Walked>)>,
+    blocks: BTreeMap<u32, Blocks>,
     looks: u32,
 }
 
@@ -116,6 +120,7 @@ impl Agent {
             threads_frame: None,
             regions: Vec::new(),
             allocators: LinkedList::find(image).into_iter().map(|list| (list, None)).collect(),
+            blocks: BTreeMap::new(),
             looks: 0,
         })
     }
@@ -133,7 +138,8 @@ impl Agent {
         let size = header[h::SIZE].min(self.block.size());
         let block = self.block.bottom(size);
         Some(Tables {
-            heaps: Table::unpack(header[h::HEAPS], block, heap::WORDS, false)?,
+            // ABI 1.0 had nothing behind the frame.
+            heaps: Table::unpack(header[h::HEAPS], block, heap::FRAME, false)?,
             marks: Table::unpack(header[h::MARKS], block, mark::WORDS, false)?,
             threads: Table::unpack(header[h::THREADS], block, thread::WORDS, true)?,
             regions: Table::unpack(header[h::REGIONS], block, region::WORDS, true)?,
@@ -232,6 +238,7 @@ impl Agent {
         use layout::region;
         let mut heaps = Vec::new();
         let mut allocators = std::mem::take(&mut self.allocators);
+        let mut blocks = std::mem::take(&mut self.blocks);
         for slot in self.live_regions(layout::RegionKind::Heap) {
             let range = Region::new(slot[region::BASE], slot[region::SIZE]);
             let index = slot[region::INFO] >> 8 & 0xff;
@@ -257,12 +264,24 @@ impl Agent {
                 Some(counters) => HeapLook::counted(&name, range, &counters),
                 None => HeapLook::unknown(&name, range),
             };
-            heaps.push(match holes {
-                Some((holes, trust)) => look.with_holes(&holes, trust),
-                None => look,
-            });
+            let Some((holes, trust)) = holes else {
+                heaps.push(look);
+                continue;
+            };
+            let mut look = look.with_holes(&holes, trust);
+            if let Some(counters) = counted.filter(|counters| counters.callers > 0) {
+                let account = Account {
+                    bytes: counters.allocated.wrapping_sub(counters.freed),
+                    blocks: counters.allocs.wrapping_sub(counters.frees),
+                    calls: (counters.allocs, counters.frees),
+                };
+                let (known, agrees) = blocks.entry(index).or_default().look(memory, &holes, counters.callers, account);
+                look.known = Some((known, if agrees { trust } else { Trust::Stale }));
+            }
+            heaps.push(look);
         }
         self.allocators = allocators;
+        self.blocks = blocks;
         heaps
     }
 
@@ -374,7 +393,13 @@ fn frame(memory: &mut Memory<'_>, range: Region) -> Option<(Vec<u32>, bool)> {
 
 fn heap_counters(memory: &mut Memory<'_>, range: Region) -> Option<Counted> {
     use layout::heap;
-    let (words, torn) = frame(memory, range.bottom(4 * heap::WORDS as u32))?;
+    let (words, torn) = frame(memory, range.bottom(4 * heap::FRAME as u32))?;
+    let mut behind = |word: usize| {
+        let word = range.slice(4 * word as u32, 4);
+        (!word.is_empty()).then(|| memory.word(word.start())).flatten()
+    };
+    let failed_size = behind(heap::FAILED_SIZE);
+    let callers = behind(heap::OWNERS).filter(|depth| *depth <= layout::owner::MAX_DEPTH as u32).unwrap_or(0);
     Some(Counted {
         freed: words[heap::FREED],
         frees: words[heap::FREES],
@@ -382,6 +407,8 @@ fn heap_counters(memory: &mut Memory<'_>, range: Region) -> Option<Counted> {
         allocs: words[heap::ALLOCS],
         failures: words[heap::FAILURES],
         peak: words[heap::PEAK],
+        failed_size,
+        callers,
         torn,
     })
 }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::snapshot::{Health, Snapshot, Stack};
+use super::growth;
+use super::snapshot::{Health, Heap, LiveBlock, Owner, Snapshot, Stack, Trust};
 use crate::fault::Faults;
 use crate::sampler::observation::Facts;
 use crate::source::CoreStatus;
@@ -36,8 +37,14 @@ pub enum AlertKind {
     HeapFailure,
     /// A stack's peak is past its limit (80 % unless configured).
     StackLimit,
+    /// A block of a heap lies across the end of a stack.
+    BlockOverStack,
+    /// A place in the program takes memory and never gives any back.
+    Leak,
     /// A heap's peak is past its limit.
     HeapLimit,
+    /// What is free in a heap lies in pieces, past its limit.
+    Fragmentation,
     /// The firmware on the target is not this ELF.
     WrongElf,
     /// The ELF has an agent but the target has no block (not started yet, or another firmware).
@@ -72,12 +79,37 @@ pub struct Limits {
     pub stack_percent: u8,
     /// Of a heap's size, by its peak.
     pub heap_percent: u8,
+    /// Of what is free in a heap, by how much of it is outside of the largest piece.
+    pub fragmentation_percent: u8,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { stack_percent: 80, heap_percent: 90 }
+        Self { stack_percent: 80, heap_percent: 90, fragmentation_percent: 75 }
     }
+}
+
+/// Who takes and never gives back, how fast, and how long that can go on.
+fn leak(heap: &Heap, owner: &Owner) -> Option<String> {
+    let rate = owner.growth.filter(|rate| *rate >= 1.0)?;
+    let site = &owner.site;
+    let place = match (&site.file, site.line) {
+        (Some(file), Some(line)) => format!(" ({}:{line})", file.rsplit('/').next().unwrap_or(file)),
+        _ => String::new(),
+    };
+    let full = growth::until_full(heap, rate)
+        .map_or_else(String::new, |time| format!(": {} is full in about {}", heap.name, units::duration(time)));
+    let (blocks, rate) = (owner.blocks, units::bytes(rate as u64));
+    Some(format!("{}{place} keeps {blocks} blocks and adds {rate} each minute{full}.", site.function))
+}
+
+/// Blocks that reach across an end of a stack.
+fn across<'a>(snapshot: &'a Snapshot, heap: &'a Heap) -> impl Iterator<Item = (&'a Stack, &'a LiveBlock)> {
+    let blocks = heap.live.iter().flatten().filter(|_| heap.owners_trust == Trust::Exact);
+    blocks.flat_map(|block| {
+        let hit = move |stack: &&Stack| block.range.overlaps(stack.range) && !block.range.covers(stack.range);
+        snapshot.stacks.iter().filter(hit).map(move |stack| (stack, block))
+    })
 }
 
 /// Everything that is wrong in `snapshot`, worst first; all begin now.
@@ -111,7 +143,40 @@ pub fn find(snapshot: &Snapshot, facts: &Facts, limits: Limits) -> Vec<Alert> {
                 heap.free().map_or_else(String::new, |free| format!(" {} are free now.", units::bytes(free.into())));
             let times =
                 if failures == 1 { "1 allocation failed".into() } else { format!("{failures} allocations failed") };
-            add(AlertKind::HeapFailure, Severity::Danger, &heap.name, format!("{times} in {}.{free}", heap.name));
+            let asked = heap
+                .failed_size
+                .map_or_else(String::new, |size| format!(", the last for {}", units::bytes(size.into())));
+            add(
+                AlertKind::HeapFailure,
+                Severity::Danger,
+                &heap.name,
+                format!("{times} in {}{asked}.{free}", heap.name),
+            );
+        }
+        for owner in heap.owners.iter().flatten().filter(|owner| owner.leaks) {
+            if let Some(text) = leak(heap, owner) {
+                add(AlertKind::Leak, Severity::Warning, &owner.site.function, text);
+            }
+        }
+        let pieces = heap.fragmentation().map(|share| (share * 100.0).round() as u8);
+        if let Some(percent) = pieces.filter(|percent| *percent >= limits.fragmentation_percent) {
+            let largest = heap.largest_free.map_or(0, |largest| largest.bytes);
+            let text = format!(
+                "{} has {} free, but in pieces of at most {}: fragmentation {percent} %, past its limit of {} %.",
+                heap.name,
+                units::bytes(heap.free().unwrap_or(0).into()),
+                units::bytes(largest.into()),
+                limits.fragmentation_percent
+            );
+            add(AlertKind::Fragmentation, Severity::Warning, &heap.name, text);
+        }
+        for (stack, block) in across(snapshot, heap) {
+            let text = format!(
+                "{} shares memory with a block at {} that reaches across the end of its stack.",
+                stack.name,
+                units::address(block.range.start().into())
+            );
+            add(AlertKind::BlockOverStack, Severity::Danger, &stack.name, text);
         }
         let peak = heap.peak.and_then(|peak| units::percent(peak.bytes.into(), heap.range.size().into()));
         if let Some(percent) = peak.filter(|percent| *percent >= limits.heap_percent) {

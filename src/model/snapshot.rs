@@ -5,6 +5,9 @@
 
 use std::time::Duration;
 
+use highwater_agent::layout::owner;
+
+use crate::heap::fit::{Fit, Rule};
 use crate::region::Region;
 
 /// Everything known at one moment.
@@ -346,13 +349,124 @@ pub struct Heap {
     pub allocations: Option<u32>,
     /// The end of the highest block ever seen: above it nothing was handed out while we looked.
     pub high_water: Option<u32>,
+    /// Bytes that the last failed allocation asked for.
+    pub failed_size: Option<u32>,
+    /// The free parts in address order, where the allocator's list was walked.
+    pub holes: Option<Vec<Region>>,
+    /// How many callers each block names in front of it; 0 when blocks say nothing of themselves.
+    pub callers: u32,
+    /// Each block in use in address order, where they can be told apart.
+    pub live: Option<Vec<LiveBlock>>,
+    /// Who holds the blocks, the most bytes first; `None` when nobody keeps account of it.
+    pub owners: Option<Vec<Owner>>,
+    /// What blocks and owners are worth.
+    pub owners_trust: Trust,
+}
+
+/// One block of a heap.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveBlock {
+    /// All of it: header, what was asked for, rounding.
+    pub range: Region,
+    /// Bytes that were asked for.
+    pub asked: u32,
+    /// Where the caller's part begins, in bytes from the start.
+    pub front: u32,
+    /// Who asked: an index into [`Heap::owners`].
+    pub owner: usize,
+    /// What lies in it, when that has a name of its own: a thread's stack, a buffer.
+    pub holds: Option<String>,
+    /// When it was first seen, since the attach.
+    pub seen: Duration,
+}
+
+/// A place in the program that asks for memory.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CallSite {
+    /// The function, by its author's name for it.
+    pub function: String,
+    /// Its source file.
+    pub file: Option<String>,
+    /// The line, counted from 1.
+    pub line: Option<u32>,
+}
+
+/// What one place in the program holds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Owner {
+    /// The place.
+    pub site: CallSite,
+    /// Blocks in use.
+    pub blocks: u32,
+    /// Bytes of heap in them, headers and rounding included.
+    pub bytes: u32,
+    /// How fast that grows, in bytes per minute; `None` until it was watched for a while.
+    pub growth: Option<f64>,
+    /// It only ever takes: nothing was given back in the last minute, and it took more again and again.
+    pub leaks: bool,
 }
 
 impl Heap {
+    /// A heap of which only the place is known.
+    #[must_use]
+    pub fn unknown(name: &str, range: Region) -> Self {
+        Self {
+            name: name.into(),
+            range,
+            used: None,
+            peak: None,
+            requested: None,
+            requested_peak: None,
+            largest_free: None,
+            blocks: None,
+            overhead: None,
+            failures: None,
+            allocations: None,
+            high_water: None,
+            failed_size: None,
+            holes: None,
+            callers: 0,
+            live: None,
+            owners: None,
+            owners_trust: Trust::Gap,
+        }
+    }
+
     /// Bytes not in use.
     #[must_use]
     pub fn free(&self) -> Option<u32> {
         self.used.map(|used| self.range.size().saturating_sub(used.bytes))
+    }
+
+    /// Whether `size` bytes, aligned to `align`, could be allocated now, by the holes as they were last seen.
+    #[must_use]
+    pub fn fit(&self, size: u32, align: u32) -> Fit {
+        let Some(holes) = &self.holes else {
+            return match self.free() {
+                Some(free) if size > free => Fit::TooLarge { needs: size },
+                _ => Fit::Unknown,
+            };
+        };
+        let front = if self.callers > 0 { owner::front(self.callers as usize, align as usize) } else { 0 };
+        let Some(whole) = u32::try_from(front).ok().and_then(|front| size.checked_add(front)) else {
+            return Fit::TooLarge { needs: size };
+        };
+        let blocks: Vec<Region> = self.live.iter().flatten().map(|block| block.range).collect();
+        Rule::TARGET.fit(holes, &blocks, whole, align)
+    }
+
+    /// What the block at an address is called: by what it holds, or by who asked for it.
+    #[must_use]
+    pub fn block_name(&self, address: u32) -> String {
+        let block = self.block_at(address);
+        let owner = |block: &LiveBlock| Some(self.owners.as_ref()?.get(block.owner)?.site.function.clone());
+        block.and_then(|block| block.holds.clone().or_else(|| owner(block))).unwrap_or_else(|| "a block".into())
+    }
+
+    /// The block that lies at an address.
+    #[must_use]
+    pub fn block_at(&self, address: u32) -> Option<&LiveBlock> {
+        self.live.as_ref()?.iter().find(|block| block.range.contains(address))
     }
 
     /// `1 - largest free / free`, from 0 (one free block) to 1; `None` when nothing is free or not known.

@@ -1,15 +1,18 @@
 //! From what the decoders tell to what a snapshot says: every byte gets its owner.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use super::identity;
 use super::stacks::Stacks;
 use super::worst_case::WorstCases;
 use crate::heap::HeapLook;
+use crate::heap::sites::Sites;
 use crate::image::Image;
 use crate::image::layout::{self, Memory as Chip, Placed};
 use crate::kernel::{Look, StackLook};
 use crate::model::picture::{self, Claim};
+use crate::model::snapshot::{CallSite, LiveBlock, Owner};
 use crate::model::snapshot::{Health, Heap, Link, Measured, MemoryMap, PartKind, Snapshot, StackKind, Target, Trust};
 use crate::region::Region;
 use crate::stack::{Paint, victim};
@@ -55,7 +58,7 @@ pub fn static_snapshot(image: &Image, chips: &[Chip]) -> Snapshot {
         health: Health::Static,
         memories,
         stacks,
-        heaps: look.heaps.iter().map(heap).collect(),
+        heaps: look.heaps.iter().map(|told| heap(told, image, &mut Sites::default(), &[])).collect(),
         link: Link::default(),
         hints: hints.into_iter().chain(layout::conflicts(image)).collect(),
         detail: None,
@@ -106,7 +109,30 @@ fn claims(look: &Look, placed: &[Placed]) -> Vec<Claim> {
 }
 
 /// What a snapshot says of a heap.
-pub(super) fn heap(look: &HeapLook) -> Heap {
+pub(super) fn heap(look: &HeapLook, image: &Image, sites: &mut Sites, named: &[(Region, String)]) -> Heap {
+    let mut owners: Vec<Owner> = Vec::new();
+    let mut index: HashMap<CallSite, usize> = HashMap::new();
+    let mut live: Option<Vec<LiveBlock>> = look.known.as_ref().map(|(blocks, _)| {
+        let live = blocks.iter().map(|block| {
+            let site = sites.of(image, &block.callers);
+            let owner = *index.entry(site.clone()).or_insert_with(|| {
+                owners.push(Owner { site, blocks: 0, bytes: 0, growth: None, leaks: false });
+                owners.len() - 1
+            });
+            owners[owner].blocks += 1;
+            owners[owner].bytes = owners[owner].bytes.saturating_add(block.range.size());
+            let holds = named.iter().find(|(range, _)| block.range.covers(*range)).map(|(_, name)| name.clone());
+            LiveBlock { range: block.range, asked: block.asked, front: block.front, owner, holds, seen: block.seen }
+        });
+        live.collect()
+    });
+    // The largest first; places are told apart by name where they hold as much.
+    let mut order: Vec<usize> = (0..owners.len()).collect();
+    order.sort_by(|a, b| owners[*b].bytes.cmp(&owners[*a].bytes).then_with(|| owners[*a].site.cmp(&owners[*b].site)));
+    for block in live.iter_mut().flatten() {
+        block.owner = order.iter().position(|owner| *owner == block.owner).unwrap_or(0);
+    }
+    let owners = order.into_iter().map(|index| owners[index].clone()).collect();
     Heap {
         name: look.name.clone(),
         range: look.range,
@@ -120,9 +146,27 @@ pub(super) fn heap(look: &HeapLook) -> Heap {
         requested: look.requested,
         requested_peak: look.requested_peak,
         blocks: look.blocks,
-        overhead: None,
+        overhead: overhead(look),
         failures: look.failures,
         allocations: look.allocations,
         high_water: look.top,
+        failed_size: look.failed_size,
+        holes: look.free.clone(),
+        callers: look.callers,
+        owners: live.is_some().then_some(owners),
+        owners_trust: look.known.as_ref().map_or(Trust::Gap, |(_, trust)| *trust),
+        live,
     }
+}
+
+/// What is in use beside what was asked for, when both are exact.
+fn overhead(look: &HeapLook) -> Option<u32> {
+    let exact = |bytes: Option<Measured>| bytes.filter(|bytes| bytes.trust == Trust::Exact).map(|bytes| bytes.bytes);
+    look.free.as_ref().and_then(|_| exact(look.used)?.checked_sub(exact(look.requested)?))
+}
+
+/// What has a name of its own in a heap: stacks and registered ranges.
+pub(super) fn named(look: &Look) -> Vec<(Region, String)> {
+    let stacks = look.stacks.iter().map(|stack| (stack.range, format!("{} stack", stack.name)));
+    stacks.chain(look.named.iter().map(|named| (named.range, named.name.clone()))).collect()
 }

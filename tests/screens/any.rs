@@ -135,6 +135,7 @@ fn heap() -> impl Strategy<Value = Heap> {
             failures: high_water,
             allocations: None,
             high_water,
+            ..Heap::unknown("heap", range)
         },
     )
 }

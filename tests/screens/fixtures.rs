@@ -194,6 +194,7 @@ fn heap() -> Heap {
         failures: Some(0),
         allocations: Some(812),
         high_water: Some(0x2000_8f98),
+        ..Heap::unknown("heap", Region::between(0x2000_3890, 0x2000_fc00))
     }
 }
 

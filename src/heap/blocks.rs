@@ -1,0 +1,212 @@
+//! The blocks of a heap, where each one begins with the agent's header: the size asked for, and who asked.
+//!
+//! Sizes lead from block to block between two holes. A header stays what it is while its block lives, so what was read
+//! is kept, a few headers are looked at again each time, and only new blocks cost a read. Whether the whole is true is
+//! held against the agent's counters: as many blocks, and together the bytes that were asked for.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use highwater_agent::layout::owner;
+
+use super::fit::Rule;
+use super::linked_list::Holes;
+use crate::memory::Memory;
+use crate::region::Region;
+
+/// Headers that one look reads.
+const HEADERS: usize = 64;
+/// Headers of known blocks that one look reads again.
+const AGAIN: usize = 4;
+/// How long known blocks are believed without another look.
+const PERIOD: Duration = Duration::from_millis(250);
+
+/// One block in use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// All of it, from its header to where the next one may begin.
+    pub range: Region,
+    /// Bytes that were asked for.
+    pub asked: u32,
+    /// Where the caller's part begins, in bytes from the start.
+    pub front: u32,
+    /// Return addresses of those who asked, the innermost first; 0 where none is known.
+    pub callers: Vec<u32>,
+    /// When it was first seen, since the attach.
+    pub seen: Duration,
+}
+
+/// The blocks of one heap, kept from look to look.
+#[derive(Clone, Debug, Default)]
+pub struct Blocks {
+    known: BTreeMap<u32, Block>,
+    /// The known blocks agreed with the counters, when these were so many calls.
+    agreed: Option<(u32, u32)>,
+    looked: Option<Duration>,
+    misses: u32,
+    next: u32,
+}
+
+/// What the counters say of the blocks in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Bytes asked for.
+    pub bytes: u32,
+    /// Blocks.
+    pub blocks: u32,
+    /// Successful calls of alloc and of free: whether anything happened.
+    pub calls: (u32, u32),
+}
+
+impl Blocks {
+    /// The blocks between `holes`, each with a header that names `depth` callers. The flag says whether they agree with
+    /// the account; what does not may be older, or not be whole yet.
+    pub fn look(&mut self, memory: &mut Memory<'_>, holes: &Holes, depth: u32, account: Account) -> (Vec<Block>, bool) {
+        let now = memory.now();
+        let rest = self.looked.is_some_and(|looked| now.saturating_sub(looked) < PERIOD);
+        if self.agreed != Some(account.calls) || !rest {
+            self.looked = Some(now);
+            self.walk(memory, holes, depth, account, now);
+        }
+        (self.known.values().cloned().collect(), self.agreed == Some(account.calls))
+    }
+
+    fn walk(&mut self, memory: &mut Memory<'_>, holes: &Holes, depth: u32, account: Account, now: Duration) {
+        let again: Vec<u32> = {
+            let behind = self.known.range(self.next..);
+            behind.map(|(start, _)| *start).take(AGAIN).collect()
+        };
+        self.next = again.last().map_or(0, |last| last.saturating_add(1));
+        let mut found = BTreeMap::new();
+        let mut left = HEADERS;
+        let mut whole = true;
+        for run in used(holes) {
+            let mut at = run;
+            while !at.is_empty() {
+                let known = self.known.get(&at.start()).filter(|block| at.covers(block.range));
+                let mut block = known.cloned();
+                if (block.is_none() || again.contains(&at.start())) && left > 0 {
+                    left -= 1;
+                    // A header that makes no sense was overwritten, if one was there before.
+                    if let Some(read) = read(memory, at, depth, now) {
+                        let same =
+                            block.as_ref().is_some_and(|block| Block { seen: block.seen, ..read.clone() } == *block);
+                        block = if same { block } else { Some(read) };
+                    }
+                }
+                let Some(block) = block else {
+                    whole = false;
+                    break;
+                };
+                at = Region::between(block.range.end_address(), run.end_address());
+                found.insert(block.range.start(), block);
+            }
+        }
+        let bytes = found.values().fold(0u32, |sum, block| sum.wrapping_add(block.asked));
+        let agrees = whole && bytes == account.bytes && found.len() == account.blocks as usize;
+        if agrees {
+            self.known = found;
+            self.agreed = Some(account.calls);
+            self.misses = 0;
+        } else {
+            self.misses += 1;
+            if left == 0 {
+                // There was more than one look may read: the next one goes on from here.
+                self.known = found;
+            } else if self.misses > 2 {
+                // What is kept does not lead anywhere.
+                self.known.clear();
+                self.misses = 0;
+            }
+        }
+    }
+}
+
+/// What lies between the holes.
+fn used(holes: &Holes) -> Vec<Region> {
+    let mut at = holes.range.start();
+    let mut runs = Vec::new();
+    for hole in &holes.free {
+        runs.push(Region::between(at, hole.start()));
+        at = hole.end_address();
+    }
+    runs.push(Region::between(at, holes.range.end_address()));
+    runs.retain(|run| !run.is_empty());
+    runs
+}
+
+/// The block that begins where `run` does, if its header can be one's.
+fn read(memory: &mut Memory<'_>, run: Region, depth: u32, now: Duration) -> Option<Block> {
+    let header = run.bottom(4 * (owner::CALLERS as u32 + depth));
+    let words = memory.words(header)?;
+    let (asked, align) = owner::unpack(*words.get(owner::ASKED)?);
+    let front = u32::try_from(owner::front(depth as usize, align)).ok()?;
+    let whole = Rule::TARGET.rounded(front.checked_add(asked)?)?;
+    let fits = asked > 0 && whole <= run.size() && run.start().is_multiple_of(u32::try_from(align).ok()?);
+    let callers = words.get(owner::CALLERS..)?.to_vec();
+    fits.then(|| Block { range: run.bottom(whole), asked, front, callers, seen: now })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::source::link::LinkCost;
+    use crate::source::testing::Bytes;
+
+    const HEAP: Region = Region::new(0x2000_1000, 4096);
+
+    fn lay(ram: &mut Bytes, sizes: &[u32]) -> (Holes, Account) {
+        let mut at = HEAP.start();
+        for size in sizes {
+            ram.poke(at, owner::pack(*size, 4));
+            ram.poke(at + 4, 0x101);
+            at += Rule::TARGET.rounded(8 + size).unwrap();
+        }
+        let holes = Holes { range: HEAP, free: vec![Region::between(at, HEAP.end_address())] };
+        (holes, Account { bytes: sizes.iter().sum(), blocks: sizes.len() as u32, calls: (sizes.len() as u32, 0) })
+    }
+
+    fn look(blocks: &mut Blocks, ram: &mut Bytes, holes: &Holes, account: Account) -> (Vec<Block>, bool) {
+        let mut memory = Memory::new(ram, LinkCost::default(), 1 << 16);
+        blocks.look(&mut memory, holes, 1, account)
+    }
+
+    #[test]
+    fn more_blocks_than_one_look_may_read_are_found_in_several() {
+        let mut ram = Bytes::new(HEAP);
+        let sizes: Vec<u32> = (1..=100).map(|index| 1 + index % 30).collect();
+        let (holes, account) = lay(&mut ram, &sizes);
+        let mut blocks = Blocks::default();
+        assert!(!look(&mut blocks, &mut ram, &holes, account).1, "not whole yet");
+        let (found, agrees) = look(&mut blocks, &mut ram, &holes, account);
+        assert!(agrees);
+        assert_eq!(found.iter().map(|block| block.asked).collect::<Vec<_>>(), sizes);
+    }
+
+    #[test]
+    fn what_does_not_agree_with_the_counters_is_not_believed() {
+        let mut ram = Bytes::new(HEAP);
+        let (holes, account) = lay(&mut ram, &[10, 20, 30]);
+        for wrong in [Account { bytes: 61, ..account }, Account { blocks: 2, ..account }] {
+            assert!(!look(&mut Blocks::default(), &mut ram, &holes, wrong).1, "{wrong:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn damage_gives_no_block_outside_of_the_heap(words in proptest::collection::vec(any::<u32>(), 64)) {
+            let mut ram = Bytes::new(HEAP);
+            for (word, at) in words.iter().zip(HEAP.words().pages(4)) {
+                ram.poke(at.start(), *word);
+            }
+            let range = HEAP.bottom(256);
+            let holes = Holes { range, free: Vec::new() };
+            let account = Account { bytes: 0, blocks: 0, calls: (0, 0) };
+            for block in look(&mut Blocks::default(), &mut ram, &holes, account).0 {
+                prop_assert!(range.covers(block.range));
+            }
+        }
+    }
+}
