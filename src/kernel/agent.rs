@@ -558,7 +558,7 @@ mod tests {
         let mut ram = ram(&agent);
         let slot = agent.block.slice(116, 24).start();
         let name = 0x2000_f000;
-        let mut seen = |ram: &mut Bytes, agent: &mut Agent| {
+        let seen = |ram: &mut Bytes, agent: &mut Agent| {
             look(agent, ram, &image).expect("the block is good").stacks[0].name.clone()
         };
         for (word, bytes) in (0u32..).zip([*b"idle", *b"\x1b[2J", *b"\0xyz"]) {
