@@ -288,7 +288,9 @@ impl Report {
     }
 }
 
-fn fit(heap: &Heap, size: u32, align: u32) -> FitReport {
+/// Whether a block of `size` bytes, aligned to `align`, would fit into a heap now.
+#[must_use]
+pub fn fit(heap: &Heap, size: u32, align: u32) -> FitReport {
     let none = FitReport { size, align, fits: None, at: None, largest_left: None, needs: None, in_the_way: None };
     match heap.fit(size, align) {
         Fit::Yes { at, left, .. } => {
@@ -311,7 +313,7 @@ fn fit(heap: &Heap, size: u32, align: u32) -> FitReport {
 
 fn owner(owner: &Owner) -> OwnerReport {
     OwnerReport {
-        function: owner.site.function.clone(),
+        function: owner.site.short().to_owned(),
         file: owner.site.file.clone(),
         line: owner.site.line,
         blocks: owner.blocks,

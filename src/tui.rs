@@ -7,6 +7,7 @@ mod alerts;
 mod bar;
 mod detail;
 mod frame;
+pub mod heap;
 mod help;
 pub mod keys;
 mod lookup;
@@ -169,6 +170,7 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, state: &State, theme: &Theme) 
                 let line = Rect { x: legend.x + 2, width: legend.width.saturating_sub(2), ..legend };
                 frame::draw_legend(&mut canvas, line, &detail::legend(theme, model, state));
             }
+            Screen::Heap => frame::draw_legend(&mut canvas, legend, &heap::legend(theme)),
             Screen::Symbols | Screen::Alerts => {}
         }
     }
@@ -177,6 +179,7 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, state: &State, theme: &Theme) 
         Screen::Map => map::draw(&mut canvas, body, density, model, state),
         Screen::Stacks => stacks::draw(&mut canvas, body, density, model, state),
         Screen::StackDetail => detail::draw(&mut canvas, body, density, model, state),
+        Screen::Heap => heap::draw(&mut canvas, body, density, model, state),
         Screen::Symbols => symbols::draw(&mut canvas, body, density, state),
         Screen::Alerts => alerts::draw(&mut canvas, body, density, model, state),
     }

@@ -18,6 +18,8 @@ use crate::region::Region;
 const HEADERS: usize = 64;
 /// Headers of known blocks that one look reads again.
 const AGAIN: usize = 4;
+/// Looks in a row that may disagree with the counters before all is read again.
+const MISSES: u32 = 16;
 /// How long known blocks are believed without another look.
 const PERIOD: Duration = Duration::from_millis(250);
 
@@ -72,53 +74,70 @@ impl Blocks {
     }
 
     fn walk(&mut self, memory: &mut Memory<'_>, holes: &Holes, depth: u32, account: Account, now: Duration) {
-        let again: Vec<u32> = {
-            let behind = self.known.range(self.next..);
-            behind.map(|(start, _)| *start).take(AGAIN).collect()
-        };
+        let again: Vec<u32> = self.known.range(self.next..).map(|(start, _)| *start).take(AGAIN).collect();
         self.next = again.last().map_or(0, |last| last.saturating_add(1));
-        let mut found = BTreeMap::new();
-        let mut left = HEADERS;
-        let mut whole = true;
+        let mut found = self.step(memory, holes, depth, &again, now);
+        if !found.agrees(account) && !again.is_empty() {
+            // A header that was overwritten since says nothing of its block: what was known of it may still be true.
+            found = self.step(memory, holes, depth, &[], now);
+        }
+        if found.agrees(account) {
+            self.known = found.blocks;
+            self.agreed = Some(account.calls);
+            self.misses = 0;
+            return;
+        }
+        self.misses += 1;
+        if found.left == 0 {
+            // There was more than one look may read: the next one goes on from here.
+            self.known = found.blocks;
+        } else if self.misses > MISSES {
+            // What is kept does not lead anywhere.
+            self.known.clear();
+            self.misses = 0;
+        }
+    }
+
+    /// Goes from block to block in what lies between the holes, and looks at the headers of those in `again` anew.
+    fn step(&self, memory: &mut Memory<'_>, holes: &Holes, depth: u32, again: &[u32], now: Duration) -> Found {
+        let mut found = Found { blocks: BTreeMap::new(), whole: true, left: HEADERS };
         for run in used(holes) {
             let mut at = run;
             while !at.is_empty() {
                 let known = self.known.get(&at.start()).filter(|block| at.covers(block.range));
                 let mut block = known.cloned();
-                if (block.is_none() || again.contains(&at.start())) && left > 0 {
-                    left -= 1;
-                    // A header that makes no sense was overwritten, if one was there before.
+                if (block.is_none() || again.contains(&at.start())) && found.left > 0 {
+                    found.left -= 1;
                     if let Some(read) = read(memory, at, depth, now) {
-                        let same =
-                            block.as_ref().is_some_and(|block| Block { seen: block.seen, ..read.clone() } == *block);
-                        block = if same { block } else { Some(read) };
+                        let same = |known: &Block| Block { seen: known.seen, ..read.clone() } == *known;
+                        block = Some(block.filter(same).unwrap_or(read));
                     }
                 }
                 let Some(block) = block else {
-                    whole = false;
+                    found.whole = false;
                     break;
                 };
                 at = Region::between(block.range.end_address(), run.end_address());
-                found.insert(block.range.start(), block);
+                found.blocks.insert(block.range.start(), block);
             }
         }
-        let bytes = found.values().fold(0u32, |sum, block| sum.wrapping_add(block.asked));
-        let agrees = whole && bytes == account.bytes && found.len() == account.blocks as usize;
-        if agrees {
-            self.known = found;
-            self.agreed = Some(account.calls);
-            self.misses = 0;
-        } else {
-            self.misses += 1;
-            if left == 0 {
-                // There was more than one look may read: the next one goes on from here.
-                self.known = found;
-            } else if self.misses > 2 {
-                // What is kept does not lead anywhere.
-                self.known.clear();
-                self.misses = 0;
-            }
-        }
+        found
+    }
+}
+
+/// What one walk found.
+struct Found {
+    blocks: BTreeMap<u32, Block>,
+    /// Every byte that is in use belongs to a block.
+    whole: bool,
+    /// Headers that may still be read.
+    left: usize,
+}
+
+impl Found {
+    fn agrees(&self, account: Account) -> bool {
+        let bytes = self.blocks.values().fold(0u32, |sum, block| sum.wrapping_add(block.asked));
+        self.whole && bytes == account.bytes && self.blocks.len() == account.blocks as usize
     }
 }
 

@@ -100,7 +100,7 @@ fn leak(heap: &Heap, owner: &Owner) -> Option<String> {
     let full = growth::until_full(heap, rate)
         .map_or_else(String::new, |time| format!(": {} is full in about {}", heap.name, units::duration(time)));
     let (blocks, rate) = (owner.blocks, units::bytes(rate as u64));
-    Some(format!("{}{place} keeps {blocks} blocks and adds {rate} each minute{full}.", site.function))
+    Some(format!("{}{place} keeps {blocks} blocks and adds {rate} each minute{full}.", site.short()))
 }
 
 /// Blocks that reach across an end of a stack.
@@ -155,7 +155,7 @@ pub fn find(snapshot: &Snapshot, facts: &Facts, limits: Limits) -> Vec<Alert> {
         }
         for owner in heap.owners.iter().flatten().filter(|owner| owner.leaks) {
             if let Some(text) = leak(heap, owner) {
-                add(AlertKind::Leak, Severity::Warning, &owner.site.function, text);
+                add(AlertKind::Leak, Severity::Warning, owner.site.short(), text);
             }
         }
         let pieces = heap.fragmentation().map(|share| (share * 100.0).round() as u8);

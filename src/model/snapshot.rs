@@ -391,6 +391,18 @@ pub struct CallSite {
     pub line: Option<u32>,
 }
 
+impl CallSite {
+    /// The function without the modules it lies in.
+    #[must_use]
+    pub fn short(&self) -> &str {
+        // What has type parameters has paths in them too: there is no one last part.
+        if self.function.contains('<') {
+            return &self.function;
+        }
+        self.function.rsplit("::").next().unwrap_or(&self.function)
+    }
+}
+
 /// What one place in the program holds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Owner {
@@ -459,7 +471,7 @@ impl Heap {
     #[must_use]
     pub fn block_name(&self, address: u32) -> String {
         let block = self.block_at(address);
-        let owner = |block: &LiveBlock| Some(self.owners.as_ref()?.get(block.owner)?.site.function.clone());
+        let owner = |block: &LiveBlock| Some(self.owners.as_ref()?.get(block.owner)?.site.short().to_owned());
         block.and_then(|block| block.holds.clone().or_else(|| owner(block))).unwrap_or_else(|| "a block".into())
     }
 

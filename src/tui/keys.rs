@@ -99,10 +99,11 @@ const ALL: &[Screen] = &Screen::EVERY;
 const MAP: &[Screen] = &[Screen::Map];
 const STACKS: &[Screen] = &[Screen::Stacks];
 const SYMBOLS: &[Screen] = &[Screen::Symbols];
+const HEAP: &[Screen] = &[Screen::Heap];
 const DETAIL: &[Screen] = &[Screen::StackDetail];
 const STACK_PLACES: &[Screen] = &[Screen::Stacks, Screen::StackDetail];
 const LISTS: &[Screen] = &[Screen::Stacks, Screen::Symbols];
-const PLACES: &[Screen] = &[Screen::Map, Screen::Stacks];
+const PLACES: &[Screen] = &[Screen::Map, Screen::Stacks, Screen::Heap];
 
 const fn letter(c: char) -> Key {
     Key::Plain(KeyCode::Char(c))
@@ -147,6 +148,18 @@ pub const BINDINGS: &[Binding] = &[
     bind(&[letter('o'), letter('s')], Action::Sort, STACKS, Some("sort"), "sort by the next column"),
     bind(&[letter('O'), letter('S')], Action::Reverse, STACKS, None, "sort the other way round"),
     bind(&[letter('/')], Action::Filter, LISTS, Some("filter"), "show only names that contain ..."),
+    bind(&[Key::Plain(KeyCode::Left), letter('h')], Action::Left, HEAP, None, "the block at higher addresses"),
+    bind(
+        &[Key::Plain(KeyCode::Right), letter('l')],
+        Action::Right,
+        HEAP,
+        Some("block"),
+        "the block at lower addresses",
+    ),
+    bind(&[letter('f')], Action::Filter, HEAP, Some("would it fit"), "ask whether so many bytes would fit"),
+    bind(&[letter('o'), letter('s')], Action::Sort, HEAP, Some("sort"), "sort by growth or by bytes"),
+    bind(&[letter('n')], Action::Enter, HEAP, None, "the next heap"),
+    bind(&[letter('3')], Action::Show(Screen::Heap), ALL, None, "the heap"),
     bind(&[letter('1')], Action::Show(Screen::Map), ALL, None, "the map"),
     bind(&[letter('2')], Action::Show(Screen::Stacks), ALL, None, "the stacks"),
     bind(&[letter('5')], Action::Show(Screen::Symbols), ALL, None, "who owns the memory"),

@@ -56,6 +56,8 @@ pub enum Screen {
     Stacks,
     /// One stack word by word: it belongs to the stacks and has no tab of its own.
     StackDetail,
+    /// A heap block by block, and who holds it.
+    Heap,
     /// Who owns the memory, by the ELF.
     Symbols,
     /// What is wrong, and what was.
@@ -64,10 +66,11 @@ pub enum Screen {
 
 impl Screen {
     /// All that have a tab.
-    pub const ALL: [Screen; 4] = [Screen::Map, Screen::Stacks, Screen::Symbols, Screen::Alerts];
+    pub const ALL: [Screen; 5] = [Screen::Map, Screen::Stacks, Screen::Heap, Screen::Symbols, Screen::Alerts];
 
     /// All that exist.
-    pub const EVERY: [Screen; 5] = [Screen::Map, Screen::Stacks, Screen::StackDetail, Screen::Symbols, Screen::Alerts];
+    pub const EVERY: [Screen; 6] =
+        [Screen::Map, Screen::Stacks, Screen::StackDetail, Screen::Heap, Screen::Symbols, Screen::Alerts];
 
     /// The screen whose tab is lit.
     #[must_use]
@@ -84,6 +87,7 @@ impl Screen {
         match self {
             Screen::Map => '1',
             Screen::Stacks | Screen::StackDetail => '2',
+            Screen::Heap => '3',
             Screen::Symbols => '5',
             Screen::Alerts => '6',
         }
@@ -96,6 +100,7 @@ impl Screen {
             Screen::Map => "Map",
             Screen::Stacks => "Stacks",
             Screen::StackDetail => "stack word by word",
+            Screen::Heap => "Heap",
             Screen::Symbols => "Symbols",
             Screen::Alerts => "Alerts",
         }
@@ -225,6 +230,8 @@ pub struct State {
     pub map: MapState,
     /// The stacks' own.
     pub stacks: StacksState,
+    /// The heap's own.
+    pub heap: super::heap::HeapState,
     /// Where one looks in the stack that is shown word by word.
     pub cursor: Cursor,
     /// The symbols' own.
@@ -258,6 +265,7 @@ impl State {
     #[must_use]
     pub fn filter(&self) -> &str {
         match self.screen {
+            Screen::Heap => &self.heap.asked,
             Screen::Symbols => &self.symbols.filter,
             _ => &self.stacks.filter,
         }
@@ -266,6 +274,7 @@ impl State {
     /// The same, to be written into.
     pub fn filter_mut(&mut self) -> &mut String {
         match self.screen {
+            Screen::Heap => &mut self.heap.asked,
             Screen::Symbols => &mut self.symbols.filter,
             _ => &mut self.stacks.filter,
         }

@@ -6,7 +6,7 @@ use super::frame::{self, Areas};
 use super::keys::Action;
 use super::state::{AddressOrder, Cursor, Direction, Input, Overlay, Picture, Scale, Screen, Selection, State};
 use super::symbols::Figure;
-use super::{alerts, detail, lookup, map, stacks, symbols};
+use super::{alerts, detail, heap, lookup, map, stacks, symbols};
 use crate::model::Model;
 
 /// What the caller has to do after an action.
@@ -105,11 +105,14 @@ fn back(state: &mut State) {
     }
     match state.screen {
         Screen::Map if state.map.zoom.is_some() => state.map.zoom = None,
-        Screen::Stacks | Screen::Symbols if state.input == Input::Filter || !state.filter().is_empty() => {
+        Screen::Stacks | Screen::Symbols | Screen::Heap
+            if state.input == Input::Filter || !state.filter().is_empty() =>
+        {
             state.input = Input::Keys;
             state.filter_mut().clear();
         }
         Screen::Map | Screen::Stacks => state.selection = Selection::Nothing,
+        Screen::Heap => state.heap.block = None,
         Screen::StackDetail => show(state, Screen::Stacks),
         Screen::Symbols => symbols::step_out(&mut state.symbols),
         Screen::Alerts => show(state, Screen::Map),
@@ -181,6 +184,7 @@ fn walk(state: &mut State, model: &Model, areas: &Areas, steps: isize) {
             }
         }
         Screen::StackDetail => state.cursor = detail::walk(areas.body, areas.density, model, state, steps),
+        Screen::Heap => state.heap.owner = heap::walk(model, state, steps),
         Screen::Symbols => symbols::walk(&mut state.symbols, steps),
         Screen::Alerts => state.alert = step(Some(state.alert), model.alerts.len(), steps).unwrap_or(0),
     }
@@ -190,6 +194,10 @@ fn walk(state: &mut State, model: &Model, areas: &Areas, steps: isize) {
 fn side(state: &mut State, model: &Model, areas: &Areas, to_right: bool) {
     if state.screen == Screen::Symbols {
         return if to_right { symbols::step_in(&mut state.symbols) } else { symbols::step_out(&mut state.symbols) };
+    }
+    if state.screen == Screen::Heap {
+        state.heap.block = heap::side(model, state, to_right);
+        return;
     }
     if state.screen == Screen::StackDetail {
         let list = stacks::order(model, state);
@@ -220,6 +228,10 @@ fn enter(state: &mut State, model: &Model) {
         }
         Screen::Stacks => open(state, model, Screen::StackDetail),
         Screen::StackDetail => {}
+        Screen::Heap => {
+            state.heap.shown = (state.heap.shown + 1) % model.snapshot.heaps.len().max(1);
+            state.heap.block = None;
+        }
         Screen::Symbols => symbols::step_in(&mut state.symbols),
         Screen::Alerts => {
             let Some(alert) = model.alerts.get(state.alert) else { return };
@@ -250,6 +262,13 @@ fn open(state: &mut State, model: &Model, screen: Screen) {
 fn next_sort(state: &mut State, model: &Model, areas: &Areas) {
     if state.screen == Screen::Symbols {
         state.symbols.order = state.symbols.order.next();
+        return;
+    }
+    if state.screen == Screen::Heap {
+        state.heap.order = match state.heap.order {
+            heap::Order::Growth => heap::Order::Bytes,
+            heap::Order::Bytes => heap::Order::Growth,
+        };
         return;
     }
     let sorts = stacks::sorts(model, state, areas.body.width);
@@ -287,6 +306,7 @@ fn click(state: &mut State, model: &Model, areas: &Areas, at: Position) {
                 state.cursor = cursor;
             }
         }
+        Screen::Heap => {}
         Screen::Symbols => {
             if let Some(path) = symbols::hit(areas.body, areas.density, state, at) {
                 state.symbols.select(path);

@@ -230,7 +230,7 @@ fn owners(out: &mut String, report: &Report) -> std::fmt::Result {
                     (Some(file), Some(line)) => format!("{}:{line}", file.rsplit('/').next().unwrap_or(file)),
                     _ => "-".into(),
                 };
-                let rate = owner.bytes_per_minute.map_or_else(|| "-".into(), |rate| format!("{rate:+.0} B"));
+                let rate = owner.bytes_per_minute.map_or_else(|| "-".into(), growth);
                 writeln!(
                     out,
                     "{:<26}{:<22}{:>8}{:>11}{rate:>14}",
@@ -251,6 +251,11 @@ fn owners(out: &mut String, report: &Report) -> std::fmt::Result {
         }
     }
     Ok(())
+}
+
+/// Bytes per minute with their sign, when there is one.
+fn growth(rate: f64) -> String {
+    if rate.abs() < 0.5 { "0 B".into() } else { format!("{rate:+.0} B") }
 }
 
 /// The answer to "would it fit?" in a sentence.
