@@ -33,6 +33,8 @@ const TRIES: usize = 3;
 const SLOW: u32 = 16;
 /// The longest name that is read, in bytes.
 const NAME_LIMIT: u32 = 64;
+/// What is read of a name that a kernel keeps in RAM, in bytes: FreeRTOS gives it 16 by default.
+const NAME_IN_RAM: u32 = 16;
 
 /// Decodes the block.
 #[derive(Clone, Debug)]
@@ -42,6 +44,8 @@ pub struct Agent {
     version: Option<u32>,
     tables: Option<Tables>,
     threads: Vec<Vec<u32>>,
+    /// The tag and the address of each slot's name, and the name.
+    names: Vec<((u32, u32), Option<String>)>,
     tags: Vec<u32>,
     threads_frame: Option<u32>,
     regions: Vec<Vec<u32>>,
@@ -111,6 +115,7 @@ impl Agent {
             version: None,
             tables: None,
             threads: Vec::new(),
+            names: Vec::new(),
             tags: Vec::new(),
             threads_frame: None,
             regions: Vec::new(),
@@ -169,7 +174,28 @@ impl Agent {
         !range.is_empty() && (self.ram.is_empty() || self.ram.iter().any(|ram| ram.covers(range)))
     }
 
-    fn stacks(&self, memory: &mut Memory<'_>, tables: &Tables, header: &[u32], image: &Image) -> Vec<StackLook> {
+    /// Finds the names of threads that are new: in the ELF, or in RAM where a kernel keeps them with its threads.
+    fn learn_names(&mut self, memory: &mut Memory<'_>, image: &Image) {
+        use layout::thread;
+        let known = std::mem::take(&mut self.names);
+        for (index, slot) in self.threads.iter().enumerate() {
+            let (tag, address) = (slot[thread::TAG], slot[thread::NAME]);
+            self.names.push(match known.get(index) {
+                Some((of, Some(name))) if *of == (tag, address) => ((tag, address), Some(name.clone())),
+                _ if tag & layout::LIVE == 0 => ((tag, address), None),
+                _ => ((tag, address), name_of(image, address).or_else(|| self.name_in_ram(memory, address))),
+            });
+        }
+    }
+
+    fn name_in_ram(&self, memory: &mut Memory<'_>, address: u32) -> Option<String> {
+        let range = Region::new(address, NAME_IN_RAM);
+        let bytes = if self.in_ram(range) { memory.read(range)? } else { return None };
+        let text = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
+        readable(&String::from_utf8_lossy(text))
+    }
+
+    fn stacks(&self, memory: &mut Memory<'_>, tables: &Tables, header: &[u32]) -> Vec<StackLook> {
         use layout::{mark, thread};
         let (running, paint) = (header[layout::header::RUNNING], header[layout::header::PAINT]);
         let mut stacks = Vec::new();
@@ -193,7 +219,7 @@ impl Agent {
             let painted = info & layout::PAINTED != 0;
             stacks.push(StackLook {
                 id: format!("{:08x}.{}", range.start(), slot[thread::TAG] & layout::GENERATION),
-                name: name_of(image, slot[thread::NAME]).unwrap_or_else(|| default_name(kind, index)),
+                name: self.names[index as usize].1.clone().unwrap_or_else(|| default_name(kind, index)),
                 kind,
                 range,
                 paint: if painted { Paint::Word(paint) } else { Paint::None },
@@ -335,7 +361,8 @@ impl Kernel for Agent {
                  not whole."
             ));
         }
-        let stacks = self.stacks(memory, &tables, &header, image);
+        self.learn_names(memory, image);
+        let stacks = self.stacks(memory, &tables, &header);
         self.tags = self.threads.iter().map(|slot| slot[layout::thread::TAG]).collect();
         Some(Look {
             stacks,
@@ -390,7 +417,11 @@ fn heap_counters(memory: &mut Memory<'_>, range: Region) -> Option<Counted> {
 
 /// A name from the linked bytes: names are pointers into flash, so they cost no read.
 fn name_of(image: &Image, address: u32) -> Option<String> {
-    let name = (address != 0).then(|| image.text(address, NAME_LIMIT)).flatten()?;
+    readable(&(address != 0).then(|| image.text(address, NAME_LIMIT)).flatten()?)
+}
+
+/// A name as it may be shown; `None` when nothing of it can be.
+fn readable(name: &str) -> Option<String> {
     let name = printable(name.trim(), 32);
     (!name.is_empty()).then_some(name)
 }
@@ -521,6 +552,27 @@ mod tests {
         ram.poke(slot + 20, 0);
         let seen = look(&mut agent, &mut ram, &image).expect("the block is good");
         assert_eq!((seen.stacks[0].paint, seen.stacks[0].entry), (Paint::None, None));
+    }
+
+    #[test]
+    fn a_name_in_ram_is_read_when_its_thread_is_new() {
+        let (image, mut agent) = demo();
+        let mut ram = ram(&agent);
+        let slot = agent.block.slice(116, 24).start();
+        let name = 0x2000_f000;
+        let seen = |ram: &mut Bytes, agent: &mut Agent| {
+            look(agent, ram, &image).expect("the block is good").stacks[0].name.clone()
+        };
+        for (word, bytes) in (0u32..).zip([*b"idle", *b"\x1b[2J", *b"\0xyz"]) {
+            ram.poke(name + 4 * word, u32::from_le_bytes(bytes));
+        }
+        for (address, expected) in [(0x3000_0000, "thread 0"), (name, "idle?[2J"), (name + 4, "?[2J")] {
+            ram.poke(slot + 16, address);
+            agent.threads_frame = None;
+            assert_eq!(seen(&mut ram, &mut agent), expected, "{address:#x}");
+        }
+        ram.poke(name + 4, 0x2020_2020);
+        assert_eq!(seen(&mut ram, &mut agent), "?[2J", "it is known");
     }
 
     #[test]
