@@ -3,6 +3,7 @@
 pub mod live;
 pub mod log;
 pub mod open;
+mod statics;
 
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
@@ -92,6 +93,8 @@ fn carry_out(command: &Command, look: &Look) -> Result<(), Failure> {
         Command::Attach(args) => watch(&open::Wanted::attach(args), args.format, look),
         Command::Snapshot(args) => snapshot(args, look),
         Command::Layout(args) => print_layout(args, look),
+        Command::Symbols(args) => statics::symbols(args),
+        Command::Diff(args) => statics::diff(args),
         Command::List(args) => list(args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
@@ -147,6 +150,9 @@ fn print_layout(args: &LayoutArgs, look: &Look) -> Result<(), Failure> {
     let image = open::image(&args.firmware)?;
     let chip = open::chip(&args.firmware.chip, &image)?;
     let chips = layout::memories(&image, &chip.map(|chip| chip.memories()).unwrap_or_default());
+    if args.tui {
+        return live::browse(&image, &chips, look);
+    }
     print(&Report::new(&Model::new(static_snapshot(&image, &chips))), args.format, look)
 }
 

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::image::other::Given;
+use crate::inventory::tree::{Level, Order};
 use crate::source::probe::Protocol;
 use crate::tui::theme::ThemeName;
-use crate::view::Format;
+use crate::view::{self, Format};
 
 /// See where memory goes on a microcontroller, live, without stopping it.
 #[derive(Debug, Parser)]
@@ -96,8 +98,29 @@ Without a terminal it prints one snapshot and ends.")]
     /// The static picture of an ELF, without a target
     #[command(after_help = "Examples:
   highwater layout app.elf
-  highwater layout app.elf --chip STM32F407VGTx --format svg > map.svg")]
+  highwater layout app.elf --chip STM32F407VGTx --format svg > map.svg
+  highwater layout app.elf --tui              the same on the screens, to walk through
+  highwater layout app.elf --also bootloader.hex --also settings.bin@0x0803f000")]
     Layout(LayoutArgs),
+    /// Who owns the memory: functions and statics by memory, section, crate or file
+    #[command(after_help = "Examples:
+  highwater symbols app.elf                          the largest of each section and crate
+  highwater symbols app.elf --by module,name         by crate or file, whatever section it is in
+  highwater symbols app.elf --filter fmt --top 0     everything with `fmt` in its name
+  highwater symbols app.elf --map app.map            C objects and library members, from the linker's map
+  highwater symbols app.elf --format svg > tree.svg  a treemap
+  highwater symbols app.elf --format json > v1.json  every row, to compare a later build with
+
+Rows of one memory add up to its size, and those of one section to the section's.")]
+    Symbols(SymbolsArgs),
+    /// What changed between two builds, by memory, section, module and name
+    #[command(after_help = "Examples:
+  highwater diff old.elf new.elf
+  highwater diff v1.json new.elf                     against what `symbols --format json` saved
+  highwater diff old.elf new.elf --format markdown   for a pull request
+
+What only moved is counted, and what was renamed is told from what was added.")]
+    Diff(DiffArgs),
     /// The debug probes that are connected
     #[command(after_help = "Examples:
   highwater list
@@ -125,6 +148,9 @@ pub struct Firmware {
     /// A folder with the compiler's .su files (gcc -fstack-usage): stack frames for the static worst case
     #[arg(long, value_name = "DIR", help_heading = "Target")]
     pub su: Option<PathBuf>,
+    /// Another image in the same flash, a bootloader or a file system: ELF, HEX, UF2, or plain bytes as FILE@ADDRESS
+    #[arg(long, value_name = "FILE[@ADDRESS]", help_heading = "Target")]
+    pub also: Vec<Given>,
     /// The chip
     #[command(flatten)]
     pub chip: ChipArgs,
@@ -303,6 +329,90 @@ pub struct LayoutArgs {
     /// Format of the report
     #[arg(long, value_enum, default_value_t = Format::Human)]
     pub format: Format,
+    /// Show it on the screens: the map, and who owns the memory
+    #[arg(long, conflicts_with = "format")]
+    pub tui: bool,
+}
+
+/// `highwater symbols`.
+#[derive(Args, Clone, Debug)]
+pub struct SymbolsArgs {
+    /// Which firmware.
+    #[command(flatten)]
+    pub firmware: Firmware,
+    /// What to group by, the outermost first
+    #[arg(
+        long,
+        value_name = "LEVELS",
+        value_enum,
+        value_delimiter = ',',
+        default_value = "memory,section,module,name"
+    )]
+    pub by: Vec<By>,
+    /// Only what has this in its name, its module or its section
+    #[arg(long, value_name = "TEXT")]
+    pub filter: Option<String>,
+    /// Rows of each group; 0 for all
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    pub top: usize,
+    /// The order within a group
+    #[arg(long, value_enum, default_value_t = Order::Size)]
+    pub sort: Order,
+    /// The linker's map, of GNU ld or lld: it knows which library member each byte came from
+    #[arg(long, value_name = "FILE")]
+    pub map: Option<PathBuf>,
+    /// Format of the listing
+    #[arg(long, value_enum, default_value_t = view::symbols::Format::Human)]
+    pub format: view::symbols::Format,
+}
+
+/// What to group by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum By {
+    /// Flash, RAM
+    Memory,
+    /// .text, .data
+    Section,
+    /// Crate, library member or source file
+    Module,
+    /// Name, with all instances of a generic as one
+    Name,
+    /// Name of each instance
+    Instance,
+}
+
+impl By {
+    /// The level of the tree.
+    #[must_use]
+    pub fn level(self) -> Level {
+        match self {
+            Self::Memory => Level::Memory,
+            Self::Section => Level::Section,
+            Self::Module => Level::Module,
+            Self::Name => Level::Name,
+            Self::Instance => Level::Instance,
+        }
+    }
+}
+
+/// `highwater diff`.
+#[derive(Args, Clone, Debug)]
+pub struct DiffArgs {
+    /// The older ELF, or what `symbols --format json` saved of it
+    #[arg(value_name = "OLD")]
+    pub old: PathBuf,
+    /// The newer ELF, or what `symbols --format json` saved of it
+    #[arg(value_name = "NEW")]
+    pub new: PathBuf,
+    /// The chip
+    #[command(flatten)]
+    pub chip: ChipArgs,
+    /// Rows of each kind; 0 for all
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub top: usize,
+    /// Format of the comparison
+    #[arg(long, value_enum, default_value_t = view::diff::Format::Human)]
+    pub format: view::diff::Format,
 }
 
 /// `highwater list`.

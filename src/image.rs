@@ -6,8 +6,11 @@
 pub mod callgraph;
 pub mod frames;
 pub mod layout;
+pub mod link_map;
+pub mod other;
 pub mod symbols;
 pub mod types;
+pub mod units;
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
@@ -21,6 +24,7 @@ use thiserror::Error;
 use crate::region::Region;
 use callgraph::{CallGraph, Content};
 use frames::su::{self, Usage};
+use other::Other;
 use symbols::{Symbol, Symbols};
 use types::{Types, Variable};
 
@@ -127,6 +131,8 @@ pub struct Image {
     /// The largest stack frame of any function in bytes, by the debug information; `None` when it does not tell. Where
     /// functions keep a frame pointer it leaves their locals out: see [`Image::largest_hole`].
     pub largest_frame: Option<u32>,
+    /// Other images in the same flash, as the user gave them.
+    pub others: Vec<Other>,
     /// Where instructions and data begin among the code, by the mapping symbols, in address order.
     marks: Vec<(u32, Content)>,
     /// What `.su` files say of its frames.
@@ -222,7 +228,7 @@ impl Image {
         }
         sections.sort_by_key(|section| section.run);
 
-        let symbols = file.symbols().take(MAX_SYMBOLS).filter_map(|symbol| read_symbol(&symbol)).collect();
+        let symbols = read_symbols(&file);
         let mut marks: Vec<(u32, Content)> =
             file.symbols().take(MAX_SYMBOLS).filter_map(|symbol| mark(&symbol)).collect();
         marks.sort_unstable();
@@ -235,6 +241,7 @@ impl Image {
             gnu_build_id: file.build_id().ok().flatten().map(<[u8]>::to_vec),
             chip,
             largest_frame,
+            others: Vec::new(),
             marks,
             usage: Vec::new(),
             call_graph: OnceLock::new(),
@@ -258,6 +265,12 @@ impl Image {
         let symbol = self.symbols.address(name);
         let described = self.types().variable(name).or_else(|| self.types().variable_at(symbol?))?;
         Some(Variable { address: described.address.or(symbol), ..described })
+    }
+
+    /// The compiled units by address, from the debug information; empty when there is none.
+    #[must_use]
+    pub fn units(&self) -> units::Units {
+        ElfFile32::<Endianness>::parse(&*self.data).map(|file| units::Units::read(&file)).unwrap_or_default()
     }
 
     /// Takes what the `.su` files in `folder` say of the stack frames, not in folders below it; gives the number of
@@ -387,6 +400,22 @@ fn load_of(run: Region, segments: &[Segment]) -> Option<Region> {
     })
 }
 
+/// The symbols, each local one with the file whose name stands before it (System V ABI, "Symbol Table": `STT_FILE`).
+fn read_symbols(file: &ElfFile32<'_, Endianness>) -> Vec<Symbol> {
+    let mut source: Option<Arc<str>> = None;
+    let mut symbols = Vec::new();
+    for symbol in file.symbols().take(MAX_SYMBOLS) {
+        if symbol.kind() == SymbolKind::File {
+            let name = String::from_utf8_lossy(symbol.name_bytes().unwrap_or_default());
+            source = Some(name.as_ref().into()).filter(|name: &Arc<str>| !name.is_empty());
+        } else if let Some(found) = read_symbol(&symbol) {
+            let file = source.clone().filter(|_| symbol.is_local());
+            symbols.push(Symbol { file, ..found });
+        }
+    }
+    symbols
+}
+
 fn read_symbol<'data>(symbol: &impl ObjectSymbol<'data>) -> Option<Symbol> {
     let is_data = match symbol.kind() {
         SymbolKind::Data | SymbolKind::Tls => true,
@@ -405,7 +434,8 @@ fn read_symbol<'data>(symbol: &impl ObjectSymbol<'data>) -> Option<Symbol> {
     let address = u32::try_from(symbol.address()).ok()?;
     // The lowest bit of a Thumb function's address is a mode, not a place.
     let address = if is_code { address & !1 } else { address };
-    Some(Symbol { name, range: Region::new(address, u32::try_from(symbol.size()).ok()?), is_code, is_data })
+    let range = Region::new(address, u32::try_from(symbol.size()).ok()?);
+    Some(Symbol { name, range, is_code, is_data, file: None })
 }
 
 /// What a mapping symbol says of the bytes behind it: `$t` and `$t.name` are Thumb instructions, `$a` and `$d` are not.

@@ -16,6 +16,7 @@ pub mod config;
 pub mod fault;
 pub mod heap;
 pub mod image;
+pub mod inventory;
 pub mod kernel;
 pub mod memory;
 pub mod model;

@@ -166,6 +166,18 @@ impl Sampler {
         self.interest.clone()
     }
 
+    /// The firmware.
+    #[must_use]
+    pub fn image(&self) -> Arc<Image> {
+        Arc::clone(&self.image)
+    }
+
+    /// The memories it is sampled in.
+    #[must_use]
+    pub fn memories(&self) -> &[Chip] {
+        &self.chips
+    }
+
     /// What the link was measured to cost.
     #[must_use]
     pub fn cost(&self) -> LinkCost {

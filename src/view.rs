@@ -1,8 +1,11 @@
 //! The formats a report is written in. Each takes a [`Report`] and only writes.
 
+pub mod diff;
 pub mod json;
 pub mod svg;
+pub mod symbols;
 pub mod text;
+pub mod treemap;
 
 use std::io::{self, Write};
 

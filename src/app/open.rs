@@ -7,6 +7,7 @@ use super::Failure;
 use crate::cli::{AttachArgs, ChipArgs, Firmware, ProbeArgs, SimArgs};
 use crate::config;
 use crate::image::layout::{self, Memory};
+use crate::image::other::Other;
 use crate::image::{Image, Machine};
 use crate::model::Model;
 use crate::sampler::{Options, Sampler, static_snapshot};
@@ -172,6 +173,9 @@ pub fn image(firmware: &Firmware) -> Result<Image, Failure> {
                 folder.display()
             )));
         }
+    }
+    for given in &firmware.also {
+        image.others.push(Other::open(given).map_err(|error| Failure::Error(error.to_string()))?);
     }
     Ok(image)
 }

@@ -1,6 +1,7 @@
 //! The symbols of an image: by name for finding tables, by address for naming what lies there.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::region::Region;
 
@@ -15,6 +16,9 @@ pub struct Symbol {
     pub is_code: bool,
     /// It is an object.
     pub is_data: bool,
+    /// The source file that the symbol table names for it: compilers name one for local symbols only. Not made
+    /// printable yet.
+    pub file: Option<Arc<str>>,
 }
 
 /// All symbols of an image.
@@ -106,6 +110,7 @@ mod tests {
             range: Region::new(start, size),
             is_code: false,
             is_data: true,
+            file: None,
         };
         let symbols = Symbols::new(vec![
             symbol("outer", 0x100, 0x100),

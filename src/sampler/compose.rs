@@ -50,7 +50,7 @@ pub fn static_snapshot(image: &Image, chips: &[Chip]) -> Snapshot {
         stacks,
         heaps: look.heaps.iter().map(heap).collect(),
         link: Link::default(),
-        hints: hints.into_iter().collect(),
+        hints: hints.into_iter().chain(layout::conflicts(image)).collect(),
         detail: None,
     }
 }

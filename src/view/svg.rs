@@ -254,7 +254,7 @@ fn legend(out: &mut String, y: f64) -> std::fmt::Result {
 }
 
 /// Text as XML takes it, which has no control characters.
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     let text: String = text.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
