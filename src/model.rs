@@ -3,6 +3,7 @@
 //! `ingest` takes what one refresh found, cannot fail and does no I/O; views read, and change nothing.
 
 pub mod alert;
+pub mod heap;
 pub mod history;
 pub mod picture;
 pub mod snapshot;

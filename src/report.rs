@@ -111,6 +111,12 @@ pub struct StackReport {
     pub victim: Option<String>,
     /// The guard is broken.
     pub overflowed: bool,
+    /// The thread's priority as its kernel counts it.
+    pub priority: Option<i32>,
+    /// What the thread does, in a word.
+    pub state: Option<String>,
+    /// The share of the time in which the thread ran lately, in percent, where its kernel counts that.
+    pub cpu_percent: Option<f32>,
 }
 
 /// A heap.
@@ -339,6 +345,9 @@ fn stack(stack: &Stack) -> StackReport {
         trust: trust(stack.peak.map_or(Trust::Unpainted, |peak| peak.trust)),
         victim: stack.victim.as_ref().map(|victim: &Victim| victim.name.clone()),
         overflowed: stack.overflowed,
+        priority: stack.priority,
+        state: stack.state.clone(),
+        cpu_percent: stack.cpu.map(|share| share * 100.0),
     }
 }
 
@@ -351,7 +360,7 @@ fn heap(heap: &Heap) -> HeapReport {
         peak: heap.peak.map(|peak| peak.bytes),
         free: heap.free(),
         largest_free: heap.largest_free.map(|largest| largest.bytes),
-        blocks: heap.blocks,
+        blocks: heap.in_use,
         overhead: heap.overhead,
         failures: heap.failures,
         fragmentation: heap.fragmentation(),

@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::fault::{self, Faults};
+use crate::heap::watch::Heaps;
 use crate::image::Image;
 use crate::image::layout::{self, Memory as Chip, Placed};
 use crate::kernel::{self, Kernel, Look};
@@ -64,6 +65,7 @@ pub struct Sampler {
     cost: LinkCost,
     kernel: Option<Box<dyn Kernel>>,
     fallback: Box<dyn Kernel>,
+    heaps: Heaps,
     stacks: Stacks,
     worst_cases: WorstCases,
     interest: Interest,
@@ -93,6 +95,7 @@ impl Sampler {
         options: Options,
     ) -> Result<Self, ReadError> {
         let (kernel, fallback) = kernel::detect(&image, &chips);
+        let heaps = Heaps::new(&image, &chips);
         // A reset that lies before the attach is not news.
         source.status()?;
         let cost = match chips.iter().find(|memory| memory.kind == MemoryKind::Ram) {
@@ -112,6 +115,7 @@ impl Sampler {
             cost,
             kernel,
             fallback,
+            heaps,
             stacks: Stacks::default(),
             worst_cases: WorstCases::default(),
             interest: Interest::default(),
@@ -240,9 +244,10 @@ impl Sampler {
             .with_max_age(max_age)
             .with_sentinel(self.sentinel);
         let mut wants = self.kernel.as_ref().map(|kernel| kernel.wants()).unwrap_or_default();
+        wants.extend(self.heaps.wants());
         wants.extend(self.stacks.wants(&plan));
         memory.prefetch(&wants);
-        let (kernel_name, look) = look(self.kernel.as_mut(), self.fallback.as_mut(), &mut memory, &self.image);
+        let (kernel_name, mut look) = look(self.kernel.as_mut(), self.fallback.as_mut(), &mut memory, &self.image);
         let has_agent = self.image.symbols.get(kernel::agent::SYMBOL).is_some();
         self.facts.agent_missing = has_agent && look.heartbeat.is_none();
         if let Some(failure) = memory.failure() {
@@ -256,9 +261,11 @@ impl Sampler {
         if news != News::None {
             // What was read of the stacks until now may be the old run's, before the new one painted them.
             self.stacks.clear();
+            self.heaps.clear();
             self.detail = Detail::default();
             self.verified = false;
         }
+        self.heaps.refresh(&mut memory, &mut look.heaps);
         self.facts.wrong_elf = self.differing.clone().or_else(|| identity::other_build(&self.image, look.build_id));
         let now = memory.now();
         let mut stacks = self.stacks.refresh(&mut memory, &look.stacks, &plan, now);
@@ -297,7 +304,7 @@ impl Sampler {
         Ok(Snapshot {
             memories,
             stacks,
-            heaps: look.heaps.iter().map(compose::heap).collect(),
+            heaps: look.heaps.into_iter().map(|look| look.heap).collect(),
             hints,
             detail,
             target,
@@ -321,6 +328,7 @@ impl Sampler {
             self.epochs.flag(now);
             self.last_faults = None;
             self.stacks.clear();
+            self.heaps.clear();
             self.detail = Detail::default();
             self.verified = false;
             let (kernel, fallback) = kernel::detect(&self.image, &self.chips);

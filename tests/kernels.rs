@@ -5,5 +5,13 @@
 
 #[path = "kernels/fixture.rs"]
 mod fixture;
+#[path = "kernels/freertos.rs"]
+mod freertos;
+#[path = "kernels/rtx5.rs"]
+mod rtx5;
+#[path = "kernels/threadx.rs"]
+mod threadx;
 #[path = "kernels/types.rs"]
 mod types;
+#[path = "kernels/zephyr.rs"]
+mod zephyr;

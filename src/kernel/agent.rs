@@ -7,8 +7,7 @@
 use highwater_agent::layout::{self, ThreadKind, ThreadState};
 
 use super::{Kernel, Look, StackLook};
-use crate::heap::linked_list::{Holes, LinkedList, Walked};
-use crate::heap::{Counted, HeapLook};
+use crate::heap::{Counted, HeapLook, Witness};
 use crate::image::Image;
 use crate::image::layout::{Memory as Chip, Placed};
 use crate::memory::Memory;
@@ -42,7 +41,6 @@ pub struct Agent {
     tags: Vec<u32>,
     threads_frame: Option<u32>,
     regions: Vec<Vec<u32>>,
-    allocators: Vec<(LinkedList, Option<Walked>)>,
     looks: u32,
 }
 
@@ -110,7 +108,6 @@ impl Agent {
             tags: Vec::new(),
             threads_frame: None,
             regions: Vec::new(),
-            allocators: LinkedList::find(image).into_iter().map(|list| (list, None)).collect(),
             looks: 0,
         })
     }
@@ -204,10 +201,9 @@ impl Agent {
         stacks
     }
 
-    fn heaps(&mut self, memory: &mut Memory<'_>, table: Table, image: &Image) -> Vec<HeapLook> {
+    fn heaps(&self, memory: &mut Memory<'_>, table: Table, image: &Image) -> Vec<HeapLook> {
         use layout::region;
         let mut heaps = Vec::new();
-        let mut allocators = std::mem::take(&mut self.allocators);
         for slot in self.live_regions(layout::RegionKind::Heap) {
             let range = Region::new(slot[region::BASE], slot[region::SIZE]);
             let index = slot[region::INFO] >> 8 & 0xff;
@@ -216,29 +212,13 @@ impl Agent {
             }
             let name = name_of(image, slot[region::NAME]).unwrap_or_else(|| "heap".into());
             let counters = (index < table.count).then(|| heap_counters(memory, table.slot(index))).flatten();
-            let mut counted = counters;
-            let mut confirm = |memory: &mut Memory<'_>, holes: &Holes| {
-                let Some(before) = counted else { return true };
-                memory.read_again(table.slot(index));
-                counted = heap_counters(memory, table.slot(index)).or(counted);
-                let blocks = before.allocs.wrapping_sub(before.frees);
-                counted == Some(before) && holes.can_hold(before.allocated.wrapping_sub(before.freed), blocks)
-            };
-            let calls = counters.map_or((0, 0), |counters| (counters.allocs, counters.frees));
-            let walks =
-                allocators.iter_mut().filter_map(|(list, last)| list.walk_when_due(memory, calls, last, &mut confirm));
-            // The allocator rounds its ends to its alignment, so its range lies within the registered one.
-            let holes = walks.into_iter().find(|(holes, _)| range.covers(holes.range));
-            let look = match counted {
-                Some(counters) => HeapLook::counted(&name, range, &counters),
+            heaps.push(match counters {
+                Some((counters, at)) => {
+                    HeapLook::counted(&name, range, &counters, Some(Witness { at, count: untorn_counters }))
+                }
                 None => HeapLook::unknown(&name, range),
-            };
-            heaps.push(match holes {
-                Some((holes, trust)) => look.with_holes(&holes, trust),
-                None => look,
             });
         }
-        self.allocators = allocators;
         heaps
     }
 
@@ -281,9 +261,7 @@ impl Kernel for Agent {
     }
 
     fn wants(&self) -> Vec<Region> {
-        let mut wants = vec![self.burst()];
-        wants.extend(self.allocators.iter().map(|(list, _)| list.wants()));
-        wants
+        vec![self.burst()]
     }
 
     fn look(&mut self, memory: &mut Memory<'_>, image: &Image) -> Option<Look> {
@@ -347,10 +325,22 @@ fn frame(memory: &mut Memory<'_>, range: Region) -> Option<(Vec<u32>, bool)> {
     })
 }
 
-fn heap_counters(memory: &mut Memory<'_>, range: Region) -> Option<Counted> {
+/// The counters of one heap, and where they lie.
+fn heap_counters(memory: &mut Memory<'_>, range: Region) -> Option<(Counted, Region)> {
+    let at = range.bottom(4 * layout::heap::WORDS as u32);
+    let (words, torn) = frame(memory, at)?;
+    Some((counters(&words, torn), at))
+}
+
+/// The counters in the words of their frame, unless they were read while they changed.
+fn untorn_counters(words: &[u32]) -> Option<Counted> {
+    let whole = words.len() == layout::heap::WORDS && words.first() == words.last();
+    whole.then(|| counters(words, false))
+}
+
+fn counters(words: &[u32], torn: bool) -> Counted {
     use layout::heap;
-    let (words, torn) = frame(memory, range.bottom(4 * heap::WORDS as u32))?;
-    Some(Counted {
+    Counted {
         freed: words[heap::FREED],
         frees: words[heap::FREES],
         allocated: words[heap::ALLOCATED],
@@ -358,7 +348,7 @@ fn heap_counters(memory: &mut Memory<'_>, range: Region) -> Option<Counted> {
         failures: words[heap::FAILURES],
         peak: words[heap::PEAK],
         torn,
-    })
+    }
 }
 
 /// A name from the linked bytes: names are pointers into flash, so they cost no read.
@@ -481,8 +471,8 @@ mod tests {
         assert_eq!(stack.current, Some(Measured { bytes: 0x80, trust: Trust::Exact }));
         assert_eq!((stack.paint, stack.entry), (Paint::Word(0xA5A5_A5A5), Some(0x1235)), "the header's paint word");
         let heap = &seen.heaps[0];
-        assert_eq!(heap.requested, Some(Measured { bytes: 200, trust: Trust::Exact }));
-        assert_eq!((heap.blocks, heap.failures, heap.allocations), (Some(3), Some(1), Some(5)));
+        assert_eq!(heap.heap.requested, Some(Measured { bytes: 200, trust: Trust::Exact }));
+        assert_eq!((heap.heap.in_use, heap.heap.failures, heap.heap.allocations), (Some(3), Some(1), Some(5)));
     }
 
     #[test]
@@ -520,7 +510,7 @@ mod tests {
         let first = agent.block.slice(64, 4).start();
         ram.poke(first, 6);
         let seen = look(&mut agent, &mut ram, &image).expect("the block is good");
-        assert_eq!(seen.heaps[0].used.map(|used| used.trust), Some(Trust::Torn));
+        assert_eq!(seen.heaps[0].heap.used.map(|used| used.trust), Some(Trust::Torn));
     }
 
     #[test]
@@ -547,7 +537,7 @@ mod tests {
             }
             for _ in 0..3 {
                 if let Some(seen) = look(&mut agent, &mut ram, &image) {
-                    let ranges = seen.stacks.iter().map(|stack| stack.range).chain(seen.heaps.iter().map(|heap| heap.range));
+                    let ranges = seen.stacks.iter().map(|stack| stack.range).chain(seen.heaps.iter().map(|heap| heap.heap.range));
                     for range in ranges {
                         prop_assert!(ram.range.covers(range));
                     }

@@ -40,6 +40,8 @@ pub(super) struct Rtx5 {
     main_stack: Option<Region>,
     interrupts: Option<Region>,
     heap: Option<Region>,
+    /// What the kernel itself allocates control blocks and stacks from (`OS_DYNAMIC_MEM_SIZE`).
+    memory: Option<Region>,
 }
 
 /// Where the lists begin, in `osRtxInfo_t`.
@@ -125,6 +127,7 @@ impl Rtx5 {
                 .map(|symbol| symbol.range),
             interrupts: layout::main_stack(image, memories),
             heap: layout::heap(image),
+            memory: image.symbols.get("os_mem").map(|symbol| symbol.range),
         })
     }
 
@@ -280,8 +283,7 @@ impl Layout for Rtx5 {
         }
         vec![format!(
             "The stacks of {} are not filled, so they have no high-water mark: turn the stack usage watermark on \
-             (OS_STACK_WATERMARK 1 in RTX_Config.h; Mbed: \"target.macros_add\": [\"OS_STACK_WATERMARK=1\"] or \
-             MBED_STACK_STATS_ENABLED).",
+             (OS_STACK_WATERMARK 1 in RTX_Config.h; Mbed: \"platform.stack-stats-enabled\": true in mbed_app.json).",
             listed(unpainted)
         )]
     }
@@ -291,6 +293,7 @@ impl Layout for Rtx5 {
     }
 
     fn heaps(&self) -> Vec<HeapLook> {
-        self.heap.map(|range| HeapLook::unknown("heap", range)).into_iter().collect()
+        let memory = self.memory.map(|range| HeapLook::unknown("RTX memory", range));
+        self.heap.map(|range| HeapLook::unknown("heap", range)).into_iter().chain(memory).collect()
     }
 }

@@ -270,6 +270,12 @@ impl Layout for Zephyr {
         for (tcb, record) in met {
             self.thread(target, tcb, &record, &current, &mut walk);
         }
+        // One option puts the word into all stacks: where it is gone from one, that one overflowed.
+        if walk.threads.iter().any(|thread| thread.canary.is_some()) {
+            for thread in &mut walk.threads {
+                (thread.canary, thread.guard) = (Some(SENTINEL), 4);
+            }
+        }
         Some(walk)
     }
 

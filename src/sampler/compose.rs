@@ -10,7 +10,7 @@ use crate::image::Image;
 use crate::image::layout::{self, Memory as Chip, Placed};
 use crate::kernel::{Look, StackLook};
 use crate::model::picture::{self, Claim};
-use crate::model::snapshot::{Health, Heap, Link, Measured, MemoryMap, PartKind, Snapshot, StackKind, Target, Trust};
+use crate::model::snapshot::{BlockState, Health, Link, MemoryMap, PartKind, Snapshot, StackKind, Target};
 use crate::region::Region;
 use crate::stack::victim;
 
@@ -48,7 +48,7 @@ pub fn static_snapshot(image: &Image, chips: &[Chip]) -> Snapshot {
         health: Health::Static,
         memories,
         stacks,
-        heaps: look.heaps.iter().map(heap).collect(),
+        heaps: look.heaps.into_iter().map(|look| look.heap).collect(),
         link: Link::default(),
         hints: hints.into_iter().chain(layout::conflicts(image)).collect(),
         detail: None,
@@ -57,8 +57,8 @@ pub fn static_snapshot(image: &Image, chips: &[Chip]) -> Snapshot {
 
 /// The memory map of one look.
 pub(super) fn draw(chips: &[Chip], look: &Look, placed: &[Placed]) -> Vec<MemoryMap> {
-    // What is left of a heap is in use when its holes are known, and anything when they are not.
-    let rest = |index: usize| match look.heaps.get(index).and_then(|heap| heap.free.as_ref()) {
+    // What is left of a heap is in use when its free blocks are known, and anything when they are not.
+    let rest = |index: usize| match look.heaps.get(index).and_then(|look| look.heap.blocks.as_ref()) {
         Some(_) => PartKind::Block,
         None => PartKind::Blocks,
     };
@@ -67,7 +67,7 @@ pub(super) fn draw(chips: &[Chip], look: &Look, placed: &[Placed]) -> Vec<Memory
 
 /// Everything that claims memory, the most precise first.
 fn claims(look: &Look, placed: &[Placed]) -> Vec<Claim> {
-    let in_heap = |range: Region| look.heaps.iter().any(|heap| heap.range.covers(range));
+    let in_heap = |range: Region| look.heaps.iter().any(|look| look.heap.range.covers(range));
     let mut claims = Vec::new();
     for (index, stack) in look.stacks.iter().enumerate() {
         let name = match stack.kind {
@@ -86,36 +86,17 @@ fn claims(look: &Look, placed: &[Placed]) -> Vec<Claim> {
     for named in look.named.iter().filter(|named| !told(named)) {
         claims.push(Claim { placed: named.clone(), is_static: !in_heap(named.range), index: None });
     }
-    for hole in look.heaps.iter().filter_map(|heap| heap.free.as_ref()).flatten() {
-        let placed = Placed { name: "free".into(), kind: PartKind::Free, range: *hole };
-        claims.push(Claim { placed, is_static: false, index: None });
+    for heap in look.heaps.iter().map(|look| &look.heap) {
+        let lost = heap.blocks.iter().flat_map(|blocks| blocks.iter()).filter(|block| block.state == BlockState::Lost);
+        let free = heap.free_runs().map(|range| ("free", PartKind::Free, range));
+        for (name, kind, range) in free.chain(lost.map(|block| ("blocks or free", PartKind::Blocks, block.range))) {
+            claims.push(Claim { placed: Placed { name: name.into(), kind, range }, is_static: false, index: None });
+        }
     }
-    for (index, heap) in look.heaps.iter().enumerate() {
+    for (index, heap) in look.heaps.iter().map(|look| &look.heap).enumerate() {
         let placed = Placed { name: heap.name.clone(), kind: PartKind::Heap, range: heap.range };
         claims.push(Claim { placed, is_static: true, index: Some(index) });
     }
     claims.extend(placed.iter().map(|placed| Claim { placed: placed.clone(), is_static: true, index: None }));
     claims
-}
-
-/// What a snapshot says of a heap.
-pub(super) fn heap(look: &HeapLook) -> Heap {
-    Heap {
-        name: look.name.clone(),
-        range: look.range,
-        used: look.used,
-        peak: look.peak,
-        largest_free: look
-            .free
-            .as_ref()
-            .map(|free| free.iter().map(|hole| hole.size()).max().unwrap_or(0))
-            .map(|bytes| Measured { bytes, trust: Trust::Exact }),
-        requested: look.requested,
-        requested_peak: look.requested_peak,
-        blocks: look.blocks,
-        overhead: None,
-        failures: look.failures,
-        allocations: look.allocations,
-        high_water: look.top,
-    }
 }
