@@ -7,8 +7,15 @@
 //! A walker knows one allocator's structures. It reads through [`Memory`] only, never more than [`MAX_BLOCKS`] blocks of
 //! one heap, and ends at the first word that cannot be right.
 
+pub mod byte_pool;
 mod chain;
+pub mod heap4;
 pub mod linked_list;
+pub mod newlib;
+pub mod rtx_memory;
+pub mod sys_heap;
+#[cfg(test)]
+mod testing;
 pub mod watch;
 
 use std::sync::Arc;
@@ -143,6 +150,12 @@ pub trait Walker: Send {
 pub fn detect(image: &Image) -> Vec<Box<dyn Walker>> {
     let mut walkers: Vec<Box<dyn Walker>> = Vec::new();
     walkers.extend(linked_list::LinkedList::find(image).into_iter().map(boxed));
+    walkers.extend(heap4::Heap4::find(image).map(boxed));
+    walkers.extend(newlib::DlMalloc::find(image).map(boxed));
+    walkers.extend(newlib::Nano::find(image).map(boxed));
+    walkers.extend(rtx_memory::RtxMemory::find(image).into_iter().map(boxed));
+    walkers.extend(sys_heap::SysHeap::find(image).into_iter().map(boxed));
+    walkers.extend(byte_pool::BytePool::find(image).into_iter().map(boxed));
     walkers
 }
 

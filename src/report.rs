@@ -6,10 +6,14 @@
 use serde::Serialize;
 
 use crate::model::Model;
-use crate::model::snapshot::{Health, Heap, MemoryKind, MemoryMap, Part, PartKind, Stack, StackKind, Trust, Victim};
+use crate::model::snapshot::{
+    Block, BlockState, Health, Heap, MemoryKind, MemoryMap, Part, PartKind, SizeClass, Stack, StackKind, Trust, Victim,
+};
 
 /// The schema's name and version.
 pub const SCHEMA: &str = "highwater/report@1";
+/// The most blocks of one heap that are listed.
+const LISTED_BLOCKS: usize = 1000;
 
 /// One report.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -146,8 +150,53 @@ pub struct HeapReport {
     pub fragmentation: Option<f64>,
     /// What the numbers are worth.
     pub trust: &'static str,
+    /// The allocator whose structures were walked; `null` when none was.
+    pub allocator: Option<&'static str>,
+    /// The allocator's own bytes as a share of `used`, from 0 to 1.
+    pub overhead_share: Option<f64>,
+    /// How many blocks there are of each size, by powers of two; `null` when blocks are not known.
+    pub sizes: Option<Vec<SizeReport>>,
+    /// The blocks in address order, at most the first 1000; `null` when they are not known.
+    pub block_list: Option<Vec<BlockReport>>,
+    /// Where its structures make no sense.
+    pub damage: Option<DamageReport>,
     /// Who holds the memory; `null` when nobody keeps account of it.
     pub owners: Option<Vec<OwnerReport>>,
+}
+
+/// Blocks of about one size.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SizeReport {
+    /// The largest payload that counts here, in bytes.
+    pub up_to: u32,
+    /// Blocks in use.
+    pub used: u32,
+    /// Free blocks.
+    pub free: u32,
+}
+
+/// A block of a heap.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct BlockReport {
+    /// First address, that of its header.
+    pub start: u64,
+    /// Bytes, with its header.
+    pub size: u64,
+    /// First address that its owner may use.
+    pub payload: u64,
+    /// `used`, `free`, `own` (the allocator's), `stretch` (in use, one block or several) or `lost` (behind damage).
+    pub state: &'static str,
+}
+
+/// Where a heap's structures make no sense.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct DamageReport {
+    /// The address of the word that cannot be right.
+    pub address: u64,
+    /// What is wrong with it.
+    pub what: String,
+    /// First address of the block before it, whose owner may have written past its end.
+    pub suspect: Option<u64>,
 }
 
 /// A call site that holds memory.
@@ -365,7 +414,35 @@ fn heap(heap: &Heap) -> HeapReport {
         failures: heap.failures,
         fragmentation: heap.fragmentation(),
         trust: trust(heap.used.map_or(Trust::Gap, |used| used.trust)),
+        allocator: heap.allocator,
+        overhead_share: heap.overhead_share(),
+        sizes: heap.blocks.as_ref().map(|_| heap.sizes().into_iter().map(size).collect()),
+        block_list: heap.blocks.as_ref().map(|blocks| blocks.iter().take(LISTED_BLOCKS).map(block).collect()),
+        damage: heap.damage.as_ref().map(|damage| DamageReport {
+            address: damage.address.into(),
+            what: damage.what.clone(),
+            suspect: damage.suspect.map(|suspect| suspect.start().into()),
+        }),
         owners: None,
+    }
+}
+
+fn size(class: SizeClass) -> SizeReport {
+    SizeReport { up_to: class.up_to, used: class.used, free: class.free }
+}
+
+fn block(block: &Block) -> BlockReport {
+    BlockReport {
+        start: block.range.start().into(),
+        size: block.range.size().into(),
+        payload: block.payload.start().into(),
+        state: match block.state {
+            BlockState::Used => "used",
+            BlockState::Free => "free",
+            BlockState::Own => "own",
+            BlockState::Stretch => "stretch",
+            BlockState::Lost => "lost",
+        },
     }
 }
 
@@ -375,6 +452,7 @@ fn alert(alert: &crate::model::alert::Alert) -> AlertReport {
         kind: match alert.kind {
             AlertKind::Overflow => "overflow",
             AlertKind::Fault => "fault",
+            AlertKind::HeapCorrupt => "heap_corrupt",
             AlertKind::HeapFailure => "heap_failure",
             AlertKind::StackLimit => "stack_limit",
             AlertKind::HeapLimit => "heap_limit",

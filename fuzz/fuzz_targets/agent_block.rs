@@ -42,8 +42,6 @@ static IMAGE: LazyLock<Arc<Image>> = LazyLock::new(|| {
 static WHOLE: LazyLock<Image> =
     LazyLock::new(|| Image::parse(Path::new("demo.elf"), ELF).expect("the demo's ELF is sound"));
 
-/// The demo's heap, which the sampler finds by the debug information.
-
 /// A RAM with a sound block, as the demo has it after its start.
 static RAM: LazyLock<Vec<u8>> = LazyLock::new(sound_ram);
 
