@@ -198,24 +198,43 @@ fn named_by_linker(range: Region, reserved: &[(Option<Region>, What)]) -> Option
 /// The items of one memory: what was placed in it, and the free bytes between.
 fn hold(memory: &Memory, placed: &[Item]) -> Holding {
     let mut items: Vec<Item> = Vec::new();
-    let mut at = memory.range.start();
+    let mut rest = memory.range;
     let free = |range: Region| Item { range, section: None, copy: Copied::Run, what: What::Free };
     for item in placed {
         // Where two sections claim one byte, the one that begins first has it.
-        let Some(range) = item.range.intersection(memory.range.from(at)) else { continue };
-        if range.is_empty() {
-            continue;
-        }
-        if range.start() > at {
-            items.push(free(Region::between(at, range.start())));
+        let Some(range) = item.range.intersection(rest).filter(|range| !range.is_empty()) else { continue };
+        if range.start() > rest.start() {
+            items.push(free(rest.below(range.start())));
         }
         items.push(Item { range, ..*item });
-        at = range.end_address();
+        // A memory may end with the address space, where there is no address behind its last byte.
+        rest = if range.end() == rest.end() { Region::default() } else { rest.from(range.end_address()) };
     }
-    let rest = memory.range.from(at);
-    let is_whole = items.last().is_some_and(|last| last.range.end() >= memory.range.end());
-    if !rest.is_empty() && !is_whole {
+    if !rest.is_empty() {
         items.push(free(rest));
     }
     Holding { memory: memory.clone(), items }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::snapshot::MemoryKind;
+
+    #[test]
+    fn a_memory_that_ends_with_the_address_space_adds_up() {
+        let range = Region::new(0xffff_ffe0, 0x20);
+        let memory = Memory { name: "Flash".into(), kind: MemoryKind::Flash, range, size_known: true };
+        let item =
+            |start, size, what| Item { range: Region::new(start, size), section: Some(0), copy: Copied::Run, what };
+        for placed in [
+            vec![],
+            vec![item(0xffff_ffe0, 0x20, What::Unnamed), item(0xffff_ffe0, 0x20, What::Padding)],
+            vec![item(0xffff_fff0, 0x10, What::Unnamed)],
+            vec![item(0xffff_ffe4, 4, What::Unnamed), item(0xffff_fff8, 4, What::Unnamed)],
+        ] {
+            let items = hold(&memory, &placed).items;
+            assert_eq!(items.iter().map(|item| item.range.size()).sum::<u32>(), 0x20, "{items:?}");
+        }
+    }
 }

@@ -10,7 +10,9 @@
 //! ARCHITECTURE.md says why it is so, and which test keeps each of its invariants.
 #![forbid(unsafe_code)]
 
+pub mod amount;
 pub mod app;
+pub mod check;
 pub mod cli;
 pub mod config;
 pub mod fault;
@@ -25,6 +27,7 @@ pub mod report;
 pub mod sampler;
 #[cfg(feature = "simulator")]
 pub mod simulator;
+pub mod sizing;
 pub mod source;
 pub mod stack;
 pub mod tui;

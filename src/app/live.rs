@@ -18,6 +18,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::{Failure, open::Opened};
 use crate::cli::{Color, Look};
+use crate::config::Rules;
 use crate::image::Image;
 use crate::image::layout::Memory;
 use crate::inventory::Inventory;
@@ -87,9 +88,9 @@ pub fn run(opened: Opened, look: &Look) -> Result<(), Failure> {
 /// # Errors
 ///
 /// The terminal cannot be used.
-pub fn browse(image: &Image, memories: &[Memory], look: &Look) -> Result<(), Failure> {
+pub fn browse(image: &Image, memories: &[Memory], look: &Look, rules: Rules) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let model = Model::new(static_snapshot(image, memories));
+    let model = rules.apply(Model::new(static_snapshot(image, memories)));
     let symbols = Shared::expected();
     symbols.set(inventory(image, memories));
     let options = Options { symbols, ..options(&model, look) };
@@ -108,8 +109,8 @@ pub fn browse(image: &Image, memories: &[Memory], look: &Look) -> Result<(), Fai
 
 fn options(model: &Model, look: &Look) -> Options {
     Options {
-        theme: look.theme,
-        ascii: look.ascii,
+        theme: look.theme.unwrap_or_default(),
+        ascii: look.ascii.unwrap_or(false),
         colour: uses_color(look.color),
         stack_limit: model.limits().stack_percent,
         ..Options::default()

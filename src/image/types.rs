@@ -40,12 +40,15 @@ pub struct Types {
 enum Shape {
     Struct(Struct),
     Base {
+        name: String,
         size: u32,
-        signed: bool,
+        coding: Coding,
     },
     Enumeration {
+        name: String,
         size: u32,
         of: Option<usize>,
+        names: Vec<(i64, String)>,
     },
     Pointer {
         to: Option<usize>,
@@ -61,6 +64,34 @@ enum Shape {
     },
 }
 
+/// How the bits of a plain value are to be read (DWARF 5, 7.8, table 7.11).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coding {
+    /// A number without a sign, or an address.
+    Unsigned,
+    /// A number in two's complement.
+    Signed,
+    /// A number in IEEE 754.
+    Float,
+    /// Zero is false.
+    Boolean,
+    /// A character of one byte without a sign.
+    Character,
+    /// A character of one byte with a sign.
+    SignedCharacter,
+    /// A character of Unicode.
+    Unicode,
+}
+
+/// The variants of a Rust enumeration: which one holds is told by a field, or by a value that no other one can have.
+#[derive(Clone, Debug, Default)]
+struct Variants {
+    /// The field that tells.
+    tag: Option<Member>,
+    /// Its value, or `None` for the variant that has all others, and what the variant holds.
+    list: Vec<(Option<u64>, Member)>,
+}
+
 /// A structure, a class or a union.
 #[derive(Clone, Debug, Default)]
 pub struct Struct {
@@ -69,6 +100,7 @@ pub struct Struct {
     size: Option<u32>,
     is_declaration: bool,
     members: Vec<Member>,
+    variants: Option<Variants>,
 }
 
 #[derive(Clone, Debug)]
@@ -304,6 +336,12 @@ impl Search<'_, '_> {
     }
 }
 
+impl Coding {
+    const fn has_sign(self) -> bool {
+        matches!(self, Self::Signed | Self::SignedCharacter | Self::Float)
+    }
+}
+
 impl<'a> Type<'a> {
     fn shape(self) -> Option<&'a Shape> {
         self.types.shapes.get(&self.types.resolved(self.id))
@@ -325,12 +363,92 @@ impl<'a> Type<'a> {
     #[must_use]
     pub fn is_signed(self) -> bool {
         match self.shape() {
-            Some(Shape::Base { signed, .. }) => *signed,
+            Some(Shape::Base { coding, .. }) => coding.has_sign(),
             Some(Shape::Enumeration { of: Some(of), .. }) => {
-                matches!(self.types.shapes.get(&self.types.resolved(*of)), Some(Shape::Base { signed: true, .. }))
+                matches!(self.types.shapes.get(&self.types.resolved(*of)), Some(Shape::Base { coding, .. }) if coding.has_sign())
             }
             _ => false,
         }
+    }
+
+    /// What it is called; for what has no name of its own, what it is made of.
+    #[must_use]
+    pub fn name(self) -> String {
+        self.named(0)
+    }
+
+    fn named(self, depth: usize) -> String {
+        let of = |id: Option<usize>| match id {
+            Some(id) if depth < MAX_ARRAYS => Type { types: self.types, id }.named(depth + 1),
+            Some(_) => "...".into(),
+            None => "void".into(),
+        };
+        match self.shape() {
+            Some(Shape::Struct(held)) if held.name.is_empty() => "struct".into(),
+            Some(Shape::Struct(held)) => held.name.clone(),
+            Some(Shape::Base { name, .. }) => name.clone(),
+            Some(Shape::Enumeration { name, .. }) if name.is_empty() => "enum".into(),
+            Some(Shape::Enumeration { name, .. }) => name.clone(),
+            Some(Shape::Pointer { to, .. }) => format!("*{}", of(*to)),
+            Some(Shape::Array { of: element, counts }) => {
+                let counts: Vec<String> =
+                    counts.iter().map(|count| count.map_or_else(|| "?".into(), |count| count.to_string())).collect();
+                format!("[{}; {}]", of(*element), counts.join(" x "))
+            }
+            Some(Shape::Alias { .. }) | None => "?".into(),
+        }
+    }
+
+    /// How its bits are to be read; `None` for what is no plain value.
+    #[must_use]
+    pub fn coding(self) -> Option<Coding> {
+        match self.shape()? {
+            Shape::Base { coding, .. } => Some(*coding),
+            Shape::Enumeration { .. } if self.is_signed() => Some(Coding::Signed),
+            Shape::Enumeration { .. } | Shape::Pointer { .. } => Some(Coding::Unsigned),
+            Shape::Struct(_) | Shape::Array { .. } | Shape::Alias { .. } => None,
+        }
+    }
+
+    /// The name that its enumeration gives a value.
+    #[must_use]
+    pub fn enumerator(self, value: i64) -> Option<&'a str> {
+        let Shape::Enumeration { names, .. } = self.shape()? else { return None };
+        names.iter().find(|(known, _)| *known == value).map(|(_, name)| name.as_str())
+    }
+
+    /// The members of the structure that it is, each with its name, its offset in bytes and its type.
+    pub fn members(self) -> impl Iterator<Item = (&'a str, Field<'a>)> {
+        let members = self.structure().map(|held| held.members.as_slice()).unwrap_or_default();
+        members.iter().map(move |member| (member.name.as_str(), self.field_of(member)))
+    }
+
+    /// Whether it is one of several variants at a time.
+    #[must_use]
+    pub fn has_variants(self) -> bool {
+        self.structure().is_some_and(|held| held.variants.is_some())
+    }
+
+    /// The field whose value tells which variant holds; `None` when there is only one.
+    #[must_use]
+    pub fn tag(self) -> Option<Field<'a>> {
+        self.structure()?.variants.as_ref()?.tag.as_ref().map(|member| self.field_of(member))
+    }
+
+    /// The variant that holds when the tag has this value: its name and what it is made of.
+    #[must_use]
+    pub fn variant(self, tag: Option<u64>) -> Option<(&'a str, Field<'a>)> {
+        let list = &self.structure()?.variants.as_ref()?.list;
+        // A compiler may write a negative tag with more bits than the field has.
+        let bits = self.tag().and_then(|tag| tag.kind.size()).map_or(64, |size| size.saturating_mul(8).min(64));
+        let cut = |value: u64| if bits == 64 { value } else { value & ((1 << bits) - 1) };
+        let exact = list.iter().find(|(value, _)| value.is_some() && value.map(cut) == tag.map(cut));
+        let (_, member) = exact.or_else(|| list.iter().find(|(value, _)| value.is_none()))?;
+        Some((&member.name, self.field_of(member)))
+    }
+
+    fn field_of(self, member: &Member) -> Field<'a> {
+        Field { offset: member.offset, kind: Type { types: self.types, id: member.kind } }
     }
 
     /// The field that `path` names, with dots between the steps: `thread.run.curr`. It goes through nameless members

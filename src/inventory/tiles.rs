@@ -22,19 +22,19 @@ pub(super) fn cut(whole: Region, claims: &[Region]) -> Vec<Tile> {
     let mut order: Vec<usize> = (0..claims.len()).filter(|index| !claims[*index].is_empty()).collect();
     // An outer claim first: the inner ones are laid on top of it.
     order.sort_by_key(|index| (claims[*index].start(), u32::MAX - claims[*index].size(), usize::MAX - index));
-    let mut cutter = Cutter { whole, at: whole.start(), tiles: Vec::new() };
+    let mut cutter = Cutter { whole, at: whole.start().into(), tiles: Vec::new() };
     let mut open: Vec<usize> = Vec::new();
     for index in order {
         let claim = claims[index];
         if !whole.contains(claim.start()) {
             continue;
         }
-        cutter.close(&mut open, claims, claim.start());
-        cutter.fill(claim.start(), None, claim.start());
+        cutter.close(&mut open, claims, claim.start().into());
+        cutter.fill(claim.start().into(), None);
         open.push(index);
     }
-    cutter.close(&mut open, claims, whole.end_address());
-    cutter.fill(whole.end_address(), None, whole.end_address());
+    cutter.close(&mut open, claims, whole.end());
+    cutter.fill(whole.end(), None);
     cutter.tiles
 }
 
@@ -48,33 +48,38 @@ pub(super) fn is_filler(bytes: &[u8]) -> bool {
 
 struct Cutter {
     whole: Region,
-    at: u32,
+    /// The first address that is not handed out yet; 2^32 behind the last byte of the address space.
+    at: u64,
     tiles: Vec<Tile>,
 }
 
 impl Cutter {
     /// Hands out the bytes of all claims that end before `until`.
-    fn close(&mut self, open: &mut Vec<usize>, claims: &[Region], until: u32) {
+    fn close(&mut self, open: &mut Vec<usize>, claims: &[Region], until: u64) {
         while let Some(last) = open.last().copied() {
-            let end = claims[last].end_address().min(self.whole.end_address());
+            let end = claims[last].end().min(self.whole.end());
             if end > until {
                 break;
             }
-            self.fill(end, Some(last), end);
+            self.fill(end, Some(last));
             open.pop();
         }
         if let Some(last) = open.last().copied() {
-            self.fill(until, Some(last), until);
+            self.fill(until, Some(last));
         }
     }
 
-    /// Gives the bytes up to `until` to `owner`; `next` is where the next claim begins.
-    fn fill(&mut self, until: u32, owner: Option<usize>, next: u32) {
-        let range = Region::between(self.at, until);
+    /// Gives the bytes up to `until` to `owner`.
+    fn fill(&mut self, until: u64, owner: Option<usize>) {
+        let before = self.at.saturating_sub(self.whole.start().into());
+        let size = until.saturating_sub(self.at);
+        let (Ok(before), Ok(size)) = (u32::try_from(before), u32::try_from(size)) else { return };
+        let range = self.whole.slice(before, size);
         if range.is_empty() {
             return;
         }
-        let alignment = (1u32 << next.trailing_zeros().min(31)).min(MOST_ALIGNED);
+        // What comes next is as aligned as the address it begins at.
+        let alignment = (1u32 << until.trailing_zeros().min(31)).min(MOST_ALIGNED);
         let only_aligns = owner.is_none() && range.size() < alignment;
         self.tiles.push(Tile { range, owner, only_aligns });
         self.at = until;
@@ -131,6 +136,14 @@ mod tests {
             (&[0x00, 0xbf, 0x70, 0x47], false),
         ] {
             assert_eq!(is_filler(bytes), expected, "{bytes:x?}");
+        }
+    }
+
+    #[test]
+    fn the_last_byte_of_the_address_space_is_handed_out() {
+        let whole = Region::new(0xffff_ffe0, 0x20);
+        for claims in [vec![], vec![whole], vec![Region::new(0xffff_fff0, 0x10)], vec![Region::new(0xffff_ffe0, 4)]] {
+            assert_eq!(cut(whole, &claims).iter().map(|tile| tile.range.size()).sum::<u32>(), 0x20, "{claims:?}");
         }
     }
 

@@ -48,6 +48,8 @@ pub struct Target {
     pub kernel: Option<String>,
     /// Where the bytes come from: `sim`, a probe's name, `file` when there is no target.
     pub source: String,
+    /// The firmware was built for a floating-point unit: exceptions push the extended frame.
+    pub has_float: bool,
 }
 
 /// Whether the numbers are fresh, and what the link is doing about it when they are not.

@@ -7,6 +7,7 @@ use super::stacks::Stacks;
 use super::worst_case::WorstCases;
 use crate::heap::HeapLook;
 use crate::image::Image;
+use crate::image::callgraph::CallGraph;
 use crate::image::layout::{self, Memory as Chip, Placed};
 use crate::kernel::{Look, StackLook};
 use crate::model::picture::{self, Claim};
@@ -43,6 +44,7 @@ pub fn static_snapshot(image: &Image, chips: &[Chip]) -> Snapshot {
             elf: image.name(),
             build_id: identity::build_id(image),
             source: "file".into(),
+            has_float: image.call_graph().is_some_and(CallGraph::has_float),
             ..Target::default()
         },
         health: Health::Static,

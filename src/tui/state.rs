@@ -7,6 +7,7 @@ use super::lookup;
 use super::symbols::{Shared, SymbolsState};
 use super::theme::ThemeName;
 use crate::model::Model;
+use crate::model::alert::Limits;
 use crate::model::snapshot::{Part, Snapshot, Stack};
 use crate::sampler::interest::Interest;
 
@@ -37,7 +38,7 @@ impl Default for Options {
             theme: ThemeName::Auto,
             ascii: false,
             colour: true,
-            stack_limit: 80,
+            stack_limit: Limits::default().stack_percent,
             access: "read-only".to_owned(),
             screen: Screen::Map,
             interest: Interest::default(),

@@ -170,6 +170,7 @@ fn snapshot(memories: Vec<MemoryMap>, stacks: Vec<Stack>, heaps: Vec<Heap>) -> S
             core: Some("Cortex-M3".to_owned()),
             kernel: Some("agent 1.0".to_owned()),
             source: "sim".to_owned(),
+            has_float: false,
         },
         health: Health::Live,
         memories,

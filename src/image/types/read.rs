@@ -8,7 +8,7 @@ use gimli::{
 use object::read::elf::ElfFile32;
 use object::{Endianness, Object};
 
-use super::{Member, Shape, Static, Struct, Types};
+use super::{Coding, Member, Shape, Static, Struct, Types, Variants};
 use crate::image::section_content;
 
 /// The deepest nesting of scopes that is followed.
@@ -136,7 +136,8 @@ impl<'data> Reader<'_, 'data> {
                     self.member(offset, &entry, &inner);
                 }
                 gimli::DW_TAG_subrange_type => self.dimension(offset, &child.entry().clone()),
-                gimli::DW_TAG_enumerator => self.enumerator(&child.entry().clone()),
+                gimli::DW_TAG_enumerator => self.enumerator(offset, &child.entry().clone()),
+                gimli::DW_TAG_variant_part => self.variants(offset, child),
                 _ => self.scope(child, &inner, depth + 1),
             }
         }
@@ -152,19 +153,19 @@ impl<'data> Reader<'_, 'data> {
                     size,
                     is_declaration: flag(entry, gimli::DW_AT_declaration),
                     members: Vec::new(),
+                    variants: None,
                 })
             }
             gimli::DW_TAG_base_type => {
-                let encoding = entry.attr_value(gimli::DW_AT_encoding);
-                let signed = matches!(
-                    encoding,
-                    Some(AttributeValue::Encoding(
-                        gimli::DW_ATE_signed | gimli::DW_ATE_signed_char | gimli::DW_ATE_float
-                    ))
-                );
-                Shape::Base { size: size?, signed }
+                let coding = match entry.attr_value(gimli::DW_AT_encoding) {
+                    Some(AttributeValue::Encoding(encoding)) => coding(encoding),
+                    _ => Coding::Unsigned,
+                };
+                Shape::Base { name: self.name(entry).unwrap_or_default(), size: size?, coding }
             }
-            gimli::DW_TAG_enumeration_type => Shape::Enumeration { size: size.unwrap_or(4), of: self.kind(entry) },
+            gimli::DW_TAG_enumeration_type => {
+                Shape::Enumeration { name: name(), size: size.unwrap_or(4), of: self.kind(entry), names: Vec::new() }
+            }
             gimli::DW_TAG_pointer_type | gimli::DW_TAG_reference_type | gimli::DW_TAG_rvalue_reference_type => {
                 let size = size.unwrap_or_else(|| u32::from(self.unit.encoding().address_size));
                 Shape::Pointer { to: self.kind(entry), size }
@@ -212,6 +213,37 @@ impl<'data> Reader<'_, 'data> {
         }
     }
 
+    /// The variants of a Rust enumeration (DWARF 5, 5.7.10).
+    fn variants(&mut self, parent: usize, node: EntriesTreeNode<'_, '_, Slice<'data>>) {
+        let tag = self.reference(node.entry(), gimli::DW_AT_discr);
+        let mut found = Variants::default();
+        let mut children = node.children();
+        while let Ok(Some(child)) = children.next() {
+            let Some(rest) = self.budget.checked_sub(1) else { break };
+            *self.budget = rest;
+            let entry = child.entry().clone();
+            let offset = entry.offset().to_debug_info_offset(&self.unit.header).map(|offset| offset.0);
+            if entry.tag() == gimli::DW_TAG_member && offset.is_some() && offset == tag {
+                found.tag = self.member_of(&entry);
+            } else if entry.tag() == gimli::DW_TAG_variant && found.list.len() < MAX_MEMBERS {
+                let value = match entry.attr_value(gimli::DW_AT_discr_value) {
+                    Some(AttributeValue::Sdata(value)) => Some(value.cast_unsigned()),
+                    Some(value) => value.udata_value(),
+                    None => None,
+                };
+                let mut members = child.children();
+                if let Ok(Some(member)) = members.next()
+                    && let Some(member) = self.member_of(&member.entry().clone())
+                {
+                    found.list.push((value, member));
+                }
+            }
+        }
+        if let Some(Shape::Struct(held)) = self.types.shapes.get_mut(&parent) {
+            held.variants = Some(found);
+        }
+    }
+
     fn member_of(&self, entry: &Entry<'data>) -> Option<Member> {
         let offset = match entry.attr_value(gimli::DW_AT_data_member_location) {
             Some(AttributeValue::Exprloc(expression)) => {
@@ -238,7 +270,7 @@ impl<'data> Reader<'_, 'data> {
         }
     }
 
-    fn enumerator(&mut self, entry: &Entry<'data>) {
+    fn enumerator(&mut self, parent: usize, entry: &Entry<'data>) {
         let Some(name) = self.name(entry).filter(|_| *self.budget > 0) else { return };
         *self.budget -= 1;
         let value = match entry.attr_value(gimli::DW_AT_const_value) {
@@ -247,6 +279,11 @@ impl<'data> Reader<'_, 'data> {
             None => None,
         };
         if let Some(value) = value {
+            if let Some(Shape::Enumeration { names, .. }) = self.types.shapes.get_mut(&parent)
+                && names.len() < MAX_MEMBERS
+            {
+                names.push((value, name.clone()));
+            }
             self.types.enumerators.entry(name).or_insert(value);
         }
     }
@@ -283,6 +320,18 @@ impl<'data> Reader<'_, 'data> {
             _ => return None,
         };
         operations.next().ok()?.is_none().then(|| u32::try_from(address).ok())?
+    }
+}
+
+fn coding(encoding: gimli::DwAte) -> Coding {
+    match encoding {
+        gimli::DW_ATE_signed => Coding::Signed,
+        gimli::DW_ATE_float => Coding::Float,
+        gimli::DW_ATE_boolean => Coding::Boolean,
+        gimli::DW_ATE_unsigned_char => Coding::Character,
+        gimli::DW_ATE_signed_char => Coding::SignedCharacter,
+        gimli::DW_ATE_UTF | gimli::DW_ATE_UCS => Coding::Unicode,
+        _ => Coding::Unsigned,
     }
 }
 
