@@ -5,6 +5,7 @@
 pub mod alert;
 pub mod catch;
 pub mod growth;
+pub mod heap;
 pub mod history;
 pub mod picture;
 pub mod snapshot;

@@ -24,7 +24,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::fault::{self, Faults};
+use crate::heap::blocks::Notes;
 use crate::heap::sites::Sites;
+use crate::heap::watch::Heaps;
 use crate::image::Image;
 use crate::image::layout::{self, Memory as Chip, Placed};
 use crate::kernel::{self, Kernel, Look};
@@ -69,6 +71,8 @@ pub struct Sampler {
     cost: LinkCost,
     kernel: Option<Box<dyn Kernel>>,
     fallback: Box<dyn Kernel>,
+    heaps: Heaps,
+    notes: Notes,
     stacks: Stacks,
     worst_cases: WorstCases,
     sites: Sites,
@@ -102,6 +106,7 @@ impl Sampler {
         options: Options,
     ) -> Result<Self, ReadError> {
         let (kernel, fallback) = kernel::detect(&image, &chips);
+        let heaps = Heaps::new(&image, &chips);
         // A reset that lies before the attach is not news.
         source.status()?;
         let cost = match chips.iter().find(|memory| memory.kind == MemoryKind::Ram) {
@@ -121,6 +126,8 @@ impl Sampler {
             cost,
             kernel,
             fallback,
+            heaps,
+            notes: Notes::default(),
             stacks: Stacks::default(),
             worst_cases: WorstCases::default(),
             sites: Sites::default(),
@@ -280,6 +287,7 @@ impl Sampler {
             .with_max_age(max_age)
             .with_sentinel(self.sentinel);
         let mut wants = self.kernel.as_ref().map(|kernel| kernel.wants()).unwrap_or_default();
+        wants.extend(self.heaps.wants());
         wants.extend(self.stacks.wants(&plan));
         memory.prefetch(&wants);
         let (kernel_name, mut look) = look(self.kernel.as_mut(), self.fallback.as_mut(), &mut memory, &self.image);
@@ -301,10 +309,14 @@ impl Sampler {
         if news != News::None {
             // What was read of the stacks until now may be the old run's, before the new one painted them.
             self.stacks.clear();
+            self.heaps.clear();
+            self.notes.clear();
             self.detail = Detail::default();
             self.verified = false;
             was_reset = true;
         }
+        self.heaps.refresh(&mut memory, &mut look.heaps);
+        self.notes.refresh(&mut memory, &mut look.heaps);
         self.facts.wrong_elf = self.differing.clone().or_else(|| identity::other_build(&self.image, look.build_id));
         let now = memory.now();
         let mut stacks = self.stacks.refresh(&mut memory, &look.stacks, &plan, now);
@@ -397,6 +409,8 @@ impl Sampler {
             }
             self.last_faults = None;
             self.stacks.clear();
+            self.heaps.clear();
+            self.notes.clear();
             self.detail = Detail::default();
             self.verified = false;
             let (kernel, fallback) = kernel::detect(&self.image, &self.chips);

@@ -59,7 +59,7 @@ fn the_blocks_are_all_that_is_in_use() {
         let live = heap.live.as_ref().expect("blocks can be told apart");
         let asked: u32 = live.iter().map(|block| block.asked).sum();
         assert_eq!(Some(asked), heap.requested.map(|requested| requested.bytes));
-        assert_eq!(Some(live.len() as u32), heap.blocks);
+        assert_eq!(Some(live.len() as u32), heap.in_use);
         let bytes: u32 = live.iter().map(|block| block.range.size()).sum();
         assert_eq!(Some(bytes), heap.used.map(|used| used.bytes), "blocks and holes fill the heap");
         let owners = heap.owners.as_ref().expect("they have owners");

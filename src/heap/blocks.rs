@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use highwater_agent::layout::owner;
 
+use super::HeapLook;
 use super::fit::Rule;
-use super::linked_list::Holes;
 use crate::memory::Memory;
+use crate::model::snapshot::{Block, BlockState, Heap, Trust};
 use crate::region::Region;
 
 /// Headers that one look reads.
@@ -23,9 +24,9 @@ const MISSES: u32 = 16;
 /// How long known blocks are believed without another look at their headers.
 const BELIEF: Duration = Duration::from_millis(250);
 
-/// One block in use.
+/// One block in use that says who asked for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Block {
+pub struct Noted {
     /// All of it, from its header to where the next one may begin.
     pub range: Region,
     /// Bytes that were asked for.
@@ -41,7 +42,7 @@ pub struct Block {
 /// The blocks of one heap, kept from look to look.
 #[derive(Clone, Debug, Default)]
 pub struct Blocks {
-    known: BTreeMap<u32, Block>,
+    known: BTreeMap<u32, Noted>,
     /// The known blocks agreed with the counters, when these were so many calls.
     agreed: Option<(u32, u32)>,
     looked: Option<Duration>,
@@ -60,10 +61,76 @@ pub struct Account {
     pub calls: (u32, u32),
 }
 
+/// A heap as far as its list of free parts tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holes {
+    /// Where the heap is.
+    pub range: Region,
+    /// Its free parts in address order.
+    pub free: Vec<Region>,
+}
+
+/// The noted blocks of all heaps.
+#[derive(Clone, Debug, Default)]
+pub struct Notes {
+    heaps: BTreeMap<u32, Blocks>,
+}
+
+impl Notes {
+    /// Divides what is in use of each heap whose blocks say who asked for them; what agrees with the heap's counters
+    /// becomes its blocks.
+    pub fn refresh(&mut self, memory: &mut Memory<'_>, looks: &mut [HeapLook]) {
+        for look in looks {
+            let heap = &look.heap;
+            let (Some(parts), Some(requested), true) = (&heap.blocks, heap.requested, heap.callers > 0) else {
+                continue;
+            };
+            let (Some(blocks), Some(allocations)) = (heap.in_use, heap.allocations) else { continue };
+            let (Some(first), Some(last)) = (parts.first(), parts.last()) else { continue };
+            let holes = Holes { range: first.range.hull(last.range), free: heap.holes().unwrap_or_default() };
+            let account =
+                Account { bytes: requested.bytes, blocks, calls: (allocations, allocations.wrapping_sub(blocks)) };
+            let trust = heap.used.map_or(Trust::Gap, |used| used.trust);
+            let (noted, agrees) =
+                self.heaps.entry(heap.range.start()).or_default().look(memory, &holes, heap.callers, account);
+            if agrees && trust == Trust::Exact {
+                look.heap = divided(look.heap.clone(), &noted);
+            }
+            look.noted = Some((noted, if agrees { trust } else { Trust::Stale }));
+        }
+    }
+
+    /// Forgets what was seen: the target was reset.
+    pub fn clear(&mut self) {
+        self.heaps.clear();
+    }
+}
+
+/// The heap with its blocks told apart, which fill what was in use.
+fn divided(heap: Heap, noted: &[Noted]) -> Heap {
+    let Some(parts) = heap.blocks.clone() else { return heap };
+    let mut blocks = Vec::with_capacity(parts.len() + noted.len());
+    for part in parts.iter() {
+        let within: Vec<&Noted> = noted.iter().filter(|block| part.range.covers(block.range)).collect();
+        let filled: u32 = within.iter().map(|block| block.range.size()).sum();
+        if part.state != BlockState::Stretch || filled != part.range.size() {
+            blocks.push(part.clone());
+            continue;
+        }
+        blocks.extend(within.iter().map(|block| Block {
+            requested: Some(block.asked),
+            owner: block.callers.first().copied().filter(|caller| *caller != 0),
+            ..Block::new(block.range, block.front, BlockState::Used)
+        }));
+    }
+    let damage = heap.damage.clone();
+    heap.with_blocks(blocks.into(), damage, Trust::Exact)
+}
+
 impl Blocks {
     /// The blocks between `holes`, each with a header that names `depth` callers. The flag says whether they agree with
     /// the account; what does not may be older, or not be whole yet.
-    pub fn look(&mut self, memory: &mut Memory<'_>, holes: &Holes, depth: u32, account: Account) -> (Vec<Block>, bool) {
+    pub fn look(&mut self, memory: &mut Memory<'_>, holes: &Holes, depth: u32, account: Account) -> (Vec<Noted>, bool) {
         let now = memory.now();
         let age = self.looked.map(|looked| now.saturating_sub(looked));
         let period = if self.agreed == Some(account.calls) { BELIEF } else { Duration::ZERO };
@@ -110,7 +177,7 @@ impl Blocks {
                 if (block.is_none() || again.contains(&at.start())) && found.left > 0 {
                     found.left -= 1;
                     if let Some(read) = read(memory, at, depth, now) {
-                        let same = |known: &Block| Block { seen: known.seen, ..read.clone() } == *known;
+                        let same = |known: &Noted| Noted { seen: known.seen, ..read.clone() } == *known;
                         block = Some(block.filter(same).unwrap_or(read));
                     }
                 }
@@ -128,7 +195,7 @@ impl Blocks {
 
 /// What one walk found.
 struct Found {
-    blocks: BTreeMap<u32, Block>,
+    blocks: BTreeMap<u32, Noted>,
     /// Every byte that is in use belongs to a block.
     whole: bool,
     /// Headers that may still be read.
@@ -156,7 +223,7 @@ fn used(holes: &Holes) -> Vec<Region> {
 }
 
 /// The block that begins where `run` does, if its header can be one's.
-fn read(memory: &mut Memory<'_>, run: Region, depth: u32, now: Duration) -> Option<Block> {
+fn read(memory: &mut Memory<'_>, run: Region, depth: u32, now: Duration) -> Option<Noted> {
     let header = run.bottom(4 * (owner::CALLERS as u32 + depth));
     let words = memory.words(header)?;
     let (asked, align) = owner::unpack(*words.get(owner::ASKED)?);
@@ -164,7 +231,7 @@ fn read(memory: &mut Memory<'_>, run: Region, depth: u32, now: Duration) -> Opti
     let whole = Rule::TARGET.rounded(front.checked_add(asked)?)?;
     let fits = asked > 0 && whole <= run.size() && run.start().is_multiple_of(u32::try_from(align).ok()?);
     let callers = words.get(owner::CALLERS..)?.to_vec();
-    fits.then(|| Block { range: run.bottom(whole), asked, front, callers, seen: now })
+    fits.then(|| Noted { range: run.bottom(whole), asked, front, callers, seen: now })
 }
 
 #[cfg(test)]
@@ -188,7 +255,7 @@ mod tests {
         (holes, Account { bytes: sizes.iter().sum(), blocks: sizes.len() as u32, calls: (sizes.len() as u32, 0) })
     }
 
-    fn look(blocks: &mut Blocks, ram: &mut Bytes, holes: &Holes, account: Account) -> (Vec<Block>, bool) {
+    fn look(blocks: &mut Blocks, ram: &mut Bytes, holes: &Holes, account: Account) -> (Vec<Noted>, bool) {
         let mut memory = Memory::new(ram, LinkCost::default(), 1 << 16);
         blocks.look(&mut memory, holes, 1, account)
     }

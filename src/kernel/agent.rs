@@ -4,14 +4,10 @@
 //! count is held against the block's size before it is used. A frame whose two counters differ was read while it
 //! changed: it is read again, and after the third time its numbers are called torn.
 
-use std::collections::BTreeMap;
-
 use highwater_agent::layout::{self, ThreadKind, ThreadState};
 
 use super::{Kernel, Look, StackLook};
-use crate::heap::blocks::{Account, Blocks};
-use crate::heap::linked_list::{Holes, LinkedList, Walked};
-use crate::heap::{Counted, HeapLook};
+use crate::heap::{Counted, HeapLook, Witness};
 use crate::image::Image;
 use crate::image::layout::{Memory as Chip, Placed};
 use crate::memory::Memory;
@@ -49,8 +45,6 @@ pub struct Agent {
     tags: Vec<u32>,
     threads_frame: Option<u32>,
     regions: Vec<Vec<u32>>,
-    allocators: Vec<(LinkedList, Option<Walked>)>,
-    blocks: BTreeMap<u32, Blocks>,
     looks: u32,
 }
 
@@ -119,8 +113,6 @@ impl Agent {
             tags: Vec::new(),
             threads_frame: None,
             regions: Vec::new(),
-            allocators: LinkedList::find(image).into_iter().map(|list| (list, None)).collect(),
-            blocks: BTreeMap::new(),
             looks: 0,
         })
     }
@@ -236,11 +228,9 @@ impl Agent {
         stacks
     }
 
-    fn heaps(&mut self, memory: &mut Memory<'_>, table: Table, image: &Image) -> Vec<HeapLook> {
+    fn heaps(&self, memory: &mut Memory<'_>, table: Table, image: &Image) -> Vec<HeapLook> {
         use layout::region;
         let mut heaps = Vec::new();
-        let mut allocators = std::mem::take(&mut self.allocators);
-        let mut blocks = std::mem::take(&mut self.blocks);
         for slot in self.live_regions(layout::RegionKind::Heap) {
             let range = Region::new(slot[region::BASE], slot[region::SIZE]);
             let index = slot[region::INFO] >> 8 & 0xff;
@@ -249,41 +239,13 @@ impl Agent {
             }
             let name = name_of(image, slot[region::NAME]).unwrap_or_else(|| "heap".into());
             let counters = (index < table.count).then(|| heap_counters(memory, table.slot(index))).flatten();
-            let mut counted = counters;
-            let mut confirm = |memory: &mut Memory<'_>, holes: &Holes| {
-                let Some(before) = counted else { return true };
-                memory.read_again(table.slot(index));
-                counted = heap_counters(memory, table.slot(index)).or(counted);
-                let blocks = before.allocs.wrapping_sub(before.frees);
-                counted == Some(before) && holes.can_hold(before.allocated.wrapping_sub(before.freed), blocks)
-            };
-            let calls = counters.map_or((0, 0), |counters| (counters.allocs, counters.frees));
-            let walks =
-                allocators.iter_mut().filter_map(|(list, last)| list.walk_when_due(memory, calls, last, &mut confirm));
-            // The allocator rounds its ends to its alignment, so its range lies within the registered one.
-            let holes = walks.into_iter().find(|(holes, _)| range.covers(holes.range));
-            let look = match counted {
-                Some(counters) => HeapLook::counted(&name, range, &counters),
+            heaps.push(match counters {
+                Some((counters, at)) => {
+                    HeapLook::counted(&name, range, &counters, Some(Witness { at, count: untorn_counters }))
+                }
                 None => HeapLook::unknown(&name, range),
-            };
-            let Some((holes, trust)) = holes else {
-                heaps.push(look);
-                continue;
-            };
-            let mut look = look.with_holes(&holes, trust);
-            if let Some(counters) = counted.filter(|counters| counters.callers > 0) {
-                let account = Account {
-                    bytes: counters.allocated.wrapping_sub(counters.freed),
-                    blocks: counters.allocs.wrapping_sub(counters.frees),
-                    calls: (counters.allocs, counters.frees),
-                };
-                let (known, agrees) = blocks.entry(index).or_default().look(memory, &holes, counters.callers, account);
-                look.known = Some((known, if agrees { trust } else { Trust::Stale }));
-            }
-            heaps.push(look);
+            });
         }
-        self.allocators = allocators;
-        self.blocks = blocks;
         heaps
     }
 
@@ -326,9 +288,7 @@ impl Kernel for Agent {
     }
 
     fn wants(&self) -> Vec<Region> {
-        let mut wants = vec![self.burst()];
-        wants.extend(self.allocators.iter().map(|(list, _)| list.wants()));
-        wants
+        vec![self.burst()]
     }
 
     fn look(&mut self, memory: &mut Memory<'_>, image: &Image) -> Option<Look> {
@@ -393,26 +353,35 @@ fn frame(memory: &mut Memory<'_>, range: Region) -> Option<(Vec<u32>, bool)> {
     })
 }
 
-fn heap_counters(memory: &mut Memory<'_>, range: Region) -> Option<Counted> {
+/// The counters of one heap, and where they lie.
+fn heap_counters(memory: &mut Memory<'_>, range: Region) -> Option<(Counted, Region)> {
+    let at = range.bottom(4 * layout::heap::WORDS as u32);
+    let (mut words, torn) = frame(memory, at.bottom(4 * layout::heap::FRAME as u32))?;
+    // What lies behind the frame is single words: an older block has none.
+    words.extend(memory.words(at.from(at.start() + 4 * layout::heap::FRAME as u32)).unwrap_or_default());
+    Some((counters(&words, torn), at))
+}
+
+/// The counters in the words of their frame and behind it, unless they were read while they changed.
+fn untorn_counters(words: &[u32]) -> Option<Counted> {
+    let frame = words.get(..layout::heap::FRAME)?;
+    (frame.first() == frame.last()).then(|| counters(words, false))
+}
+
+fn counters(words: &[u32], torn: bool) -> Counted {
     use layout::heap;
-    let (words, torn) = frame(memory, range.bottom(4 * heap::FRAME as u32))?;
-    let mut behind = |word: usize| {
-        let word = range.slice(4 * word as u32, 4);
-        (!word.is_empty()).then(|| memory.word(word.start())).flatten()
-    };
-    let failed_size = behind(heap::FAILED_SIZE);
-    let callers = behind(heap::OWNERS).filter(|depth| *depth <= layout::owner::MAX_DEPTH as u32).unwrap_or(0);
-    Some(Counted {
+    let behind = |word: usize| words.get(word).copied();
+    Counted {
         freed: words[heap::FREED],
         frees: words[heap::FREES],
         allocated: words[heap::ALLOCATED],
         allocs: words[heap::ALLOCS],
         failures: words[heap::FAILURES],
         peak: words[heap::PEAK],
-        failed_size,
-        callers,
+        failed_size: behind(heap::FAILED_SIZE),
+        callers: behind(heap::OWNERS).filter(|depth| *depth <= layout::owner::MAX_DEPTH as u32).unwrap_or(0),
         torn,
-    })
+    }
 }
 
 /// A name from the linked bytes: names are pointers into flash, so they cost no read.
@@ -539,8 +508,8 @@ mod tests {
         assert_eq!(stack.current, Some(Measured { bytes: 0x80, trust: Trust::Exact }));
         assert_eq!((stack.paint, stack.entry), (Paint::Word(0xA5A5_A5A5), Some(0x1235)), "the header's paint word");
         let heap = &seen.heaps[0];
-        assert_eq!(heap.requested, Some(Measured { bytes: 200, trust: Trust::Exact }));
-        assert_eq!((heap.blocks, heap.failures, heap.allocations), (Some(3), Some(1), Some(5)));
+        assert_eq!(heap.heap.requested, Some(Measured { bytes: 200, trust: Trust::Exact }));
+        assert_eq!((heap.heap.in_use, heap.heap.failures, heap.heap.allocations), (Some(3), Some(1), Some(5)));
     }
 
     #[test]
@@ -599,7 +568,7 @@ mod tests {
         let first = agent.block.slice(64, 4).start();
         ram.poke(first, 6);
         let seen = look(&mut agent, &mut ram, &image).expect("the block is good");
-        assert_eq!(seen.heaps[0].used.map(|used| used.trust), Some(Trust::Torn));
+        assert_eq!(seen.heaps[0].heap.used.map(|used| used.trust), Some(Trust::Torn));
     }
 
     #[test]
@@ -626,7 +595,7 @@ mod tests {
             }
             for _ in 0..3 {
                 if let Some(seen) = look(&mut agent, &mut ram, &image) {
-                    let ranges = seen.stacks.iter().map(|stack| stack.range).chain(seen.heaps.iter().map(|heap| heap.range));
+                    let ranges = seen.stacks.iter().map(|stack| stack.range).chain(seen.heaps.iter().map(|heap| heap.heap.range));
                     for range in ranges {
                         prop_assert!(ram.range.covers(range));
                     }

@@ -36,6 +36,8 @@ pub enum AlertKind {
     Tripwire,
     /// The core recorded a fault.
     Fault,
+    /// A heap's structures make no sense.
+    HeapCorrupt,
     /// An allocation failed.
     HeapFailure,
     /// A stack's peak is past its limit (80 % unless configured).
@@ -150,6 +152,9 @@ pub fn find(snapshot: &Snapshot, facts: &Facts, limits: Limits) -> Vec<Alert> {
         add(AlertKind::Fault, Severity::Danger, target, text);
     }
     for heap in &snapshot.heaps {
+        if let Some(text) = corrupt(heap) {
+            add(AlertKind::HeapCorrupt, Severity::Danger, &heap.name, text);
+        }
         if let Some(failures) = heap.failures.filter(|failures| *failures > 0) {
             let free =
                 heap.free().map_or_else(String::new, |free| format!(" {} are free now.", units::bytes(free.into())));
@@ -269,6 +274,19 @@ fn overflow(stack: &Stack) -> Option<String> {
     Some(format!("{} overflowed: its guard at {limit} is broken{hit}.", stack.name))
 }
 
+fn corrupt(heap: &Heap) -> Option<String> {
+    let damage = heap.damage.as_ref()?;
+    let suspect = damage.suspect.map_or_else(String::new, |suspect| {
+        format!(
+            " Suspect is whoever writes to the block before it, at {} with {}.",
+            units::address(suspect.start().into()),
+            units::bytes(suspect.size().into())
+        )
+    });
+    let address = units::address(damage.address.into());
+    Some(format!("{} is corrupt at {address}: {}.{suspect}", heap.name, damage.what))
+}
+
 /// A frame that was reserved and never written leaves no mark (hubris#1872): only the stack pointer tells of it.
 fn unwritten_frame(stack: &Stack) -> Option<String> {
     let (sp, peak) = (stack.lowest_sp?, stack.peak?);
@@ -298,7 +316,7 @@ fn nearly_full(stack: &Stack, limits: Limits) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::snapshot::{Measured, StackKind, Trust, Victim};
+    use crate::model::snapshot::{Damage, Measured, StackKind, Trust, Victim};
     use crate::region::Region;
 
     fn stack(peak: u32, overflowed: bool) -> Stack {
@@ -319,6 +337,20 @@ mod tests {
             state: None,
             cpu: None,
         }
+    }
+
+    #[test]
+    fn a_corrupt_heap_is_told_with_the_place_and_the_block_before_it() {
+        let suspect = Some(Region::new(0x2000_4180, 0x40));
+        let damage = Damage { address: 0x2000_41c4, what: "a block of 3 B".into(), suspect };
+        let heap = Heap { damage: Some(damage), ..Heap::unknown("heap", Region::new(0x2000_4000, 0x1000)) };
+        assert_eq!(
+            corrupt(&heap).as_deref(),
+            Some(
+                "heap is corrupt at 2000_41c4: a block of 3 B. Suspect is whoever writes to the block before it, at \
+                 2000_4180 with 64 B."
+            )
+        );
     }
 
     #[test]

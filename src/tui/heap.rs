@@ -172,7 +172,7 @@ fn notes(model: &Model, heap: &Heap, state: &State, asked: Option<(u32, Fit)>) -
     if let Some(block) = state.heap.block.and_then(|start| heap.block_at(start)) {
         notes.push(describe(model, heap, block));
     }
-    if heap.holes.is_none() {
+    if heap.blocks.is_none() {
         notes.push("Only totals are known of this heap: its allocator's list is not one that is understood.".into());
     } else if heap.owners.is_none() {
         notes.push("Nobody keeps account of the blocks: the agent's Owned allocator does, for 8 B a block.".into());
@@ -266,7 +266,7 @@ fn draw_figures(canvas: &mut Canvas<'_>, area: Rect, heap: &Heap) -> u16 {
     let part = |bytes: Option<u32>| bytes.map_or_else(String::new, share);
     let (used, peak) = (heap.used.map(|used| used.bytes), heap.peak.map(|peak| peak.bytes));
     let largest = heap.largest_free.map(|largest| largest.bytes);
-    let place = heap.holes.iter().flatten().max_by_key(|hole| hole.size()).map(|hole: &Region| hole.start());
+    let place = heap.holes().into_iter().flatten().max_by_key(|hole| hole.size()).map(Region::start);
     let failed = heap.failed_size.map_or_else(String::new, |size| format!("last for {}", units::bytes(size.into())));
     let trust = heap.used.map_or("-", |used| report::trust(used.trust));
     let rows = [
@@ -279,11 +279,7 @@ fn draw_figures(canvas: &mut Canvas<'_>, area: Rect, heap: &Heap) -> u16 {
             heap.fragmentation().map_or_else(|| "-".to_owned(), |share| format!("{share:.2}")),
             String::new(),
         ),
-        (
-            "blocks",
-            plain(heap.blocks),
-            heap.holes.as_ref().map_or_else(String::new, |holes| format!("{} free", holes.len())),
-        ),
+        ("blocks", plain(heap.in_use), heap.holes().map_or_else(String::new, |holes| format!("{} free", holes.len()))),
         ("overhead", number(heap.overhead), String::new()),
         ("allocations", plain(heap.allocations), String::new()),
         ("failures", plain(heap.failures), failed),

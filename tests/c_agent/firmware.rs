@@ -59,6 +59,8 @@ impl Seen {
             clock: Clock::Lockstep,
             paced_from: None,
             faults: Vec::new(),
+            comparators: None,
+            core: None,
         };
         let (source, board) = open(&emulation).expect("the board opens");
         let mut model = Model::new(static_snapshot(&image, &memories));
@@ -107,7 +109,7 @@ impl Seen {
         assert_eq!(requested, self.truth(truth::ALLOCATED) - self.truth(truth::FREED), "{what}");
         assert_eq!(heap.requested_peak.expect("it is counted").bytes, self.truth(truth::PEAK), "{what}");
         assert_eq!(heap.allocations, Some(self.truth(truth::ALLOCS)), "{what}");
-        assert_eq!(heap.blocks, Some(self.truth(truth::ALLOCS) - self.truth(truth::FREES)), "{what}");
+        assert_eq!(heap.in_use, Some(self.truth(truth::ALLOCS) - self.truth(truth::FREES)), "{what}");
         assert_eq!(heap.failures, Some(self.truth(truth::FAILURES)), "{what}");
         assert_eq!(self.truth(truth::FAILURES), 2, "{what}: one block was too large, and one could not grow");
         let parts = snapshot.memories.iter().flat_map(|memory| &memory.parts);

@@ -1,10 +1,11 @@
 //! The heap block by block: states of knowledge, sizes of terminals, and the keys.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
 use highwater::model::Model;
-use highwater::model::snapshot::{CallSite, Heap, LiveBlock, Owner, Trust};
+use highwater::model::snapshot::{Block, BlockState, CallSite, Heap, LiveBlock, Owner, Trust};
 use highwater::region::Region;
 use highwater::tui::heap::{HeapState, Order};
 use highwater::tui::keys::action;
@@ -48,13 +49,13 @@ pub(crate) fn leaking() -> Model {
         used: Some(fixtures::exact(used)),
         peak: Some(fixtures::exact(used + 500)),
         largest_free: holes.last().map(|hole| fixtures::exact(hole.size())),
-        blocks: Some(24),
+        in_use: Some(24),
+        blocks: Some(blocks(range, &holes)),
         overhead: Some(24 * 18),
         failures: Some(2),
         failed_size: Some(9000),
         allocations: Some(812),
         high_water: Some(at + 500),
-        holes: Some(holes),
         callers: 3,
         live: Some(live),
         owners: Some(owners),
@@ -62,6 +63,15 @@ pub(crate) fn leaking() -> Model {
         ..Heap::unknown("heap", range)
     }];
     model
+}
+
+/// Blocks that fill a heap: what is no hole is in use.
+fn blocks(range: Region, holes: &[Region]) -> Arc<[Block]> {
+    let used = range.minus(holes).into_iter().map(|range| Block::new(range, 0, BlockState::Used));
+    let free = holes.iter().map(|hole| Block::new(*hole, 0, BlockState::Free));
+    let mut blocks: Vec<Block> = used.chain(free).collect();
+    blocks.sort_by_key(|block| block.range);
+    blocks.into()
 }
 
 fn with(change: impl FnOnce(&mut Heap)) -> Model {

@@ -8,7 +8,7 @@ use ratatui::style::Style;
 use super::super::paint::{Canvas, count, width};
 use super::super::state::State;
 use super::super::theme::Theme;
-use crate::model::snapshot::{Heap, LiveBlock, Snapshot, Stack};
+use crate::model::snapshot::{Block, BlockState, Heap, LiveBlock, Snapshot, Stack};
 use crate::region::Region;
 use crate::units;
 
@@ -90,8 +90,9 @@ fn look<'a>(
     }
     let block = heap.live.iter().flatten().rev().find(|block| block.range.overlaps(cell));
     let Some(block) = block else {
-        return match &heap.holes {
-            Some(holes) if !holes.iter().any(|hole| hole.overlaps(cell)) => (glyphs.used, styles.level),
+        let is_free = |block: &Block| block.state == BlockState::Free && block.range.overlaps(cell);
+        return match &heap.blocks {
+            Some(blocks) if !blocks.iter().any(is_free) => (glyphs.used, styles.level),
             _ if heap.high_water.is_some_and(|line| cell.start() >= line) => (glyphs.never, styles.muted),
             Some(_) => (glyphs.freed, styles.muted),
             None => (glyphs.hatch, styles.muted),
