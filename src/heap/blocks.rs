@@ -18,7 +18,7 @@ use crate::region::Region;
 /// Headers that one look reads.
 const HEADERS: usize = 64;
 /// Headers of known blocks that one look reads again.
-const AGAIN: usize = 4;
+const AGAIN: usize = 1;
 /// Looks in a row that may disagree with the counters before all is read again.
 const MISSES: u32 = 16;
 /// How long known blocks are believed without another look at their headers.
@@ -91,8 +91,12 @@ impl Notes {
             let account =
                 Account { bytes: requested.bytes, blocks, calls: (allocations, allocations.wrapping_sub(blocks)) };
             let trust = heap.used.map_or(Trust::Gap, |used| used.trust);
-            let (noted, agrees) =
-                self.heaps.entry(heap.range.start()).or_default().look(memory, &holes, heap.callers, account);
+            let blocks = self.heaps.entry(heap.range.start()).or_default();
+            // Free parts that are older than the counters do not say where the blocks of now begin.
+            let (noted, agrees) = match trust {
+                Trust::Exact => blocks.look(memory, &holes, heap.callers, account),
+                _ => blocks.last(account),
+            };
             if agrees && trust == Trust::Exact {
                 look.heap = divided(look.heap.clone(), &noted);
             }
@@ -138,6 +142,11 @@ impl Blocks {
             self.looked = Some(now);
             self.walk(memory, holes, depth, account, now);
         }
+        self.last(account)
+    }
+
+    /// What the last look found.
+    fn last(&self, account: Account) -> (Vec<Noted>, bool) {
         (self.known.values().cloned().collect(), self.agreed == Some(account.calls))
     }
 
