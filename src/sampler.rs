@@ -358,8 +358,7 @@ impl Sampler {
             look.heaps.iter().map(|heap| compose::heap(heap, &self.image, &mut self.sites, &named)).collect();
         for stack in &mut stacks {
             // What the agent notes in front of a block belongs to the stack in it: the victim is what lies below that.
-            let block = heaps.iter().find_map(|heap| heap.block_at(stack.range.start()));
-            let whole = block.map_or(stack.range, |block| block.range.hull(stack.range));
+            let whole = heaps.iter().find_map(|heap| heap.block_around(stack.range)).unwrap_or(stack.range);
             stack.victim = victim::below(whole, &memories, &self.image);
         }
         let mut hints = look.hints;

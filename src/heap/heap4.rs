@@ -150,7 +150,7 @@ impl Walker for Heap4 {
                 }
                 let state = if size & ALLOCATED == 0 { BlockState::Free } else { BlockState::Used };
                 let size = size & !ALLOCATED;
-                if size < 2 * HEADER && state == BlockState::Free || size <= HEADER || size % HEADER != 0 {
+                if size < 2 * HEADER && state == BlockState::Free || size <= HEADER || !size.is_multiple_of(HEADER) {
                     return Some(Step::Wrong(at + 4, format!("a block of {size} B")));
                 }
                 match state {

@@ -13,6 +13,9 @@ use super::snapshot::{Measured, Trust};
 use crate::heap::fit::{Fit, Rule};
 use crate::region::Region;
 
+/// The alignment of a stack, in bytes (AAPCS32, 6.2.1.2).
+const STACK_ALIGN: usize = 8;
+
 /// One heap.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Heap {
@@ -292,6 +295,21 @@ impl Heap {
         let block = self.block_at(address);
         let owner = |block: &LiveBlock| Some(self.owners.as_ref()?.get(block.owner)?.site.short().to_owned());
         block.and_then(|block| block.holds.clone().or_else(|| owner(block))).unwrap_or_else(|| "a block".into())
+    }
+
+    /// The block that holds a stack, with the agent's header in front of it, whether or not that was overwritten since;
+    /// `None` when it is not in this heap, or its blocks have no such headers.
+    #[must_use]
+    pub fn block_around(&self, stack: Region) -> Option<Region> {
+        if self.callers == 0 || !self.range.covers(stack) {
+            return None;
+        }
+        if let Some(block) = self.block_at(stack.start()) {
+            return Some(block.range.hull(stack));
+        }
+        let front = u32::try_from(owner::front(self.callers as usize, STACK_ALIGN)).ok()?;
+        let header = Region::before(stack.start(), front)?;
+        self.range.covers(header).then(|| header.hull(stack))
     }
 
     /// The block that lies at an address.
