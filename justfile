@@ -47,7 +47,7 @@ measure:
 miri:
     cargo +nightly miri test --package highwater-agent
 
-# Feed it anything: `image` or `agent_block`, from the seeds on, for so many seconds.
+# Feed it anything: `image`, `agent_block`, `other_image` or `link_map`, from the seeds on, for so many seconds.
 fuzz target seconds="180":
     mkdir -p fuzz/corpus/{{target}}
     cp fuzz/seeds/{{target}}/* fuzz/corpus/{{target}}/
