@@ -45,18 +45,13 @@ measure:
 
 # The agent in C against the one in Rust; needs gcc, clang and arm-none-eabi-gcc.
 c:
-    cargo nextest run --test c_agent --run-ignored all -E 'not test(kernels::)'
-
-# Its ports on real kernels, which are fetched into this folder.
-ports folder:
-    sh target-agent/ports/fetch.sh {{folder}}
-    HIGHWATER_KERNELS={{folder}} cargo nextest run --test c_agent --run-ignored all -E 'test(kernels::)'
+    cargo nextest run --test c_agent --run-ignored all
 
 # The agent under Miri.
 miri:
     cargo +nightly miri test --package highwater-agent
 
-# Feed it anything: `image` or `agent_block`, from the seeds on, for so many seconds.
+# Feed it anything: `image`, `agent_block`, `other_image` or `link_map`, from the seeds on, for so many seconds.
 fuzz target seconds="180":
     mkdir -p fuzz/corpus/{{target}}
     cp fuzz/seeds/{{target}}/* fuzz/corpus/{{target}}/

@@ -7,8 +7,6 @@ mod compilers;
 mod costs;
 #[path = "c_agent/firmware.rs"]
 mod firmware;
-#[path = "c_agent/kernels.rs"]
-mod kernels;
 #[path = "c_agent/layout.rs"]
 mod layout;
 #[path = "c_agent/same_bytes.rs"]

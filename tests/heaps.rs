@@ -128,20 +128,3 @@ fn newlib_malloc_is_walked_block_by_block() {
 fn newlib_nano_malloc_is_walked_block_by_block() {
     compare("nano", "newlib-nano malloc", &["-specs=nano.specs".into(), "-specs=nosys.specs".into()], 400);
 }
-
-/// The sources of FreeRTOS are not part of this project: the folder of a checkout is taken from the environment.
-#[test]
-#[ignore = "needs arm-none-eabi-gcc, and FreeRTOS-Kernel in the folder that HIGHWATER_FREERTOS names"]
-fn freertos_heaps_are_walked_block_by_block() {
-    let Some(kernel) = std::env::var_os("HIGHWATER_FREERTOS") else {
-        eprintln!("skipped: HIGHWATER_FREERTOS does not name a checkout of FreeRTOS-Kernel");
-        return;
-    };
-    let source = |file: &str| Path::new(&kernel).join("portable/MemMang").join(file).display().to_string();
-    let flags = ["-specs=nosys.specs", "-DFREERTOS", "regions.c"].map(String::from);
-    for protector in ["-DconfigENABLE_HEAP_PROTECTOR=0", "-DconfigENABLE_HEAP_PROTECTOR=1"] {
-        let with = |more: &[String]| [&flags[..], &[protector.into()], more].concat();
-        compare("heap_4", "heap_4", &with(&[source("heap_4.c")]), 300);
-        compare("heap_5", "heap_5", &with(&["-DREGIONS".into(), source("heap_5.c")]), 300);
-    }
-}

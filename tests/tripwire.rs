@@ -197,22 +197,35 @@ fn halt_works_with_the_comparators_of_v8m() {
     assert_eq!(trap.board.core(), CoreKind::M33);
 }
 
+/// Notes the store that breaks growth's guard on this core, and neither stops it nor writes to its memory.
+fn watch_sees_the_store(core: CoreKind) {
+    let emulation = Emulation { core: Some(core), ..emulation(&image(), OVERFLOW, 1, INSTANT) };
+    let mut trap = Trap::new(&emulation, Mode::Watch, Release::AtOnce);
+    let growth = trap.stack("growth");
+    let log = trap.board.watch_store(growth.bottom(32));
+    let before = log.last();
+    let catch = trap.catch(Duration::from_secs(25));
+    assert_eq!(before, None);
+    assert_eq!((catch.kind, catch.owner.as_str(), catch.pc), (CatchKind::Noted, "growth", None));
+    assert!(growth.bottom(32).contains(log.last().expect("the board logged it").address));
+    let counters = trap.board.counters();
+    assert_eq!((counters.halts, counters.memory_writes), (0, 0));
+    assert!(trap.model.active_alerts().any(|alert| alert.kind == AlertKind::Tripwire));
+}
+
 #[test]
-fn watch_sees_the_store_without_stopping() {
-    for core in [CoreKind::M0Plus, CoreKind::M3, CoreKind::M33] {
-        let emulation = Emulation { core: Some(core), ..emulation(&image(), OVERFLOW, 1, INSTANT) };
-        let mut trap = Trap::new(&emulation, Mode::Watch, Release::AtOnce);
-        let growth = trap.stack("growth");
-        let log = trap.board.watch_store(growth.bottom(32));
-        let before = log.last();
-        let catch = trap.catch(Duration::from_secs(25));
-        assert_eq!(before, None);
-        assert_eq!((catch.kind, catch.owner.as_str(), catch.pc), (CatchKind::Noted, "growth", None), "{core:?}");
-        assert!(growth.bottom(32).contains(log.last().expect("the board logged it").address), "{core:?}");
-        let counters = trap.board.counters();
-        assert_eq!((counters.halts, counters.memory_writes), (0, 0), "{core:?}");
-        assert!(trap.model.active_alerts().any(|alert| alert.kind == AlertKind::Tripwire), "{core:?}");
-    }
+fn watch_sees_the_store_without_stopping_on_v6m() {
+    watch_sees_the_store(CoreKind::M0Plus);
+}
+
+#[test]
+fn watch_sees_the_store_without_stopping_on_v7m() {
+    watch_sees_the_store(CoreKind::M3);
+}
+
+#[test]
+fn watch_sees_the_store_without_stopping_on_v8m() {
+    watch_sees_the_store(CoreKind::M33);
 }
 
 #[test]
@@ -284,40 +297,52 @@ fn the_calls_of_a_mark_are_those_that_the_board_followed() {
     assert!(compared >= 5, "{compared} compared");
 }
 
-#[test]
-fn the_debug_registers_are_left_as_they_were_found() {
-    for mode in [Mode::Watch, Mode::Halt, Mode::Culprit("growth".into())] {
-        let emulation = emulation(&image(), OVERFLOW, 1, INSTANT);
-        let (source, board) = open(&emulation).expect("the board opens");
-        drop(source);
-        // Another debugger's: comparator 1 is armed, the others have something in them.
-        for (index, (comp, mask, function)) in [(0x2000_0010, 2, 0), (0x2000_0020, 4, 5), (7, 1, 0)].iter().enumerate()
-        {
-            let register = DWT_COMP0 + 16 * index as u32;
-            board.set_private_word(register, *comp);
-            board.set_private_word(register + 4, *mask);
-            board.set_private_word(register + 8, *function);
-        }
-        board.set_private_word(DEMCR, 1 << 24);
-        let before = registers(&board);
-        let folder = tempfile::tempdir().expect("a folder");
-        let file = folder.path().join("left.json");
-        let mut trap = Trap::on(&board, &emulation, mode.clone(), &file);
-        let growth = trap.stack("growth");
-        while board.now() < Duration::from_secs(10) {
-            trap.refresh();
-        }
-        assert!(file.exists(), "what was found is kept while it runs");
-        assert!(!trap.told().catches.is_empty(), "{mode:?}");
-        assert_eq!(board.private_word(DWT_COMP0 + 16), 0x2000_0020, "another debugger's is left alone");
-        assert!(growth.size() > 0 && registers(&board) != before);
-        drop(trap);
-        assert_eq!(registers(&board), before, "{mode:?}");
-        assert!(!file.exists(), "there is nothing to put right");
-        let beat = board.counters().instructions;
-        board.advance(Duration::from_millis(500));
-        assert!(board.counters().instructions > beat, "the core runs");
+/// A tripwire that caught something puts every register back, and the core runs on.
+fn the_debug_registers_are_put_back(mode: Mode) {
+    let emulation = emulation(&image(), OVERFLOW, 1, INSTANT);
+    let (source, board) = open(&emulation).expect("the board opens");
+    drop(source);
+    // Another debugger's: comparator 1 is armed, the others have something in them.
+    for (index, (comp, mask, function)) in [(0x2000_0010, 2, 0), (0x2000_0020, 4, 5), (7, 1, 0)].iter().enumerate() {
+        let register = DWT_COMP0 + 16 * index as u32;
+        board.set_private_word(register, *comp);
+        board.set_private_word(register + 4, *mask);
+        board.set_private_word(register + 8, *function);
     }
+    board.set_private_word(DEMCR, 1 << 24);
+    let before = registers(&board);
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("left.json");
+    let mut trap = Trap::on(&board, &emulation, mode, &file);
+    let growth = trap.stack("growth");
+    while board.now() < Duration::from_secs(10) {
+        trap.refresh();
+    }
+    assert!(file.exists(), "what was found is kept while it runs");
+    assert!(!trap.told().catches.is_empty());
+    assert_eq!(board.private_word(DWT_COMP0 + 16), 0x2000_0020, "another debugger's is left alone");
+    assert!(growth.size() > 0 && registers(&board) != before);
+    drop(trap);
+    assert_eq!(registers(&board), before);
+    assert!(!file.exists(), "there is nothing to put right");
+    let beat = board.counters().instructions;
+    board.advance(Duration::from_millis(500));
+    assert!(board.counters().instructions > beat, "the core runs");
+}
+
+#[test]
+fn watch_leaves_the_debug_registers_as_they_were_found() {
+    the_debug_registers_are_put_back(Mode::Watch);
+}
+
+#[test]
+fn halt_leaves_the_debug_registers_as_they_were_found() {
+    the_debug_registers_are_put_back(Mode::Halt);
+}
+
+#[test]
+fn culprit_leaves_the_debug_registers_as_they_were_found() {
+    the_debug_registers_are_put_back(Mode::Culprit("growth".into()));
 }
 
 #[test]

@@ -60,32 +60,6 @@ impl Build {
         self.flags(&STRICT)
     }
 
-    /// Sources that are not ours, in folders that `HIGHWATER_KERNELS` is the parent of.
-    ///
-    /// An entry that begins with `-I` is a folder of headers; `*` stands for any part of a file's name.
-    pub(crate) fn theirs(mut self, entries: &[&str]) -> Self {
-        let kernels = std::env::var_os("HIGHWATER_KERNELS").expect("HIGHWATER_KERNELS names the folder of the kernels");
-        let kernels = PathBuf::from(kernels);
-        for entry in entries {
-            if let Some(folder) = entry.strip_prefix("-I") {
-                self.command.arg("-isystem").arg(kernels.join(folder));
-            } else if let Some((before, after)) = entry.split_once('*') {
-                let (folder, start) = before.rsplit_once('/').expect("it lies in a folder");
-                let found = std::fs::read_dir(kernels.join(folder)).expect("the kernel is there");
-                let mut files: Vec<PathBuf> = found.map(|entry| entry.expect("it is listed").path()).collect();
-                files.sort();
-                let fits = |path: &PathBuf| {
-                    let name = path.file_name().unwrap_or_default().to_string_lossy();
-                    name.starts_with(start) && name.ends_with(after)
-                };
-                self.command.args(files.into_iter().filter(fits));
-            } else {
-                self.command.arg(kernels.join(entry));
-            }
-        }
-        self
-    }
-
     /// Files of the repository, from its root.
     pub(crate) fn files(self, files: &[&str]) -> Self {
         for file in files {

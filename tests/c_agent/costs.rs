@@ -72,7 +72,7 @@ fn switched_off_it_is_nothing() {
     }
 }
 
-/// Zephyr is too large to bring here: headers of ours stand in for its own. The kernels' own test runs the other ports.
+/// Zephyr is too large to bring here: headers of ours stand in for its own.
 #[test]
 #[ignore = "needs gcc, clang and arm-none-eabi-gcc"]
 fn the_port_for_zephyr_compiles_against_stand_ins() {
