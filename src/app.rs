@@ -1,5 +1,6 @@
 //! Carries out what the command line asks for. All effects on files, terminals and targets start here.
 
+pub mod find;
 pub mod live;
 pub mod log;
 pub mod open;
@@ -29,6 +30,8 @@ const SETTLING: Duration = Duration::from_millis(300);
 pub enum Failure {
     /// Something is wrong with a file, an option's value, or the output.
     Error(String),
+    /// The command line does not say enough.
+    Usage(String),
     /// The probe or the target cannot be reached.
     Unreachable(String),
     /// Nobody reads the output any more: not an error.
@@ -36,11 +39,12 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// The exit code: 1 error, 4 not reachable, 0 for a closed pipe.
+    /// The exit code: 1 error, 2 usage, 4 not reachable, 0 for a closed pipe.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Error(_) => 1,
+            Self::Usage(_) => 2,
             Self::Unreachable(_) => 4,
             Self::BrokenPipe => 0,
         }
@@ -50,7 +54,7 @@ impl Failure {
     #[must_use]
     pub fn message(&self) -> Option<&str> {
         match self {
-            Self::Error(text) | Self::Unreachable(text) => Some(text),
+            Self::Error(text) | Self::Usage(text) | Self::Unreachable(text) => Some(text),
             Self::BrokenPipe => None,
         }
     }

@@ -119,9 +119,9 @@ Without a terminal it prints one snapshot and ends.")]
 /// Which firmware, on which chip.
 #[derive(Args, Clone, Debug)]
 pub struct Firmware {
-    /// The firmware's ELF file, as the linker wrote it
+    /// The firmware's ELF file, as the linker wrote it; else the only one that Cargo, Zephyr, PlatformIO or CMake built here
     #[arg(value_name = "ELF")]
-    pub elf: PathBuf,
+    pub elf: Option<PathBuf>,
     /// A folder with the compiler's .su files (gcc -fstack-usage): stack frames for the static worst case
     #[arg(long, value_name = "DIR", help_heading = "Target")]
     pub su: Option<PathBuf>,

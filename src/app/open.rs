@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Failure;
+use super::{Failure, find};
 use crate::cli::{AttachArgs, ChipArgs, Firmware, ProbeArgs, SimArgs};
 use crate::config;
 use crate::image::layout::{self, Memory};
@@ -110,7 +110,9 @@ pub fn open(wanted: &Wanted, purpose: For) -> Result<Opened, Failure> {
     let error = |error: &dyn std::error::Error| Failure::Error(error.to_string());
     let (image, bytes) = match &wanted.elf {
         Elf::File(firmware) => {
-            (self::image(firmware)?, std::fs::read(&firmware.elf).map_err(|failure| error(&failure))?)
+            let image = self::image(firmware)?;
+            let bytes = std::fs::read(&image.path).map_err(|failure| error(&failure))?;
+            (image, bytes)
         }
         #[cfg(feature = "simulator")]
         Elf::Demo => {
@@ -163,7 +165,7 @@ pub fn open(wanted: &Wanted, purpose: For) -> Result<Opened, Failure> {
 ///
 /// It is no firmware, or the folder of `--su` has no frame sizes.
 pub fn image(firmware: &Firmware) -> Result<Image, Failure> {
-    let mut image = Image::open(&firmware.elf).map_err(|error| Failure::Error(error.to_string()))?;
+    let mut image = Image::open(&elf(firmware)?).map_err(|error| Failure::Error(error.to_string()))?;
     if let Some(folder) = &firmware.su {
         let functions = image.read_stack_usage(folder).map_err(|error| Failure::Error(error.to_string()))?;
         if functions == 0 {
@@ -174,6 +176,33 @@ pub fn image(firmware: &Firmware) -> Result<Image, Failure> {
         }
     }
     Ok(image)
+}
+
+/// The ELF that was named, or the only one that a build system left here.
+fn elf(firmware: &Firmware) -> Result<std::path::PathBuf, Failure> {
+    if let Some(elf) = &firmware.elf {
+        return Ok(elf.clone());
+    }
+    let found = find::firmware(std::path::Path::new("."));
+    match found.as_slice() {
+        [one] => {
+            eprintln!("no ELF is named: taking {}, the only one built here ({})", printable(&one.path), one.by);
+            Ok(one.path.clone())
+        }
+        [] => Err(Failure::Usage(
+            "no ELF is named, and neither Cargo, Zephyr, PlatformIO nor CMake built one for Arm in this folder; name it"
+                .into(),
+        )),
+        several => {
+            let list: Vec<_> =
+                several.iter().map(|found| format!("  {} ({})", printable(&found.path), found.by)).collect();
+            Err(Failure::Usage(format!("no ELF is named, and there are several; name one:\n{}", list.join("\n"))))
+        }
+    }
+}
+
+fn printable(path: &std::path::Path) -> String {
+    crate::units::printable(&path.to_string_lossy(), 4096)
 }
 
 /// The chip by the flag or by what the project says; `None` when nobody says.
