@@ -3,14 +3,18 @@
 pub mod find;
 pub mod live;
 pub mod log;
+mod measure;
 pub mod open;
+mod statics;
 
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
 use clap::CommandFactory;
 
-use crate::cli::{AttachArgs, Cli, Color, Command, LayoutArgs, ListArgs, ListFormat, Look};
+use crate::cli::measure::ConfigCommand;
+use crate::cli::{Cli, Color, Command, LayoutArgs, ListArgs, ListFormat, Look};
+use crate::config::{self, Rules, Settings};
 use crate::image::layout;
 use crate::model::Model;
 use crate::report::Report;
@@ -34,17 +38,20 @@ pub enum Failure {
     Usage(String),
     /// The probe or the target cannot be reached.
     Unreachable(String),
+    /// A budget is exceeded, and the output says which.
+    OverBudget,
     /// Nobody reads the output any more: not an error.
     BrokenPipe,
 }
 
 impl Failure {
-    /// The exit code: 1 error, 2 usage, 4 not reachable, 0 for a closed pipe.
+    /// The exit code: 1 error, 2 usage, 3 a budget is exceeded, 4 not reachable, 0 for a closed pipe.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Error(_) => 1,
             Self::Usage(_) => 2,
+            Self::OverBudget => 3,
             Self::Unreachable(_) => 4,
             Self::BrokenPipe => 0,
         }
@@ -55,7 +62,7 @@ impl Failure {
     pub fn message(&self) -> Option<&str> {
         match self {
             Self::Error(text) | Self::Usage(text) | Self::Unreachable(text) => Some(text),
-            Self::BrokenPipe => None,
+            Self::OverBudget | Self::BrokenPipe => None,
         }
     }
 }
@@ -74,28 +81,62 @@ impl From<io::Error> for Failure {
 /// # Errors
 ///
 /// See [`Failure`].
-pub fn run(cli: &Cli) -> Result<(), Failure> {
-    let look = &cli.look;
-    if let Some(file) = &look.log_file {
+pub fn run(mut cli: Cli) -> Result<(), Failure> {
+    if let Some(file) = &cli.look.log_file {
         log::start(file)?;
     }
-    let outcome = carry_out(&cli.command, look);
-    if let Err(failure) = &outcome {
-        tracing::error!("{}", failure.message().unwrap_or("nobody reads the output any more"));
+    let outcome = settings(&cli.command).and_then(|settings| {
+        cli.fill(&settings);
+        carry_out(&cli.command, &cli.look, &settings)
+    });
+    match &outcome {
+        Err(Failure::Error(text) | Failure::Usage(text) | Failure::Unreachable(text)) => tracing::error!("{text}"),
+        Err(Failure::OverBudget) => tracing::error!("a budget is exceeded"),
+        Err(Failure::BrokenPipe) => tracing::error!("nobody reads the output any more"),
+        Ok(()) => {}
     }
     outcome
 }
 
-fn carry_out(command: &Command, look: &Look) -> Result<(), Failure> {
+/// What the files of settings say; those that no command needs are not read, so that a broken one is not in the way.
+fn settings(command: &Command) -> Result<Settings, Failure> {
+    let project = match command {
+        Command::Completions { .. } | Command::Man | Command::List(_) => return Ok(Settings::default()),
+        Command::Config { command: ConfigCommand::Template } => return Ok(Settings::default()),
+        Command::Check(args) => args.budgets.as_deref(),
+        _ => None,
+    };
+    let folder = std::env::current_dir().unwrap_or_default();
+    let user = config::user_file();
+    Settings::load(project, &folder, user.as_deref()).map_err(|error| Failure::Error(error.to_string()))
+}
+
+fn carry_out(command: &Command, look: &Look, settings: &Settings) -> Result<(), Failure> {
     match command {
         #[cfg(feature = "simulator")]
         Command::Demo(args) => {
-            let wanted = open::Wanted::demo(args);
+            let wanted = open::Wanted::demo(args, settings.rules(args.sizing.margin));
             watch(&wanted, args.format, look)
         }
-        Command::Attach(args) => watch(&open::Wanted::attach(args), args.format, look),
-        Command::Snapshot(args) => snapshot(args, look),
-        Command::Layout(args) => print_layout(args, look),
+        Command::Attach(args) => {
+            watch(&open::Wanted::attach(args, settings.rules(args.sizing.margin)), args.format, look)
+        }
+        Command::Snapshot(args) => {
+            let wanted = open::Wanted::attach(args, settings.rules(args.sizing.margin));
+            print_snapshot(&wanted, args.format.unwrap_or(Format::Human), look)
+        }
+        Command::Layout(args) => print_layout(args, look, settings.rules(None)),
+        Command::Check(args) => measure::check(args, look, settings),
+        Command::Sizes(args) => measure::sizes(args, settings),
+        Command::Config { command: ConfigCommand::Template } => {
+            Ok(io::stdout().write_all(config::TEMPLATE.as_bytes())?)
+        }
+        Command::Config { command: ConfigCommand::Show } => {
+            let shown = config::show(settings, |name| std::env::var(name).ok());
+            Ok(io::stdout().write_all(shown.as_bytes())?)
+        }
+        Command::Symbols(args) => statics::symbols(args),
+        Command::Diff(args) => statics::diff(args),
         Command::List(args) => list(args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
@@ -116,46 +157,53 @@ fn watch(wanted: &open::Wanted, format: Option<Format>, look: &Look) -> Result<(
     live::run(opened, look)
 }
 
-fn snapshot(args: &AttachArgs, look: &Look) -> Result<(), Failure> {
-    print_snapshot(&open::Wanted::attach(args), args.format.unwrap_or(Format::Human), look)
-}
-
 /// One report, after a thorough look.
 fn print_snapshot(wanted: &open::Wanted, format: Format, look: &Look) -> Result<(), Failure> {
     let Opened { mut sampler, mut model, run_first } = open::open(wanted, open::For::Snapshot)?;
     let time = if wanted.is_emulated() { SNAPSHOT_AFTER } else { SETTLING };
-    pass_time(&mut sampler, &mut model, run_first.unwrap_or(time));
+    pass_time(&mut sampler, &mut model, run_first.unwrap_or(time), |_| {});
+    as_last_seen(&mut sampler, &mut model, |_| {})?;
+    print(&Report::new(&model), format, look)
+}
+
+/// A thorough look at what is there now.
+fn as_last_seen(sampler: &mut Sampler, model: &mut Model, mut seen: impl FnMut(&Model)) -> Result<(), Failure> {
     // The first refresh finds the stacks, the second reads each of them to the end.
     model.ingest(sampler.refresh());
     model.ingest(sampler.refresh_thoroughly());
+    seen(model);
     let health = &model.snapshot.health;
     if let crate::model::snapshot::Health::Reconnecting { why, .. }
     | crate::model::snapshot::Health::Stale { why, .. } = health
     {
         return Err(Failure::Unreachable(why.clone()));
     }
-    print(&Report::new(&model), format, look)
+    Ok(())
 }
 
 /// Refreshes until that much time has passed since the attach.
-fn pass_time(sampler: &mut Sampler, model: &mut Model, until: Duration) {
+fn pass_time(sampler: &mut Sampler, model: &mut Model, until: Duration, mut seen: impl FnMut(&Model)) {
     while sampler.now() < until {
         let before = sampler.now();
         model.ingest(sampler.refresh());
+        seen(model);
         let spent = sampler.now().saturating_sub(before);
         sampler.wait_at_most(spent, until.saturating_sub(sampler.now()));
     }
 }
 
-fn print_layout(args: &LayoutArgs, look: &Look) -> Result<(), Failure> {
+fn print_layout(args: &LayoutArgs, look: &Look, rules: Rules) -> Result<(), Failure> {
     let image = open::image(&args.firmware)?;
     let chip = open::chip(&args.firmware.chip, &image)?;
     let chips = layout::memories(&image, &chip.map(|chip| chip.memories()).unwrap_or_default());
-    print(&Report::new(&Model::new(static_snapshot(&image, &chips))), args.format, look)
+    if args.tui {
+        return live::browse(&image, &chips, look, rules);
+    }
+    print(&Report::new(&rules.apply(Model::new(static_snapshot(&image, &chips)))), args.format, look)
 }
 
 fn print(report: &Report, format: Format, look: &Look) -> Result<(), Failure> {
-    let style = view::text::Style { ascii: look.ascii, color: uses_color(look.color) };
+    let style = view::text::Style { ascii: look.ascii.unwrap_or(false), color: uses_color(look.color) };
     let mut out = io::BufWriter::new(io::stdout().lock());
     view::write(report, format, style, &mut out)?;
     Ok(out.flush()?)

@@ -1,13 +1,21 @@
 //! The command line: names and variables are those of probe-rs where it has them.
 
+mod fill;
+pub mod measure;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::amount::Amount;
+use crate::config::{DEFAULT_RATE, MAX_RATE};
+use crate::image::other::Given;
+use crate::inventory::tree::{Level, Order};
 use crate::source::probe::Protocol;
 use crate::tui::theme::ThemeName;
-use crate::view::Format;
+use crate::view::{self, Format};
+use measure::{CheckArgs, ConfigCommand, SizesArgs};
 
 /// See where memory goes on a microcontroller, live, without stopping it.
 #[derive(Debug, Parser)]
@@ -22,8 +30,13 @@ use crate::view::Format;
   highwater attach firmware.elf --chip STM32F407VGTx --probe 0483:374b
   highwater snapshot firmware.elf --format json > report.json
   highwater layout firmware.elf               the static picture, no target needed
+  highwater check firmware.elf --for 30s      hold the budgets of highwater.toml; for CI
+  highwater sizes firmware.elf --as rust      how large each stack must be
 
-Exit codes: 0 done, 1 error, 2 usage, 4 probe or target not reachable.",
+Settings: a flag comes before its variable, that before the nearest highwater.toml, that before
+$XDG_CONFIG_HOME/highwater/config.toml. `highwater config show` says what holds.
+
+Exit codes: 0 done, 1 error, 2 usage, 3 budget exceeded, 4 probe or target not reachable.",
     arg_required_else_help = true,
     max_term_width = 110
 )]
@@ -43,11 +56,11 @@ pub struct Look {
     #[arg(long, global = true, value_enum, default_value_t = Color::Auto, help_heading = "Look")]
     pub color: Color,
     /// Draw with ASCII characters only
-    #[arg(long, global = true, help_heading = "Look", env = "HIGHWATER_ASCII", value_parser = clap::builder::BoolishValueParser::new())]
-    pub ascii: bool,
-    /// Colours of the screen
-    #[arg(long, global = true, value_enum, default_value_t = ThemeName::Auto, help_heading = "Look", env = "HIGHWATER_THEME")]
-    pub theme: ThemeName,
+    #[arg(long, global = true, help_heading = "Look", env = "HIGHWATER_ASCII", value_parser = clap::builder::BoolishValueParser::new(), num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub ascii: Option<bool>,
+    /// Colours of the screen [default: auto]
+    #[arg(long, global = true, value_enum, help_heading = "Look", env = "HIGHWATER_THEME")]
+    pub theme: Option<ThemeName>,
     /// Write the tool's own log to this file; RUST_LOG chooses how much
     #[arg(long, global = true, value_name = "FILE", help_heading = "Look")]
     pub log_file: Option<PathBuf>,
@@ -96,8 +109,70 @@ Without a terminal it prints one snapshot and ends.")]
     /// The static picture of an ELF, without a target
     #[command(after_help = "Examples:
   highwater layout app.elf
-  highwater layout app.elf --chip STM32F407VGTx --format svg > map.svg")]
+  highwater layout app.elf --chip STM32F407VGTx --format svg > map.svg
+  highwater layout app.elf --tui              the same on the screens, to walk through
+  highwater layout app.elf --also bootloader.hex --also settings.bin@0x0803f000")]
     Layout(LayoutArgs),
+    /// Who owns the memory: functions and statics by memory, section, crate or file
+    #[command(after_help = "Examples:
+  highwater symbols app.elf                          the largest of each section and crate
+  highwater symbols app.elf --by module,name         by crate or file, whatever section it is in
+  highwater symbols app.elf --filter fmt --top 0     everything with `fmt` in its name
+  highwater symbols app.elf --map app.map            C objects and library members, from the linker's map
+  highwater symbols app.elf --format svg > tree.svg  a treemap
+  highwater symbols app.elf --format json > v1.json  every row, to compare a later build with
+
+Rows of one memory add up to its size, and those of one section to the section's.")]
+    Symbols(SymbolsArgs),
+    /// What changed between two builds, by memory, section, module and name
+    #[command(after_help = "Examples:
+  highwater diff old.elf new.elf
+  highwater diff v1.json new.elf                     against what `symbols --format json` saved
+  highwater diff old.elf new.elf --format markdown   for a pull request
+
+What only moved is counted, and what was renamed is told from what was added.")]
+    Diff(DiffArgs),
+    /// Hold memory budgets against a running firmware, or an ELF alone; for CI
+    #[command(
+        after_help = "Exits with 3 when a budget is exceeded. Without budgets of its own it holds the usual ones: no overflow and no fault, a
+tenth of each stack unused, no failed allocation, no heap that grows by more than 4 KiB a minute or is fragmented by
+more than 80 %. A leak is looked for when the watch is 8 s or longer.
+
+Examples:
+  highwater config template > highwater.toml       the budgets, to be changed
+  highwater check app.elf --for 30s
+  highwater check app.elf --probe sim --for 1m     on the emulated board, the same each time
+  highwater check --demo leak                      see one fail
+  highwater check app.elf --static                 what the linker placed, without a target
+  highwater check app.elf --format junit > memory.xml
+  highwater check app.elf --format markdown >> $GITHUB_STEP_SUMMARY"
+    )]
+    Check(CheckArgs),
+    /// How large each stack must be, ready to paste
+    #[command(
+        after_help = "Each size is what was used or the static worst case, an exception frame, and the margin, with the reason as a comment.
+
+Examples:
+  highwater sizes app.elf --for 5m
+  highwater sizes app.elf --as rust --margin 25% > src/stacks.rs
+  highwater sizes app.elf --as freertos --margin 256B
+  highwater sizes --demo calm --as zephyr"
+    )]
+    Sizes(SizesArgs),
+    /// The settings
+    #[command(
+        after_help = "A flag comes before its variable, that before the nearest highwater.toml from here upward, that before
+$XDG_CONFIG_HOME/highwater/config.toml. An unknown key is an error.
+
+Examples:
+  highwater config template > highwater.toml
+  highwater config show"
+    )]
+    Config {
+        /// What to do
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
     /// The debug probes that are connected
     #[command(after_help = "Examples:
   highwater list
@@ -125,6 +200,9 @@ pub struct Firmware {
     /// A folder with the compiler's .su files (gcc -fstack-usage): stack frames for the static worst case
     #[arg(long, value_name = "DIR", help_heading = "Target")]
     pub su: Option<PathBuf>,
+    /// Another image in the same flash, a bootloader or a file system: ELF, HEX, UF2, or plain bytes as FILE@ADDRESS
+    #[arg(long, value_name = "FILE[@ADDRESS]", help_heading = "Target")]
+    pub also: Vec<Given>,
     /// The chip
     #[command(flatten)]
     pub chip: ChipArgs,
@@ -136,6 +214,9 @@ pub struct ChipArgs {
     /// The chip, by probe-rs's name; else it is taken from the ELF, Embed.toml or .cargo/config.toml
     #[arg(long, value_name = "NAME", env = "PROBE_RS_CHIP", help_heading = "Target")]
     pub chip: Option<String>,
+    /// The file of settings that names the chip, when no flag and no variable does.
+    #[arg(skip)]
+    pub said_by: Option<String>,
     /// A probe-rs target description that has the chip
     #[arg(long, value_name = "FILE", env = "PROBE_RS_CHIP_DESCRIPTION_PATH", help_heading = "Target")]
     pub chip_description_path: Option<PathBuf>,
@@ -164,17 +245,25 @@ pub struct ProbeArgs {
 /// The refresh.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct PaceArgs {
-    /// Refreshes per second; 0 for as many as the link gives
-    #[arg(long, value_name = "HZ", default_value_t = 30.0, value_parser = parse_rate, allow_negative_numbers = true, env = "HIGHWATER_RATE")]
-    pub rate: f64,
+    /// Refreshes per second; 0 for as many as the link gives [default: 30]
+    #[arg(long, value_name = "HZ", value_parser = parse_rate, allow_negative_numbers = true, env = "HIGHWATER_RATE")]
+    pub rate: Option<f64>,
 }
 
 impl PaceArgs {
     /// Refreshes per second; `None` for as many as possible.
     #[must_use]
     pub fn rate_hz(&self) -> Option<f64> {
-        (self.rate > 0.0).then_some(self.rate)
+        Some(self.rate.unwrap_or(DEFAULT_RATE)).filter(|rate| *rate > 0.0)
     }
+}
+
+/// How stack sizes are suggested.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct SizingArgs {
+    /// What to add to a suggested stack size: 20% or 256B [default: 20%]
+    #[arg(long, value_name = "AMOUNT", env = "HIGHWATER_MARGIN")]
+    pub margin: Option<Amount>,
 }
 
 /// The emulated board.
@@ -266,6 +355,9 @@ pub struct DemoArgs {
     /// The refresh.
     #[command(flatten)]
     pub pace: PaceArgs,
+    /// How stack sizes are suggested.
+    #[command(flatten)]
+    pub sizing: SizingArgs,
     /// Format of the snapshot; asks for one even on a terminal
     #[arg(long, value_enum)]
     pub format: Option<Format>,
@@ -283,6 +375,9 @@ pub struct AttachArgs {
     /// The refresh.
     #[command(flatten)]
     pub pace: PaceArgs,
+    /// How stack sizes are suggested.
+    #[command(flatten)]
+    pub sizing: SizingArgs,
     /// Format of the snapshot; with attach, asks for one even on a terminal
     #[arg(long, value_enum)]
     pub format: Option<Format>,
@@ -303,6 +398,90 @@ pub struct LayoutArgs {
     /// Format of the report
     #[arg(long, value_enum, default_value_t = Format::Human)]
     pub format: Format,
+    /// Show it on the screens: the map, and who owns the memory
+    #[arg(long, conflicts_with = "format")]
+    pub tui: bool,
+}
+
+/// `highwater symbols`.
+#[derive(Args, Clone, Debug)]
+pub struct SymbolsArgs {
+    /// Which firmware.
+    #[command(flatten)]
+    pub firmware: Firmware,
+    /// What to group by, the outermost first
+    #[arg(
+        long,
+        value_name = "LEVELS",
+        value_enum,
+        value_delimiter = ',',
+        default_value = "memory,section,module,name"
+    )]
+    pub by: Vec<By>,
+    /// Only what has this in its name, its module or its section
+    #[arg(long, value_name = "TEXT")]
+    pub filter: Option<String>,
+    /// Rows of each group; 0 for all
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    pub top: usize,
+    /// The order within a group
+    #[arg(long, value_enum, default_value_t = Order::Size)]
+    pub sort: Order,
+    /// The linker's map, of GNU ld or lld: it knows which library member each byte came from
+    #[arg(long, value_name = "FILE")]
+    pub map: Option<PathBuf>,
+    /// Format of the listing
+    #[arg(long, value_enum, default_value_t = view::symbols::Format::Human)]
+    pub format: view::symbols::Format,
+}
+
+/// What to group by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum By {
+    /// Flash, RAM
+    Memory,
+    /// .text, .data
+    Section,
+    /// Crate, library member or source file
+    Module,
+    /// Name, with all instances of a generic as one
+    Name,
+    /// Name of each instance
+    Instance,
+}
+
+impl By {
+    /// The level of the tree.
+    #[must_use]
+    pub fn level(self) -> Level {
+        match self {
+            Self::Memory => Level::Memory,
+            Self::Section => Level::Section,
+            Self::Module => Level::Module,
+            Self::Name => Level::Name,
+            Self::Instance => Level::Instance,
+        }
+    }
+}
+
+/// `highwater diff`.
+#[derive(Args, Clone, Debug)]
+pub struct DiffArgs {
+    /// The older ELF, or what `symbols --format json` saved of it
+    #[arg(value_name = "OLD")]
+    pub old: PathBuf,
+    /// The newer ELF, or what `symbols --format json` saved of it
+    #[arg(value_name = "NEW")]
+    pub new: PathBuf,
+    /// The chip
+    #[command(flatten)]
+    pub chip: ChipArgs,
+    /// Rows of each kind; 0 for all
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub top: usize,
+    /// Format of the comparison
+    #[arg(long, value_enum, default_value_t = view::diff::Format::Human)]
+    pub format: view::diff::Format,
 }
 
 /// `highwater list`.
@@ -324,7 +503,7 @@ pub enum ListFormat {
 
 fn parse_rate(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
-        Ok(rate) if (0.0..=10_000.0).contains(&rate) => Ok(rate),
+        Ok(rate) if (0.0..=MAX_RATE).contains(&rate) => Ok(rate),
         _ => Err("a number from 0 to 10000".into()),
     }
 }

@@ -4,10 +4,16 @@
 //! than believed. What is kept is owned, so that the file may change while we look.
 
 pub mod callgraph;
+mod content;
 pub mod frames;
 pub mod layout;
+pub mod lines;
+pub mod link_map;
+pub mod other;
 pub mod symbols;
 pub mod types;
+pub mod units;
+pub mod values;
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
@@ -19,9 +25,12 @@ use object::{Endianness, FileKind, Object, ObjectSection, ObjectSymbol, SectionF
 use thiserror::Error;
 
 use crate::region::Region;
-use callgraph::{CallGraph, Content};
+use callgraph::CallGraph;
+use content::Content;
 use frames::su::{self, Usage};
+use other::Other;
 use symbols::{Symbol, Symbols};
+use types::{Types, Variable};
 
 /// The largest file that is read.
 pub const MAX_FILE: u64 = 2 << 30;
@@ -123,15 +132,17 @@ pub struct Image {
     pub gnu_build_id: Option<Vec<u8>>,
     /// The chip named in the section `.probe-rs.chip`.
     pub chip: Option<String>,
-    /// The largest stack frame of any function in bytes, by the debug information; `None` when it does not tell. Where
-    /// functions keep a frame pointer it leaves their locals out: see [`Image::largest_hole`].
-    pub largest_frame: Option<u32>,
+    /// Other images in the same flash, as the user gave them.
+    pub others: Vec<Other>,
     /// Where instructions and data begin among the code, by the mapping symbols, in address order.
-    marks: Vec<(u32, Content)>,
+    marks: Vec<(u32, callgraph::Content)>,
     /// What `.su` files say of its frames.
     usage: Vec<Usage>,
     call_graph: OnceLock<Option<CallGraph>>,
-    data: Arc<[u8]>,
+    types: OnceLock<Types>,
+    lines: OnceLock<Arc<lines::Lines>>,
+    largest_frame: OnceLock<Option<u32>>,
+    content: Arc<Content>,
 }
 
 impl Image {
@@ -142,16 +153,16 @@ impl Image {
     /// See [`ImageError`]: each says what to do.
     pub fn open(path: &Path) -> Result<Self, ImageError> {
         let unreadable = |why: String| ImageError::Unreadable { path: path.to_owned(), why };
-        let found = std::fs::metadata(path).map_err(|error| unreadable(plain(&error)))?;
+        let file = std::fs::File::open(path).map_err(|error| unreadable(plain(&error)))?;
+        let found = file.metadata().map_err(|error| unreadable(plain(&error)))?;
         if found.is_dir() {
             return Err(unreadable("it is a folder".into()));
         }
         if found.len() > MAX_FILE {
             return Err(unreadable(format!("it is larger than {MAX_FILE} bytes")));
         }
-        // The file is read, not mapped: a linker that rewrites a mapped file would take this process down.
-        let data = std::fs::read(path).map_err(|error| unreadable(plain(&error)))?;
-        Self::parse(path, &data)
+        let content = Content::open(file, found.len()).map_err(|error| unreadable(plain(&error)))?;
+        Self::read(path, content)
     }
 
     /// Parses the content of `path`.
@@ -160,7 +171,12 @@ impl Image {
     ///
     /// See [`ImageError`].
     pub fn parse(path: &Path, data: &[u8]) -> Result<Self, ImageError> {
+        Self::read(path, Content::Whole(data.to_vec()))
+    }
+
+    fn read(path: &Path, content: Content) -> Result<Self, ImageError> {
         let path = path.to_owned();
+        let data = content.first();
         match FileKind::parse(data) {
             Ok(FileKind::Elf32) => {}
             Ok(FileKind::Elf64) => {
@@ -220,31 +236,47 @@ impl Image {
         }
         sections.sort_by_key(|section| section.run);
 
-        let symbols = file.symbols().take(MAX_SYMBOLS).filter_map(|symbol| read_symbol(&symbol)).collect();
-        let mut marks: Vec<(u32, Content)> =
-            file.symbols().take(MAX_SYMBOLS).filter_map(|symbol| mark(&symbol)).collect();
-        marks.sort_unstable();
-        let largest_frame = frames::largest(&file);
+        let (symbols, marks) = read_symbols(&file);
+        let gnu_build_id = file.build_id().ok().flatten().map(<[u8]>::to_vec);
         Ok(Self {
             machine,
             segments,
             sections,
-            symbols: Symbols::new(symbols),
-            gnu_build_id: file.build_id().ok().flatten().map(<[u8]>::to_vec),
+            symbols,
+            gnu_build_id,
             chip,
-            largest_frame,
+            others: Vec::new(),
             marks,
             usage: Vec::new(),
             call_graph: OnceLock::new(),
-            data: data.into(),
+            types: OnceLock::new(),
+            lines: OnceLock::new(),
+            largest_frame: OnceLock::new(),
+            content: Arc::new(content),
             path,
         })
     }
 
-    /// The types of its statics, from the debug information; empty when there is none.
+    /// Its types and statics, from the debug information, read when they are first asked for; empty when there is
+    /// none.
     #[must_use]
-    pub fn types(&self) -> types::Types {
-        ElfFile32::<Endianness>::parse(&*self.data).map(|file| types::Types::read(&file)).unwrap_or_default()
+    pub fn types(&self) -> &Types {
+        let read = || self.file().map(|file| Types::read(&file)).unwrap_or_default();
+        self.types.get_or_init(read)
+    }
+
+    /// The static of that name with its type. Where the debug information has no place for it, the symbol has.
+    #[must_use]
+    pub fn variable(&self, name: &str) -> Option<Variable<'_>> {
+        let symbol = self.symbols.address(name);
+        let described = self.types().variable(name).or_else(|| self.types().variable_at(symbol?))?;
+        Some(Variable { address: described.address.or(symbol), ..described })
+    }
+
+    /// The compiled units by address, from the debug information; empty when there is none.
+    #[must_use]
+    pub fn units(&self) -> units::Units {
+        self.file().map(|file| units::Units::read(&file)).unwrap_or_default()
     }
 
     /// Takes what the `.su` files in `folder` say of the stack frames, not in folders below it; gives the number of
@@ -277,15 +309,31 @@ impl Image {
     /// (RISC-V).
     #[must_use]
     pub fn call_graph(&self) -> Option<&CallGraph> {
-        let read = || CallGraph::read(self, &ElfFile32::<Endianness>::parse(&*self.data).ok()?);
+        let read = || CallGraph::read(self, &self.file()?);
         self.call_graph.get_or_init(read).as_ref()
+    }
+
+    /// From addresses to functions, files and lines, read when it is first asked for; without debug information it
+    /// knows nothing.
+    #[must_use]
+    pub fn lines(&self) -> &lines::Lines {
+        self.lines.get_or_init(|| {
+            let code_at_zero = self.symbols.at(0).is_some_and(|symbol| symbol.is_code);
+            Arc::new(lines::Lines::read(self.file().as_ref(), code_at_zero))
+        })
     }
 
     /// The most bytes that one function can reserve on a stack and leave untouched: its whole frame. `None` when neither
     /// the debug information nor the instructions tell.
     #[must_use]
     pub fn largest_hole(&self) -> Option<u32> {
-        self.largest_frame.max(self.call_graph().and_then(CallGraph::largest_frame))
+        let by_debug_information = *self.largest_frame.get_or_init(|| self.file().as_ref().and_then(frames::largest));
+        by_debug_information.max(self.call_graph().and_then(CallGraph::largest_frame))
+    }
+
+    /// The whole file, its debug information included; `None` when it was rewritten since it was opened.
+    fn file(&self) -> Option<ElfFile32<'_, Endianness>> {
+        ElfFile32::parse(self.content.whole()?).ok()
     }
 
     /// The file's name without its folder, printable.
@@ -374,6 +422,26 @@ fn load_of(run: Region, segments: &[Segment]) -> Option<Region> {
     })
 }
 
+/// The symbols, each local one with the file whose name stands before it (System V ABI, "Symbol Table": `STT_FILE`).
+/// Beside them, where instructions and data begin among the code.
+fn read_symbols(file: &ElfFile32<'_, Endianness>) -> (Symbols, Vec<(u32, callgraph::Content)>) {
+    let mut source: Option<Arc<str>> = None;
+    let mut symbols = Vec::new();
+    let mut marks = Vec::new();
+    for symbol in file.symbols().take(MAX_SYMBOLS) {
+        marks.extend(mark(&symbol));
+        if symbol.kind() == SymbolKind::File {
+            let name = String::from_utf8_lossy(symbol.name_bytes().unwrap_or_default());
+            source = Some(name.as_ref().into()).filter(|name: &Arc<str>| !name.is_empty());
+        } else if let Some(found) = read_symbol(&symbol) {
+            let file = source.clone().filter(|_| symbol.is_local());
+            symbols.push(Symbol { file, ..found });
+        }
+    }
+    marks.sort_unstable();
+    (Symbols::new(symbols), marks)
+}
+
 fn read_symbol<'data>(symbol: &impl ObjectSymbol<'data>) -> Option<Symbol> {
     let is_data = match symbol.kind() {
         SymbolKind::Data | SymbolKind::Tls => true,
@@ -392,11 +460,13 @@ fn read_symbol<'data>(symbol: &impl ObjectSymbol<'data>) -> Option<Symbol> {
     let address = u32::try_from(symbol.address()).ok()?;
     // The lowest bit of a Thumb function's address is a mode, not a place.
     let address = if is_code { address & !1 } else { address };
-    Some(Symbol { name, range: Region::new(address, u32::try_from(symbol.size()).ok()?), is_code, is_data })
+    let range = Region::new(address, u32::try_from(symbol.size()).ok()?);
+    Some(Symbol { name, range, is_code, is_data, file: None })
 }
 
 /// What a mapping symbol says of the bytes behind it: `$t` and `$t.name` are Thumb instructions, `$a` and `$d` are not.
-fn mark<'data>(symbol: &impl ObjectSymbol<'data>) -> Option<(u32, Content)> {
+fn mark<'data>(symbol: &impl ObjectSymbol<'data>) -> Option<(u32, callgraph::Content)> {
+    use callgraph::Content;
     let content = match symbol.name_bytes().ok()? {
         [b'$', b't'] | [b'$', b't', b'.', ..] => Content::Thumb,
         [b'$', b'a' | b'd'] | [b'$', b'a' | b'd', b'.', ..] => Content::Other,

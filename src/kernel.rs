@@ -2,6 +2,12 @@
 
 pub mod agent;
 pub mod baremetal;
+mod both;
+mod freertos;
+mod rtos;
+mod rtx5;
+mod threadx;
+mod zephyr;
 
 use crate::heap::HeapLook;
 use crate::image::Image;
@@ -61,6 +67,9 @@ pub struct StackLook {
     pub paint: Paint,
     /// Bytes at its limit that nothing may write.
     pub guard: u32,
+    /// The word that its kernel keeps at its limit and checks: the paint begins above it, and another word there is an
+    /// overflow.
+    pub canary: Option<u32>,
     /// The address of the first function that runs on it, from which its static worst case follows; the Thumb bit may
     /// be set. `None` when nothing tells it, and for a stack that interrupts share.
     pub entry: Option<u32>,
@@ -68,15 +77,65 @@ pub struct StackLook {
     pub current: Option<Measured>,
     /// The lowest SP seen by the kernel.
     pub lowest_sp: Option<u32>,
-    /// The thread's priority.
-    pub priority: Option<u32>,
+    /// The thread's priority as its kernel counts it.
+    pub priority: Option<i32>,
     /// What the thread does, in a word.
     pub state: Option<String>,
+    /// The share of the time in which it ran, from 0 to 1, where its kernel counts that.
+    pub cpu: Option<f32>,
 }
 
-/// The kernel of this firmware by its symbols, and the fallback when the target does not hold what that one needs.
+impl StackLook {
+    /// A stack of which only the place is known.
+    #[must_use]
+    pub fn unknown(id: String, range: Region) -> Self {
+        Self {
+            id,
+            name: String::new(),
+            kind: StackKind::User,
+            range,
+            paint: Paint::None,
+            guard: 0,
+            canary: None,
+            entry: None,
+            current: None,
+            lowest_sp: None,
+            priority: None,
+            state: None,
+            cpu: None,
+        }
+    }
+}
+
+/// The kernel of this firmware by its symbols, and the fallback when the target does not hold what that one needs. The
+/// agent comes first: it knows what no kernel keeps, such as the lowest SP. Where there is a kernel too, it adds the
+/// threads of which nobody told the agent.
 #[must_use]
 pub fn detect(image: &Image, memories: &[Chip]) -> (Option<Box<dyn Kernel>>, Box<dyn Kernel>) {
     let agent = agent::Agent::find(image, memories).map(|agent| Box::new(agent) as Box<dyn Kernel>);
-    (agent, Box::new(baremetal::BareMetal::new(image, memories)))
+    let bare = baremetal::BareMetal::new(image, memories);
+    let (rtos, bare) = match find_rtos(image, memories) {
+        None => (None, bare),
+        Some(Ok(rtos)) => (Some(rtos), bare),
+        Some(Err(why)) => (None, bare.because(why)),
+    };
+    let kernel = match (agent, rtos) {
+        (Some(agent), Some(rtos)) => Some(Box::new(both::Both::new(agent, rtos)) as Box<dyn Kernel>),
+        (agent, rtos) => agent.or(rtos),
+    };
+    (kernel, Box::new(bare))
+}
+
+/// The kernel whose symbols are there, or why it cannot be followed.
+fn find_rtos(image: &Image, memories: &[Chip]) -> Option<Result<Box<dyn Kernel>, String>> {
+    fn boxed<L: rtos::Layout + 'static>(
+        found: Option<Result<L, String>>,
+        memories: &[Chip],
+    ) -> Option<Result<Box<dyn Kernel>, String>> {
+        found.map(|found| found.map(|layout| rtos::Rtos::boxed(layout, memories)))
+    }
+    boxed(freertos::FreeRtos::find(image, memories), memories)
+        .or_else(|| boxed(rtx5::Rtx5::find(image, memories), memories))
+        .or_else(|| boxed(zephyr::Zephyr::find(image, memories), memories))
+        .or_else(|| boxed(threadx::ThreadX::find(image, memories), memories))
 }

@@ -10,12 +10,15 @@
 //! ARCHITECTURE.md says why it is so, and which test keeps each of its invariants.
 #![forbid(unsafe_code)]
 
+pub mod amount;
 pub mod app;
+pub mod check;
 pub mod cli;
 pub mod config;
 pub mod fault;
 pub mod heap;
 pub mod image;
+pub mod inventory;
 pub mod kernel;
 pub mod memory;
 pub mod model;
@@ -24,6 +27,7 @@ pub mod report;
 pub mod sampler;
 #[cfg(feature = "simulator")]
 pub mod simulator;
+pub mod sizing;
 pub mod source;
 pub mod stack;
 pub mod tui;

@@ -8,7 +8,7 @@ use highwater::{app, cli::Cli};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    match app::run(&cli) {
+    match app::run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             if let Some(message) = failure.message() {

@@ -109,6 +109,11 @@ impl<'a> Memory<'a> {
         self.read(range)
     }
 
+    /// Forgets what was read, so that all of it is read again: a second look at everything.
+    pub fn forget(&mut self) {
+        self.cache.clear();
+    }
+
     /// The little-endian words of a range whose size is a multiple of four.
     pub fn words(&mut self, range: Region) -> Option<Vec<u32>> {
         let bytes = self.read(range)?;

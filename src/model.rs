@@ -12,9 +12,11 @@ use std::time::Duration;
 
 use alert::{Alert, AlertKind, Limits, Severity};
 use history::Series;
-use snapshot::{Health, Snapshot};
+use snapshot::{Health, Snapshot, Stack};
 
+use crate::amount::Amount;
 use crate::sampler::observation::{Facts, Observation};
+use crate::sizing::{self, Evidence, Suggestion};
 
 /// Alerts that are kept after they are over.
 const KEPT_ALERTS: usize = 100;
@@ -42,6 +44,9 @@ pub struct Model {
     pub revision: u64,
     revised: Duration,
     limits: Limits,
+    margin: Amount,
+    /// When the run began that the marks are from: the attach, or the last reset.
+    run_since: Duration,
     heartbeat: Option<(u32, Duration)>,
 }
 
@@ -58,6 +63,8 @@ impl Model {
             revision: 0,
             revised: Duration::ZERO,
             limits: Limits::default(),
+            margin: sizing::DEFAULT_MARGIN,
+            run_since: Duration::ZERO,
             heartbeat: None,
         }
     }
@@ -75,6 +82,20 @@ impl Model {
         self.limits
     }
 
+    /// A model that suggests stack sizes with another margin.
+    #[must_use]
+    pub fn with_margin(mut self, margin: Amount) -> Self {
+        self.margin = margin;
+        self
+    }
+
+    /// The size to choose for one of its stacks, and why.
+    #[must_use]
+    pub fn suggestion(&self, stack: &Stack) -> Suggestion {
+        let watched = self.snapshot.at.saturating_sub(self.run_since);
+        sizing::suggest(&Evidence::of(stack, &self.snapshot, watched), self.margin)
+    }
+
     /// The alerts that hold now.
     pub fn active_alerts(&self) -> impl Iterator<Item = &Alert> {
         self.alerts.iter().filter(|alert| alert.until.is_none())
@@ -86,7 +107,9 @@ impl Model {
         let was_reset = snapshot.epoch != self.snapshot.epoch;
         let changed = differs(&self.snapshot, &snapshot);
         let before = std::mem::replace(&mut self.snapshot, snapshot);
-        if !was_reset {
+        if was_reset {
+            self.run_since = self.snapshot.at;
+        } else {
             raise_high_water(&before, &mut self.snapshot);
         }
         self.remember(was_reset);
@@ -237,7 +260,7 @@ fn differs(old: &Snapshot, new: &Snapshot) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::snapshot::{Link, Measured, Stack, StackKind, Target, Trust};
+    use crate::model::snapshot::{Link, Measured, StackKind, Target, Trust};
     use crate::region::Region;
 
     fn snapshot(seconds: u64, peak: u32) -> Snapshot {
@@ -262,6 +285,7 @@ mod tests {
                 overflowed: false,
                 priority: None,
                 state: None,
+                cpu: None,
             }],
             heaps: Vec::new(),
             link: Link::default(),

@@ -110,7 +110,7 @@ impl Region {
     #[must_use]
     pub fn top(self, size: u32) -> Region {
         let size = size.min(self.size);
-        Region { start: self.start + (self.size - size), size }
+        Region { start: self.start.saturating_add(self.size - size), size }
     }
 
     /// The first `size` bytes of it, or all of it when it is smaller.
@@ -123,7 +123,7 @@ impl Region {
     #[must_use]
     pub fn slice(self, offset: u32, size: u32) -> Region {
         let offset = offset.min(self.size);
-        Region { start: self.start + offset, size: size.min(self.size - offset) }
+        Region { start: self.start.saturating_add(offset), size: size.min(self.size - offset) }
     }
 
     /// The smallest region that holds both.

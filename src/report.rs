@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::model::Model;
 use crate::model::snapshot::{Health, Heap, MemoryKind, MemoryMap, Part, PartKind, Stack, StackKind, Trust, Victim};
+use crate::sizing::Suggestion;
 
 /// The schema's name and version.
 pub const SCHEMA: &str = "highwater/report@1";
@@ -26,6 +27,8 @@ pub struct Report {
     pub target: Target,
     /// Every memory and what lies in it. A memory itself has the kind `memory` and no parent.
     pub regions: Vec<Region>,
+    /// From which share on stacks and heaps are called nearly full.
+    pub limits: LimitsReport,
     /// Every stack.
     pub stacks: Vec<StackReport>,
     /// Every heap.
@@ -75,6 +78,17 @@ pub struct Region {
     /// Fixed at link time.
     #[serde(rename = "static")]
     pub is_static: bool,
+    /// The size is known; false for a memory that only spans what the ELF puts there.
+    pub size_known: bool,
+}
+
+/// Limits, in percent of the size.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct LimitsReport {
+    /// Of a stack, by its deepest use.
+    pub stack_percent: u8,
+    /// Of a heap, by its peak.
+    pub heap_percent: u8,
 }
 
 /// A stack.
@@ -103,6 +117,12 @@ pub struct StackReport {
     pub worst_case_trust: Option<&'static str>,
     /// Why the static worst case is no bound, in one sentence.
     pub worst_case_note: Option<String>,
+    /// The size to choose, in bytes.
+    pub suggested: Option<u32>,
+    /// What that rests on: `bound`, `measured` (this run, to the byte) or `at least`.
+    pub suggested_trust: Option<&'static str>,
+    /// How it came to that, or why there is none, in one sentence.
+    pub suggested_because: String,
     /// Bytes never used.
     pub margin: Option<u32>,
     /// What the peak is worth: `exact`, `at least`, `unpainted`, and so on.
@@ -221,7 +241,11 @@ impl Report {
                 source: target.source.clone(),
             },
             regions: snapshot.memories.iter().flat_map(memory).collect(),
-            stacks: snapshot.stacks.iter().map(stack).collect(),
+            limits: LimitsReport {
+                stack_percent: model.limits().stack_percent,
+                heap_percent: model.limits().heap_percent,
+            },
+            stacks: snapshot.stacks.iter().map(|one| stack(one, model.suggestion(one))).collect(),
             heaps: snapshot.heaps.iter().map(heap).collect(),
             alerts: model.active_alerts().map(alert).collect(),
             link: LinkReport {
@@ -258,6 +282,7 @@ fn memory(map: &MemoryMap) -> Vec<Region> {
         start: map.range.start().into(),
         size: map.range.size().into(),
         is_static: true,
+        size_known: map.size_known,
     }];
     add_parts(&mut regions, &id, memory, &map.parts);
     regions
@@ -274,6 +299,7 @@ fn add_parts(regions: &mut Vec<Region>, parent: &str, memory: &'static str, part
             start: part.range.start().into(),
             size: part.range.size().into(),
             is_static: part.is_static,
+            size_known: true,
         });
         add_parts(regions, &part.id, memory, &part.parts);
     }
@@ -316,7 +342,7 @@ pub fn trust(trust: Trust) -> &'static str {
     }
 }
 
-fn stack(stack: &Stack) -> StackReport {
+fn stack(stack: &Stack, suggestion: Suggestion) -> StackReport {
     StackReport {
         id: stack.id.clone(),
         name: stack.name.clone(),
@@ -335,6 +361,9 @@ fn stack(stack: &Stack) -> StackReport {
         worst_case: stack.worst_case.map(|worst| worst.bytes),
         worst_case_trust: stack.worst_case.map(|worst| trust(worst.trust)),
         worst_case_note: stack.worst_case_note.clone(),
+        suggested: suggestion.size.map(|size| size.bytes),
+        suggested_trust: suggestion.size.map(|size| size.basis.word()),
+        suggested_because: suggestion.because,
         margin: stack.margin(),
         trust: trust(stack.peak.map_or(Trust::Unpainted, |peak| peak.trust)),
         victim: stack.victim.as_ref().map(|victim: &Victim| victim.name.clone()),

@@ -166,6 +166,18 @@ impl Sampler {
         self.interest.clone()
     }
 
+    /// The firmware.
+    #[must_use]
+    pub fn image(&self) -> Arc<Image> {
+        Arc::clone(&self.image)
+    }
+
+    /// The memories it is sampled in.
+    #[must_use]
+    pub fn memories(&self) -> &[Chip] {
+        &self.chips
+    }
+
     /// What the link was measured to cost.
     #[must_use]
     pub fn cost(&self) -> LinkCost {
@@ -231,7 +243,8 @@ impl Sampler {
         wants.extend(self.stacks.wants(&plan));
         memory.prefetch(&wants);
         let (kernel_name, look) = look(self.kernel.as_mut(), self.fallback.as_mut(), &mut memory, &self.image);
-        self.facts.agent_missing = self.kernel.is_some() && look.heartbeat.is_none();
+        let has_agent = self.image.symbols.get(kernel::agent::SYMBOL).is_some();
+        self.facts.agent_missing = has_agent && look.heartbeat.is_none();
         if let Some(failure) = memory.failure() {
             return Err(failure.clone());
         }
@@ -351,23 +364,27 @@ enum Depth {
 
 /// What the kernel tells, or else the bare-metal picture.
 fn look(
-    kernel: Option<&mut Box<dyn Kernel>>,
+    preferred: Option<&mut Box<dyn Kernel>>,
     fallback: &mut dyn Kernel,
     memory: &mut Memory<'_>,
     image: &Image,
 ) -> (String, Look) {
-    let Some(kernel) = kernel else {
+    let Some(of) = preferred else {
         return (fallback.name(), fallback.look(memory, image).unwrap_or_default());
     };
-    if let Some(look) = kernel.look(memory, image) {
-        return (kernel.name(), look);
+    if let Some(look) = of.look(memory, image) {
+        return (of.name(), look);
     }
     // The firmware has not come as far as to set its block up, so it may not have painted its stacks either.
     let mut look = fallback.look(memory, image).unwrap_or_default();
     for stack in &mut look.stacks {
         stack.paint = Paint::None;
     }
-    look.hints = vec!["The agent's block is not there (yet): only what the ELF says of the memory is shown.".into()];
+    let what = match image.symbols.get(kernel::agent::SYMBOL) {
+        Some(_) => "The agent's block is not there (yet)".into(),
+        None => format!("{} has no thread (yet)", of.name()),
+    };
+    look.hints = vec![format!("{what}: only what the ELF says of the memory is shown.")];
     (fallback.name(), look)
 }
 

@@ -4,6 +4,8 @@ pub mod traces;
 pub mod victim;
 pub mod watermark;
 
+use std::time::Duration;
+
 use crate::memory::Memory;
 use crate::region::Region;
 
@@ -18,17 +20,45 @@ pub enum Paint {
 
 /// Fill words of the kernels and startup codes in use: Arm's RTX and cortex-m-rt (`0xCC`), FreeRTOS (`0xA5`), Zephyr
 /// (`0xAA`), ThreadX (`0xEF`), Mbed's older fill and others (`0xCD`, `0xDEADBEEF`).
-const KNOWN_PAINT: &[u32] = &[0xCCCC_CCCC, 0xA5A5_A5A5, 0xAAAA_AAAA, 0xEFEF_EFEF, 0xCDCD_CDCD, 0xDEAD_BEEF];
+pub const KNOWN_PAINT: &[u32] = &[0xCCCC_CCCC, 0xA5A5_A5A5, 0xAAAA_AAAA, 0xEFEF_EFEF, 0xCDCD_CDCD, 0xDEAD_BEEF];
 
 /// Bytes at the limit of a stack that must be paint before it is called painted. Zeros never count: RAM that nobody
 /// touched since `.bss` was cleared looks just like that.
 const PROOF: u32 = 32;
 
-/// The paint of a stack, recognised by the bytes at its limit; `None` when they cannot be read.
+/// How long a paint must be there before it is believed: the startup code may still be at work on it.
+const SETTLED: Duration = Duration::from_millis(100);
+
+/// The paint of a stack that is believed once it was seen twice, with a while between.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Settling {
+    seen: Option<(Paint, Duration)>,
+    believed: Option<u32>,
+}
+
+impl Settling {
+    /// Looks at the limit of `stack` until one of `words` is believed to be its paint.
+    pub fn refresh(&mut self, memory: &mut Memory<'_>, stack: Region, words: &[u32]) -> Paint {
+        let now = memory.now();
+        let due = self.seen.is_none_or(|(_, at)| now.saturating_sub(at) >= SETTLED);
+        if self.believed.is_none() && due {
+            let found = detect(memory, stack, words).unwrap_or(Paint::None);
+            if let (Paint::Word(word), Some((before, _))) = (found, self.seen)
+                && before == found
+            {
+                self.believed = Some(word);
+            }
+            self.seen = Some((found, now));
+        }
+        self.believed.map_or(Paint::None, Paint::Word)
+    }
+}
+
+/// The paint of a stack, one of `words`, recognised by the bytes at its limit; `None` when they cannot be read.
 #[must_use]
-pub fn detect(memory: &mut Memory<'_>, stack: Region) -> Option<Paint> {
-    let words = memory.words(stack.whole_words().bottom(PROOF))?;
-    let word = *words.first()?;
-    let painted = KNOWN_PAINT.contains(&word) && words.iter().all(|other| *other == word);
+pub fn detect(memory: &mut Memory<'_>, stack: Region, words: &[u32]) -> Option<Paint> {
+    let found = memory.words(stack.whole_words().bottom(PROOF))?;
+    let word = *found.first()?;
+    let painted = words.contains(&word) && found.iter().all(|other| *other == word);
     Some(if painted { Paint::Word(word) } else { Paint::None })
 }

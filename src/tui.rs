@@ -15,6 +15,7 @@ mod paint;
 pub mod picture;
 pub mod stacks;
 pub mod state;
+pub mod symbols;
 mod table;
 pub mod theme;
 pub mod update;
@@ -84,6 +85,7 @@ pub async fn run<B: Backend>(
     loop {
         // Whatever woke the loop may have changed what is looked at: a key, or a thread that ended.
         options.interest.set(state.wanted(&model));
+        state.symbols.prepare();
         if screen == Picturing::Outdated && Instant::now() >= next_frame {
             terminal.draw(|frame| draw(frame, &model, &state, &theme)).map_err(Failure::Terminal)?;
             screen = Picturing::Current;
@@ -95,6 +97,8 @@ pub async fn run<B: Backend>(
                 let event = event.map_err(Failure::Events)?;
                 if let Event::Resize(width, height) = event {
                     state.size = Size { width, height };
+                    // A terminal that was made small and large again between two frames has lost what was on it.
+                    terminal.resize(Rect::new(0, 0, width, height)).map_err(Failure::Terminal)?;
                     screen = Picturing::Outdated;
                     continue;
                 }
@@ -165,7 +169,7 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, state: &State, theme: &Theme) 
                 let line = Rect { x: legend.x + 2, width: legend.width.saturating_sub(2), ..legend };
                 frame::draw_legend(&mut canvas, line, &detail::legend(theme, model, state));
             }
-            Screen::Alerts => {}
+            Screen::Symbols | Screen::Alerts => {}
         }
     }
     let (body, density) = (areas.body, areas.density);
@@ -173,6 +177,7 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, state: &State, theme: &Theme) 
         Screen::Map => map::draw(&mut canvas, body, density, model, state),
         Screen::Stacks => stacks::draw(&mut canvas, body, density, model, state),
         Screen::StackDetail => detail::draw(&mut canvas, body, density, model, state),
+        Screen::Symbols => symbols::draw(&mut canvas, body, density, state),
         Screen::Alerts => alerts::draw(&mut canvas, body, density, model, state),
     }
     if let Overlay::Help(scroll) = state.overlay {

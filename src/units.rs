@@ -91,6 +91,16 @@ pub fn printable(text: &str, limit: usize) -> String {
     safe
 }
 
+/// The name that `text` is most likely meant to be: nearly the same letters.
+#[must_use]
+pub fn nearest<'a>(text: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    const ALIKE: f64 = 0.75;
+    let text = text.to_lowercase();
+    let scored = names.map(|name| (strsim::jaro_winkler(&text, &name.to_lowercase()), name));
+    let best = scored.max_by(|one, other| one.0.total_cmp(&other.0))?;
+    (best.0 >= ALIKE).then_some(best.1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,6 +143,16 @@ mod tests {
         assert_eq!(address(1 << 32), "1_0000_0000");
         assert_eq!(duration(Duration::from_millis(400)), "0.4 s");
         assert_eq!(duration(Duration::from_secs(180)), "3 min");
+    }
+
+    #[test]
+    fn a_slip_of_the_pen_has_a_nearest_name() {
+        let names = || ["growth", "comms", "margin"].into_iter();
+        for (text, expected) in
+            [("grwoth", Some("growth")), ("Comms", Some("comms")), ("margn", Some("margin")), ("xyz", None), ("", None)]
+        {
+            assert_eq!(nearest(text, names()), expected, "{text}");
+        }
     }
 
     #[test]

@@ -1,15 +1,19 @@
 //! The formats a report is written in. Each takes a [`Report`] and only writes.
 
+pub mod check;
+pub mod diff;
 pub mod json;
+pub mod junit;
+pub mod markdown;
+pub mod sizes;
 pub mod svg;
+pub mod symbols;
 pub mod text;
+pub mod treemap;
 
 use std::io::{self, Write};
 
 use crate::report::{HeapReport, Region, Report, StackReport};
-
-/// Percent of a stack from which on it is marked.
-pub(crate) const LIMIT: u32 = 80;
 
 /// How to write a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -119,6 +123,7 @@ pub(crate) fn heap_of<'a>(report: &'a Report, region: &Region) -> Option<&'a Hea
 }
 
 /// Whether a stack's peak is past the limit that alerts begin at.
-pub(crate) fn is_nearly_full(stack: &StackReport) -> bool {
-    stack.peak.is_some_and(|peak| u64::from(peak) * 100 >= stack.size * u64::from(LIMIT))
+pub(crate) fn is_nearly_full(report: &Report, stack: &StackReport) -> bool {
+    let limit = u64::from(report.limits.stack_percent);
+    stack.peak.is_some_and(|peak| u64::from(peak) * 100 >= stack.size * limit)
 }

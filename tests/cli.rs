@@ -2,6 +2,8 @@
 
 #[path = "cli/bad_input.rs"]
 mod bad_input;
+#[path = "cli/budgets.rs"]
+mod budgets;
 mod common;
 #[path = "cli/contract.rs"]
 mod contract;
@@ -9,6 +11,8 @@ mod contract;
 mod firmware;
 #[path = "cli/manners.rs"]
 mod manners;
+#[path = "cli/sizing.rs"]
+mod sizing;
 
 use std::fs;
 use std::path::PathBuf;
@@ -65,6 +69,7 @@ impl Place {
                 command.env_remove(name);
             }
         }
+        command.env("XDG_CONFIG_HOME", self.path(".config"));
         command.args(args).current_dir(self.folder.path()).stdin(Stdio::null());
         command
     }

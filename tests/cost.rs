@@ -13,7 +13,7 @@ use highwater::image::Image;
 use highwater::image::layout::{self, Memory as Chip};
 use highwater::kernel::StackLook;
 use highwater::memory::Memory;
-use highwater::model::snapshot::{MemoryKind, StackKind};
+use highwater::model::snapshot::MemoryKind;
 use highwater::region::Region;
 use highwater::sampler::{Options, Sampler, budget, stacks::Stacks};
 use highwater::simulator::LinkModel;
@@ -47,17 +47,10 @@ fn difference(before: Counters, after: Counters, seconds: f64) -> Cost {
 fn looks(count: u32) -> Vec<StackLook> {
     (0..count)
         .map(|index| StackLook {
-            id: format!("{index:02}"),
             name: format!("t{index}"),
-            kind: StackKind::User,
-            range: FREE_RAM.slice(index * STACK, STACK),
             paint: Paint::Word(0),
             guard: 32,
-            entry: None,
-            current: None,
-            lowest_sp: None,
-            priority: None,
-            state: None,
+            ..StackLook::unknown(format!("{index:02}"), FREE_RAM.slice(index * STACK, STACK))
         })
         .collect()
 }

@@ -57,6 +57,8 @@ fn printed(arguments: &[&str]) -> String {
             command.env_remove(&variable);
         }
     }
+    // The tester has no settings of their own.
+    command.env("XDG_CONFIG_HOME", "/nowhere");
     let output = command.args(arguments).current_dir(ROOT).stdin(Stdio::null()).output().expect("the binary runs");
     String::from_utf8([output.stdout, output.stderr].concat()).expect("it is text")
 }

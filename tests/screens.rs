@@ -12,6 +12,8 @@ mod looks;
 mod pictures;
 #[path = "screens/running.rs"]
 mod running;
+#[path = "screens/symbols.rs"]
+mod symbols;
 
 use highwater::model::Model;
 use highwater::tui;

@@ -33,9 +33,7 @@ static IMAGE: LazyLock<Arc<Image>> = LazyLock::new(|| {
             elf[at + 1] = b'_';
         }
     }
-    let mut image = Image::parse(Path::new("demo.elf"), &elf).expect("the demo's ELF is sound");
-    image.largest_frame = WHOLE.largest_frame;
-    Arc::new(image)
+    Arc::new(Image::parse(Path::new("demo.elf"), &elf).expect("the demo's ELF is sound"))
 });
 
 /// The demo with its debug information.

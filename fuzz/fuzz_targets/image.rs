@@ -5,6 +5,9 @@ use std::path::Path;
 
 use highwater::heap::linked_list::LinkedList;
 use highwater::image::{Image, layout};
+use highwater::inventory::listing::Listing;
+use highwater::inventory::owner::Names;
+use highwater::inventory::{Inventory, diff};
 use highwater::model::Model;
 use highwater::report::Report;
 use highwater::sampler::static_snapshot;
@@ -25,6 +28,14 @@ fuzz_target!(|data: &[u8]| {
     for symbol in image.symbols.iter().take(64) {
         let _ = image.text(symbol.range.start(), 64);
     }
+    let names = Names { units: image.units(), ..Names::default() };
+    let inventory = Inventory::new(&image, &memories, &names);
+    for holding in &inventory.memories {
+        let whole: u64 = holding.items.iter().map(|item| u64::from(item.range.size())).sum();
+        assert_eq!(whole, u64::from(holding.memory.range.size()), "the rows of {} add up", holding.memory.name);
+    }
+    let listing = Listing::new(&inventory);
+    assert_eq!(diff::diff(&listing, &listing).names, [], "nothing changed");
     let report = Report::new(&Model::new(static_snapshot(&image, &memories)));
     for format in [Format::Human, Format::Json, Format::Svg] {
         view::write(&report, format, Style { ascii: false, color: false }, &mut std::io::sink())

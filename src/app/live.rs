@@ -18,10 +18,17 @@ use tokio::sync::{oneshot, watch};
 
 use super::{Failure, open::Opened};
 use crate::cli::{Color, Look};
-use crate::sampler::Sampler;
+use crate::config::Rules;
+use crate::image::Image;
+use crate::image::layout::Memory;
+use crate::inventory::Inventory;
+use crate::inventory::owner::Names;
+use crate::model::Model;
 use crate::sampler::observation::Observation;
+use crate::sampler::{Sampler, static_snapshot};
 use crate::tui;
 use crate::tui::state::Options;
+use crate::tui::symbols::Shared;
 use crate::tui::update::Effect;
 
 /// One frame at 240x70 with all its escapes fits: it goes out in one write.
@@ -41,14 +48,9 @@ const BREAK: &str = "HIGHWATER_TEST_PANIC";
 pub fn run(opened: Opened, look: &Look) -> Result<(), Failure> {
     let Opened { mut sampler, model, run_first } = opened;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let options = Options {
-        theme: look.theme,
-        ascii: look.ascii,
-        colour: uses_color(look.color),
-        stack_limit: model.limits().stack_percent,
-        interest: sampler.interest(),
-        ..Options::default()
-    };
+    let symbols = Shared::expected();
+    tell_symbols(sampler.image(), sampler.memories().to_vec(), symbols.clone())?;
+    let options = Options { interest: sampler.interest(), symbols, ..options(&model, look) };
     let (feed, observations) = watch::channel(None);
     let running = Arc::new(AtomicBool::new(true));
     let (report, mut stopped) = oneshot::channel();
@@ -79,6 +81,51 @@ pub fn run(opened: Opened, look: &Look) -> Result<(), Failure> {
         tracing::warn!("the probe did not detach within {} s", DETACHING.as_secs_f32());
     }
     outcome
+}
+
+/// Shows what an ELF says, without a target, until the user quits.
+///
+/// # Errors
+///
+/// The terminal cannot be used.
+pub fn browse(image: &Image, memories: &[Memory], look: &Look, rules: Rules) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let model = rules.apply(Model::new(static_snapshot(image, memories)));
+    let symbols = Shared::expected();
+    symbols.set(inventory(image, memories));
+    let options = Options { symbols, ..options(&model, look) };
+    // Nobody will send anything: the first picture is the last.
+    let (_, observations) = watch::channel(None);
+    runtime.block_on(async {
+        let mut screen = Screen::enter()?;
+        tokio::select! {
+            shown = tui::run(&mut screen.terminal, EventStream::new(), observations, model, &options, carry_out) => {
+                shown.map(|_| ()).map_err(|error| Failure::Error(error.to_string()))
+            }
+            () = ended() => Ok(()),
+        }
+    })
+}
+
+fn options(model: &Model, look: &Look) -> Options {
+    Options {
+        theme: look.theme.unwrap_or_default(),
+        ascii: look.ascii.unwrap_or(false),
+        colour: uses_color(look.color),
+        stack_limit: model.limits().stack_percent,
+        ..Options::default()
+    }
+}
+
+/// Works out who owns the memory on a thread of its own: the debug information of a large ELF takes longer to read than
+/// the first picture may.
+fn tell_symbols(image: Arc<Image>, memories: Vec<Memory>, symbols: Shared) -> io::Result<()> {
+    let work = move || symbols.set(inventory(&image, &memories));
+    std::thread::Builder::new().name("symbols".into()).spawn(work).map(|_| ())
+}
+
+fn inventory(image: &Image, memories: &[Memory]) -> Inventory {
+    Inventory::new(image, memories, &Names { units: image.units(), ..Names::default() })
 }
 
 /// What a panic says.

@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Failure, find};
+use crate::cli::measure::MeasureArgs;
 use crate::cli::{AttachArgs, ChipArgs, Firmware, ProbeArgs, SimArgs};
-use crate::config;
+use crate::config::{self, Rules};
 use crate::image::layout::{self, Memory};
+use crate::image::other::Other;
 use crate::image::{Image, Machine};
 use crate::model::Model;
 use crate::sampler::{Options, Sampler, static_snapshot};
@@ -30,6 +32,7 @@ pub struct Wanted {
     #[cfg(feature = "simulator")]
     scenario: Option<u32>,
     rate_hz: Option<f64>,
+    rules: Rules,
 }
 
 /// Where the ELF comes from.
@@ -50,7 +53,7 @@ impl Wanted {
     /// What `highwater demo` wants.
     #[cfg(feature = "simulator")]
     #[must_use]
-    pub fn demo(args: &crate::cli::DemoArgs) -> Self {
+    pub fn demo(args: &crate::cli::DemoArgs, rules: Rules) -> Self {
         Self {
             elf: Elf::Demo,
             chip: ChipArgs::default(),
@@ -58,12 +61,13 @@ impl Wanted {
             sim: args.sim.clone(),
             scenario: Some(args.scenario.number()),
             rate_hz: args.pace.rate_hz(),
+            rules,
         }
     }
 
     /// What `highwater attach` wants.
     #[must_use]
-    pub fn attach(args: &AttachArgs) -> Self {
+    pub fn attach(args: &AttachArgs, rules: Rules) -> Self {
         Self {
             elf: Elf::File(args.firmware.clone()),
             chip: args.firmware.chip.clone(),
@@ -72,7 +76,33 @@ impl Wanted {
             #[cfg(feature = "simulator")]
             scenario: args.sim_scenario.map(crate::cli::Scenario::number),
             rate_hz: args.pace.rate_hz(),
+            rules,
         }
+    }
+
+    /// What `highwater check` and `highwater sizes` want.
+    #[must_use]
+    pub fn measure(args: &MeasureArgs, rules: Rules) -> Self {
+        let mut wanted = Self {
+            elf: Elf::File(args.firmware()),
+            chip: args.chip.clone(),
+            probe: args.probe.clone(),
+            sim: args.sim.clone(),
+            #[cfg(feature = "simulator")]
+            scenario: args.sim_scenario.map(crate::cli::Scenario::number),
+            rate_hz: args.pace.rate_hz(),
+            rules,
+        };
+        #[cfg(feature = "simulator")]
+        if let Some(scenario) = args.demo {
+            wanted.elf = Elf::Demo;
+            wanted.chip = ChipArgs::default();
+            wanted.scenario = Some(scenario.number());
+        }
+        if args.demo.is_some() {
+            wanted.probe = ProbeArgs { probe: Some(SIM.into()), ..ProbeArgs::default() };
+        }
+        wanted
     }
 
     /// Whether the emulated board is meant.
@@ -143,7 +173,7 @@ pub fn open(wanted: &Wanted, purpose: For) -> Result<Opened, Failure> {
         found.source,
         found.chip.as_deref().unwrap_or("unknown")
     );
-    let model = Model::new(static_snapshot(&image, &memories));
+    let model = wanted.rules.apply(Model::new(static_snapshot(&image, &memories)));
     let options = Options { rate_hz: wanted.rate_hz };
     let gone = |error: ReadError| Failure::Unreachable(error.to_string());
     let mut sampler = Sampler::new(source, Arc::new(image), memories, options).map_err(gone)?;
@@ -174,6 +204,9 @@ pub fn image(firmware: &Firmware) -> Result<Image, Failure> {
                 folder.display()
             )));
         }
+    }
+    for given in &firmware.also {
+        image.others.push(Other::open(given).map_err(|error| Failure::Error(error.to_string()))?);
     }
     Ok(image)
 }
@@ -219,7 +252,8 @@ pub fn chip(args: &ChipArgs, image: &Image) -> Result<Option<Chip>, Failure> {
         Err(error) => {
             // The parser does not tell a flag from its variable, and a variable is easily forgotten.
             let by_variable = std::env::var(CHIP_VARIABLE).is_ok_and(|name| name == found.name);
-            let said_by = if by_variable { CHIP_VARIABLE } else { &found.said_by };
+            let by_file = args.said_by.as_deref().filter(|_| args.chip.as_ref() == Some(&found.name));
+            let said_by = by_file.unwrap_or(if by_variable { CHIP_VARIABLE } else { &found.said_by });
             Err(Failure::Error(format!("{error} (named by {said_by})")))
         }
     }

@@ -205,6 +205,12 @@ impl CallGraph {
         ALIGNMENT + if self.has_float { EXTENDED } else { BASIC }
     }
 
+    /// Whether the firmware was built for a floating-point unit.
+    #[must_use]
+    pub fn has_float(&self) -> bool {
+        self.has_float
+    }
+
     /// Bytes that the kernel's context switch is assumed to push on the thread's stack: r4-r11, and s16-s31 when the
     /// firmware was built for a floating-point unit. FreeRTOS, RTX5, Zephyr and ThreadX do so, give or take a word; a
     /// kernel that saves them elsewhere makes the bound that much too large.

@@ -3,6 +3,7 @@
 use super::{Image, Section};
 use crate::model::snapshot::{MemoryKind, PartKind};
 use crate::region::{Region, merge};
+use crate::units;
 
 /// One physical memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -138,6 +139,7 @@ fn used(image: &Image) -> Vec<(MemoryKind, Region)> {
             used.push((MemoryKind::Flash, load));
         }
     }
+    used.extend(image.others.iter().flat_map(|other| &other.ranges).map(|range| (MemoryKind::Flash, *range)));
     used.extend(heap(image).map(|range| (MemoryKind::Ram, range)));
     used.extend(linker_stack(image).map(|range| (MemoryKind::Ram, range)));
     used
@@ -153,8 +155,30 @@ pub fn placed(image: &Image) -> Vec<Placed> {
             placed.push(Placed { name: format!("{} values", section.name), kind: PartKind::DataImage, range: load });
         }
     }
+    // What lies before the firmware is what starts it.
+    let begins = image.sections.iter().filter_map(|section| section.load).map(Region::start).min();
+    for other in &image.others {
+        for range in &other.ranges {
+            let is_before = begins.is_some_and(|begins| range.start() < begins);
+            let kind = if is_before { PartKind::Bootloader } else { PartKind::Other };
+            placed.push(Placed { name: other.name.clone(), kind, range: *range });
+        }
+    }
     placed.sort_by_key(|placed| placed.range);
     placed
+}
+
+/// What is wrong with the other images, in whole sentences: those that take what the firmware takes.
+#[must_use]
+pub fn conflicts(image: &Image) -> Vec<String> {
+    let stored = || image.sections.iter().filter_map(|section| section.load);
+    let clash = |range: &Region| stored().find_map(|load| load.intersection(*range));
+    let told = image.others.iter().filter_map(|other| {
+        let both = other.ranges.iter().find_map(clash)?;
+        let (start, end) = (units::address(both.start().into()), units::address(both.end()));
+        Some(format!("{} and the firmware both have bytes from {start} to {end}: is it a merged image?", other.name))
+    });
+    told.collect()
 }
 
 /// The heap by linker symbols.

@@ -1,6 +1,7 @@
 //! The symbols of an image: by name for finding tables, by address for naming what lies there.
 
-use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hasher};
+use std::sync::{Arc, OnceLock};
 
 use crate::region::Region;
 
@@ -15,12 +16,16 @@ pub struct Symbol {
     pub is_code: bool,
     /// It is an object.
     pub is_data: bool,
+    /// The source file that the symbol table names for it: compilers name one for local symbols only. Not made
+    /// printable yet.
+    pub file: Option<Arc<str>>,
 }
 
 /// All symbols of an image.
 #[derive(Clone, Debug, Default)]
 pub struct Symbols {
-    by_name: HashMap<String, usize>,
+    /// The hash of each name and its place in `all`, in ascending order; made when a name is first asked for.
+    by_name: OnceLock<Vec<(u64, usize)>>,
     sized: Vec<usize>,
     all: Vec<Symbol>,
 }
@@ -29,22 +34,26 @@ impl Symbols {
     /// Indexes the symbols. Of two with one name, the first with a size is found by that name.
     #[must_use]
     pub fn new(all: Vec<Symbol>) -> Self {
-        let mut by_name: HashMap<String, usize> = HashMap::with_capacity(all.len());
-        for (index, symbol) in all.iter().enumerate() {
-            let known = by_name.entry(symbol.name.clone()).or_insert(index);
-            if all[*known].range.is_empty() && !symbol.range.is_empty() {
-                *known = index;
-            }
-        }
         let mut sized: Vec<usize> = (0..all.len()).filter(|index| !all[*index].range.is_empty()).collect();
         sized.sort_by_key(|index| all[*index].range);
-        Self { by_name, sized, all }
+        Self { by_name: OnceLock::new(), sized, all }
     }
 
     /// The symbol of that (mangled) name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Symbol> {
-        self.by_name.get(name).map(|index| &self.all[*index])
+        let index = self.by_name.get_or_init(|| {
+            let mut index: Vec<(u64, usize)> =
+                self.all.iter().enumerate().map(|(at, symbol)| (hash(&symbol.name), at)).collect();
+            index.sort_unstable();
+            index
+        });
+        let hash = hash(name);
+        let first = index.partition_point(|(other, _)| *other < hash);
+        let same = index[first..].iter().take_while(|(other, _)| *other == hash);
+        let named = same.map(|(_, at)| &self.all[*at]).filter(|symbol| symbol.name == name);
+        // `min_by_key` gives the first of several.
+        named.min_by_key(|symbol| symbol.range.is_empty())
     }
 
     /// The address of that symbol.
@@ -81,6 +90,12 @@ impl Symbols {
     }
 }
 
+fn hash(name: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(name.as_bytes());
+    hasher.finish()
+}
+
 /// A symbol's name as its author wrote it, printable: Rust without the hash, C++ with its arguments left out.
 #[must_use]
 pub fn demangle(name: &str) -> String {
@@ -106,6 +121,7 @@ mod tests {
             range: Region::new(start, size),
             is_code: false,
             is_data: true,
+            file: None,
         };
         let symbols = Symbols::new(vec![
             symbol("outer", 0x100, 0x100),

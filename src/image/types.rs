@@ -1,35 +1,106 @@
-//! Where the fields of a firmware's statics lie, read from the debug information by name: never by fixed offset.
+//! Where the fields of a firmware's structures and statics lie, read from the debug information by name: never by
+//! fixed offset.
+//!
+//! ```text
+//!   types.find("tskTaskControlBlock")?.field("xStateListItem.pvOwner")?.offset
+//!   image.variable("pxReadyTasksLists")  ->  its address, and a type that is an array of List_t
+//! ```
+//!
+//! A name stands for what a compiler wrote down of it, so the same question serves C, C++ and Rust. A structure that one
+//! unit only declares is answered with the definition that another unit gives.
+
+mod read;
 
 use std::collections::HashMap;
 
-use gimli::{AttributeValue, DwarfSections, EndianSlice, EntriesTreeNode, RunTimeEndian, Unit};
+use object::Endianness;
 use object::read::elf::ElfFile32;
-use object::{Endianness, Object};
 
-use super::section_content;
-
-/// The deepest nesting of scopes that is followed.
-const MAX_DEPTH: usize = 256;
-/// The most entries that are read.
-const MAX_ENTRIES: usize = 1 << 22;
 /// The deepest nesting of fields that is followed from a static.
 const MAX_FIELDS: usize = 16;
+/// The longest chain of typedefs and qualifiers that is followed.
+const MAX_ALIASES: usize = 32;
+/// The most structures that one question looks into: a damaged file may hold structures that hold themselves.
+const MAX_STRUCTURES: usize = 1 << 16;
+/// The deepest nesting of arrays that is followed.
+const MAX_ARRAYS: usize = 16;
 
-type Slice<'a> = EndianSlice<'a, RunTimeEndian>;
-
-/// The structures of a firmware and the statics that hold them.
+/// The types of a firmware and the statics that hold them.
 #[derive(Clone, Debug, Default)]
 pub struct Types {
-    structs: HashMap<usize, Struct>,
-    statics: Vec<(u32, usize)>,
+    shapes: HashMap<usize, Shape>,
+    names: HashMap<String, Vec<usize>>,
+    statics: Vec<Static>,
+    statics_by_name: HashMap<String, Vec<usize>>,
+    enumerators: HashMap<String, i64>,
 }
 
-/// A structure.
+/// What a type is made of. Other types are named by their place in the debug information.
+#[derive(Clone, Debug)]
+enum Shape {
+    Struct(Struct),
+    Base {
+        name: String,
+        size: u32,
+        coding: Coding,
+    },
+    Enumeration {
+        name: String,
+        size: u32,
+        of: Option<usize>,
+        names: Vec<(i64, String)>,
+    },
+    Pointer {
+        to: Option<usize>,
+        size: u32,
+    },
+    Array {
+        of: Option<usize>,
+        counts: Vec<Option<u32>>,
+    },
+    /// Another name, or the same type with a qualifier.
+    Alias {
+        to: Option<usize>,
+    },
+}
+
+/// How the bits of a plain value are to be read (DWARF 5, 7.8, table 7.11).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coding {
+    /// A number without a sign, or an address.
+    Unsigned,
+    /// A number in two's complement.
+    Signed,
+    /// A number in IEEE 754.
+    Float,
+    /// Zero is false.
+    Boolean,
+    /// A character of one byte without a sign.
+    Character,
+    /// A character of one byte with a sign.
+    SignedCharacter,
+    /// A character of Unicode.
+    Unicode,
+}
+
+/// The variants of a Rust enumeration: which one holds is told by a field, or by a value that no other one can have.
+#[derive(Clone, Debug, Default)]
+struct Variants {
+    /// The field that tells.
+    tag: Option<Member>,
+    /// Its value, or `None` for the variant that has all others, and what the variant holds.
+    list: Vec<(Option<u64>, Member)>,
+}
+
+/// A structure, a class or a union.
 #[derive(Clone, Debug, Default)]
 pub struct Struct {
-    /// Its name with its scopes: `linked_list_allocator::hole::HoleList`.
+    /// Its name with its scopes: `linked_list_allocator::hole::HoleList`; empty when it has none.
     pub name: String,
+    size: Option<u32>,
+    is_declaration: bool,
     members: Vec<Member>,
+    variants: Option<Variants>,
 }
 
 #[derive(Clone, Debug)]
@@ -39,37 +110,132 @@ struct Member {
     kind: usize,
 }
 
+#[derive(Clone, Debug, Default)]
+struct Static {
+    name: String,
+    address: Option<u32>,
+    kind: Option<usize>,
+}
+
+/// A type, with the debug information that it is from.
+#[derive(Clone, Copy, Debug)]
+pub struct Type<'a> {
+    types: &'a Types,
+    id: usize,
+}
+
+/// A field of a structure, however deep in it.
+#[derive(Clone, Copy, Debug)]
+pub struct Field<'a> {
+    /// Bytes from the start of the structure that was asked.
+    pub offset: u32,
+    /// What it holds.
+    pub kind: Type<'a>,
+}
+
+/// An array.
+#[derive(Clone, Copy, Debug)]
+pub struct Array<'a> {
+    /// Elements, those of all dimensions together; `None` when the type does not tell (`extern int list[]`).
+    pub count: Option<u32>,
+    /// Bytes from one element to the next.
+    pub stride: u32,
+    /// Bytes of one row, in an array of more than one dimension.
+    pub row: Option<u32>,
+    /// What each holds.
+    pub element: Type<'a>,
+}
+
+/// A static.
+#[derive(Clone, Copy, Debug)]
+pub struct Variable<'a> {
+    /// Its name with its scopes.
+    pub name: &'a str,
+    /// Where it is; `None` when the debug information gives no fixed place.
+    pub address: Option<u32>,
+    /// What it holds.
+    pub kind: Type<'a>,
+}
+
 impl Types {
     pub(super) fn read(file: &ElfFile32<'_, Endianness>) -> Self {
-        let endian = if file.is_little_endian() { RunTimeEndian::Little } else { RunTimeEndian::Big };
-        let load = |id: gimli::SectionId| -> Result<_, gimli::Error> {
-            Ok(section_content(file, id.name()).unwrap_or_default())
-        };
-        let mut types = Self::default();
-        let Ok(sections) = DwarfSections::load(load) else { return types };
-        let dwarf = sections.borrow(|section| EndianSlice::new(section, endian));
-        let mut units = dwarf.units();
-        let mut budget = MAX_ENTRIES;
-        while let Ok(Some(header)) = units.next() {
-            let Ok(unit) = dwarf.unit(header) else { continue };
-            let mut reader = Reader { dwarf: &dwarf, unit: &unit, types: &mut types, budget: &mut budget };
-            if let Ok(mut tree) = unit.entries_tree(None)
-                && let Ok(root) = tree.root()
-            {
-                reader.scope(root, "", 0);
+        read::read(file)
+    }
+
+    /// Whether there is no debug information to speak of.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.shapes.is_empty()
+    }
+
+    /// The type of that name: the tag of a structure, union or enumeration, a typedef, or a base type; in Rust and C++
+    /// with its scopes, or the last of them. Of several, one that is defined and not only declared.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<Type<'_>> {
+        self.find_all(name).next()
+    }
+
+    /// All types of that name, the defined ones first: units may define one name differently.
+    pub fn find_all<'a>(&'a self, name: &str) -> impl Iterator<Item = Type<'a>> + use<'a> {
+        let mut ids: Vec<usize> = match self.names.get(name) {
+            Some(ids) => ids.clone(),
+            None => {
+                let tail = format!("::{name}");
+                let scoped = self.names.iter().filter(|(known, _)| known.ends_with(&tail));
+                scoped.flat_map(|(_, ids)| ids.iter().copied()).collect()
             }
-        }
-        types
+        };
+        let rank = |id: usize| match self.shapes.get(&id) {
+            Some(Shape::Struct(held)) if held.is_declaration => 2,
+            Some(Shape::Alias { .. }) => 1,
+            _ => 0,
+        };
+        ids.sort_by_key(|id| (rank(*id), *id));
+        ids.into_iter().map(|id| Type { types: self, id })
+    }
+
+    /// The value of an enumerator: `osRtxThreadReady`. When several enumerations have one of that name, the first's.
+    #[must_use]
+    pub fn enumerator(&self, name: &str) -> Option<i64> {
+        self.enumerators.get(name).copied()
+    }
+
+    /// The static of that name or linkage name; one with an address before one that is only declared.
+    #[must_use]
+    pub fn variable(&self, name: &str) -> Option<Variable<'_>> {
+        let described = || {
+            let known = self.statics_by_name.get(name).into_iter().flatten();
+            known.map(|index| &self.statics[*index]).filter(|held| held.kind.is_some())
+        };
+        self.tell(described().find(|held| held.address.is_some()).or_else(|| described().next())?)
+    }
+
+    /// The static that starts at `address`.
+    #[must_use]
+    pub fn variable_at(&self, address: u32) -> Option<Variable<'_>> {
+        self.tell(self.statics.iter().find(|held| held.address == Some(address) && held.kind.is_some())?)
+    }
+
+    /// All statics that have a place.
+    pub fn variables(&self) -> impl Iterator<Item = Variable<'_>> {
+        self.statics.iter().filter(|held| held.address.is_some()).filter_map(|held| self.tell(held))
+    }
+
+    fn tell<'a>(&'a self, held: &'a Static) -> Option<Variable<'a>> {
+        Some(Variable { name: &held.name, address: held.address, kind: Type { types: self, id: held.kind? } })
     }
 
     /// The statics that hold, at any depth, a structure whose name ends with `name`: the address of each such
     /// structure, and the structure.
     #[must_use]
     pub fn holders(&self, name: &str) -> Vec<(u32, &Struct)> {
-        let mut found = Vec::new();
-        for (address, kind) in &self.statics {
-            self.search(*address, *kind, name, 0, &mut found);
+        let mut search = Search { types: self, name, found: Vec::new(), budget: MAX_STRUCTURES };
+        for held in &self.statics {
+            if let (Some(address), Some(kind)) = (held.address, held.kind) {
+                search.within(address, kind, 0);
+            }
         }
+        let mut found = search.found;
         found.sort_by_key(|(address, _)| *address);
         found.dedup_by_key(|(address, _)| *address);
         found
@@ -79,123 +245,337 @@ impl Types {
     #[must_use]
     pub fn offset(&self, within: &Struct, path: &[&str]) -> Option<u32> {
         let (first, rest) = path.split_first()?;
-        let member = within.members.iter().find(|member| member.name == *first)?;
+        let mut budget = MAX_STRUCTURES;
+        let (offset, kind) = self.member(within, first, &mut budget)?;
         if rest.is_empty() {
-            return Some(member.offset);
+            return Some(offset);
         }
-        Some(member.offset + self.offset(self.structs.get(&member.kind)?, rest)?)
+        offset.checked_add(self.offset(self.held(kind)?, rest)?)
     }
 
-    fn search<'a>(&'a self, address: u32, kind: usize, name: &str, depth: usize, found: &mut Vec<(u32, &'a Struct)>) {
-        let Some(held) = self.structs.get(&kind) else { return };
-        if held.name.ends_with(name) {
-            found.push((address, held));
-            return;
+    /// The structure that `id` is, through other names of it, and its definition where it is only declared.
+    fn held(&self, id: usize) -> Option<&Struct> {
+        let Shape::Struct(held) = self.shapes.get(&self.resolved(id))? else { return None };
+        Some(held)
+    }
+
+    /// The type itself, without typedefs and qualifiers; the definition of one that is only declared.
+    fn resolved(&self, mut id: usize) -> usize {
+        for _ in 0..MAX_ALIASES {
+            match self.shapes.get(&id) {
+                Some(Shape::Alias { to: Some(to) }) => id = *to,
+                Some(Shape::Struct(held)) if held.is_declaration => {
+                    let defined = |other: &&usize| matches!(self.shapes.get(*other), Some(Shape::Struct(held)) if !held.is_declaration);
+                    return self.names.get(&held.name).and_then(|ids| ids.iter().find(defined)).copied().unwrap_or(id);
+                }
+                _ => break,
+            }
         }
-        if depth < MAX_FIELDS {
+        id
+    }
+
+    /// The offset and type of a member, sought in nameless members too.
+    fn member(&self, within: &Struct, name: &str, budget: &mut usize) -> Option<(u32, usize)> {
+        let mut open: Vec<(u32, &Struct)> = vec![(0, within)];
+        while let Some((start, held)) = open.pop() {
+            *budget = budget.checked_sub(1)?;
             for member in &held.members {
-                self.search(address.saturating_add(member.offset), member.kind, name, depth + 1, found);
+                let offset = start.checked_add(member.offset)?;
+                if member.name == name {
+                    return Some((offset, member.kind));
+                }
+                // What is pushed is paid for here, so that the list stays as short as the budget.
+                if member.name.is_empty()
+                    && let Some(nameless) = self.held(member.kind)
+                {
+                    *budget = budget.checked_sub(1)?;
+                    open.push((offset, nameless));
+                }
+            }
+        }
+        None
+    }
+
+    fn size(&self, id: usize, depth: usize) -> Option<u32> {
+        match self.shapes.get(&self.resolved(id))? {
+            Shape::Struct(held) => held.size,
+            Shape::Base { size, .. } | Shape::Enumeration { size, .. } | Shape::Pointer { size, .. } => Some(*size),
+            Shape::Array { of, counts } if depth < MAX_ARRAYS => {
+                product(counts)?.checked_mul(self.size((*of)?, depth + 1)?)
+            }
+            Shape::Array { .. } | Shape::Alias { .. } => None,
+        }
+    }
+}
+
+/// Elements of an array of that many dimensions.
+fn product(counts: &[Option<u32>]) -> Option<u32> {
+    (!counts.is_empty()).then_some(())?;
+    counts.iter().try_fold(1u32, |product, count| product.checked_mul((*count)?))
+}
+
+/// A search for the statics that hold a structure.
+struct Search<'a, 'b> {
+    types: &'a Types,
+    name: &'b str,
+    found: Vec<(u32, &'a Struct)>,
+    budget: usize,
+}
+
+impl Search<'_, '_> {
+    fn within(&mut self, address: u32, kind: usize, depth: usize) {
+        let Some(held) = self.types.held(kind).filter(|_| self.budget > 0) else { return };
+        self.budget -= 1;
+        if held.name.ends_with(self.name) {
+            self.found.push((address, held));
+        } else if depth < MAX_FIELDS {
+            for member in &held.members {
+                self.within(address.saturating_add(member.offset), member.kind, depth + 1);
             }
         }
     }
 }
 
-/// Reads one unit.
-struct Reader<'a, 'data> {
-    dwarf: &'a gimli::Dwarf<Slice<'data>>,
-    unit: &'a Unit<Slice<'data>>,
-    types: &'a mut Types,
-    budget: &'a mut usize,
+impl Coding {
+    const fn has_sign(self) -> bool {
+        matches!(self, Self::Signed | Self::SignedCharacter | Self::Float)
+    }
 }
 
-impl<'data> Reader<'_, 'data> {
-    fn scope(&mut self, node: EntriesTreeNode<'_, '_, Slice<'data>>, path: &str, depth: usize) {
-        if depth > MAX_DEPTH || *self.budget == 0 {
-            return;
-        }
-        *self.budget -= 1;
-        let entry = node.entry().clone();
-        let name = self.name(&entry);
-        let inner = match (entry.tag(), &name) {
-            (
-                gimli::DW_TAG_namespace
-                | gimli::DW_TAG_structure_type
-                | gimli::DW_TAG_class_type
-                | gimli::DW_TAG_union_type,
-                Some(name),
-            ) => {
-                if path.is_empty() {
-                    name.clone()
-                } else {
-                    format!("{path}::{name}")
-                }
+impl<'a> Type<'a> {
+    fn shape(self) -> Option<&'a Shape> {
+        self.types.shapes.get(&self.types.resolved(self.id))
+    }
+
+    /// The structure that it is; `None` when it is none.
+    #[must_use]
+    pub fn structure(self) -> Option<&'a Struct> {
+        self.types.held(self.id)
+    }
+
+    /// Its size in bytes; `None` when it is only declared, or an array of unknown length.
+    #[must_use]
+    pub fn size(self) -> Option<u32> {
+        self.types.size(self.id, 0)
+    }
+
+    /// Whether its values have a sign.
+    #[must_use]
+    pub fn is_signed(self) -> bool {
+        match self.shape() {
+            Some(Shape::Base { coding, .. }) => coding.has_sign(),
+            Some(Shape::Enumeration { of: Some(of), .. }) => {
+                matches!(self.types.shapes.get(&self.types.resolved(*of)), Some(Shape::Base { coding, .. }) if coding.has_sign())
             }
-            _ => path.to_owned(),
+            _ => false,
+        }
+    }
+
+    /// What it is called; for what has no name of its own, what it is made of.
+    #[must_use]
+    pub fn name(self) -> String {
+        self.named(0)
+    }
+
+    fn named(self, depth: usize) -> String {
+        let of = |id: Option<usize>| match id {
+            Some(id) if depth < MAX_ARRAYS => Type { types: self.types, id }.named(depth + 1),
+            Some(_) => "...".into(),
+            None => "void".into(),
         };
-        let offset = entry.offset().to_debug_info_offset(&self.unit.header).map(|offset| offset.0);
-        match entry.tag() {
-            gimli::DW_TAG_structure_type | gimli::DW_TAG_class_type | gimli::DW_TAG_union_type => {
-                if let Some(offset) = offset {
-                    self.types.structs.insert(offset, Struct { name: inner.clone(), members: Vec::new() });
-                }
+        match self.shape() {
+            Some(Shape::Struct(held)) if held.name.is_empty() => "struct".into(),
+            Some(Shape::Struct(held)) => held.name.clone(),
+            Some(Shape::Base { name, .. }) => name.clone(),
+            Some(Shape::Enumeration { name, .. }) if name.is_empty() => "enum".into(),
+            Some(Shape::Enumeration { name, .. }) => name.clone(),
+            Some(Shape::Pointer { to, .. }) => format!("*{}", of(*to)),
+            Some(Shape::Array { of: element, counts }) => {
+                let counts: Vec<String> =
+                    counts.iter().map(|count| count.map_or_else(|| "?".into(), |count| count.to_string())).collect();
+                format!("[{}; {}]", of(*element), counts.join(" x "))
             }
-            gimli::DW_TAG_variable => {
-                if let (Some(address), Some(kind)) = (self.address(&entry), self.kind(&entry)) {
-                    self.types.statics.push((address, kind));
-                }
-            }
-            _ => {}
-        }
-        let parent = offset;
-        let mut children = node.children();
-        while let Ok(Some(child)) = children.next() {
-            if child.entry().tag() == gimli::DW_TAG_member {
-                let entry = child.entry().clone();
-                let member = self.member(&entry);
-                let held = parent.and_then(|parent| self.types.structs.get_mut(&parent));
-                if let (Some(held), Some(member)) = (held, member) {
-                    held.members.push(member);
-                }
-            } else {
-                self.scope(child, &inner, depth + 1);
-            }
+            Some(Shape::Alias { .. }) | None => "?".into(),
         }
     }
 
-    fn member(&self, entry: &gimli::DebuggingInformationEntry<Slice<'data>>) -> Option<Member> {
-        let offset = entry.attr_value(gimli::DW_AT_data_member_location).and_then(|value| value.udata_value());
-        Some(Member {
-            name: self.name(entry).unwrap_or_default(),
-            // A union's members have no location: they lie at its start.
-            offset: u32::try_from(offset.unwrap_or(0)).ok()?,
-            kind: self.kind(entry)?,
-        })
+    /// How its bits are to be read; `None` for what is no plain value.
+    #[must_use]
+    pub fn coding(self) -> Option<Coding> {
+        match self.shape()? {
+            Shape::Base { coding, .. } => Some(*coding),
+            Shape::Enumeration { .. } if self.is_signed() => Some(Coding::Signed),
+            Shape::Enumeration { .. } | Shape::Pointer { .. } => Some(Coding::Unsigned),
+            Shape::Struct(_) | Shape::Array { .. } | Shape::Alias { .. } => None,
+        }
     }
 
-    fn name(&self, entry: &gimli::DebuggingInformationEntry<Slice<'data>>) -> Option<String> {
-        let value = entry.attr_value(gimli::DW_AT_name)?;
-        let text = self.dwarf.attr_string(self.unit, value).ok()?;
-        Some(crate::units::printable(&text.to_string_lossy(), 4096))
+    /// The name that its enumeration gives a value.
+    #[must_use]
+    pub fn enumerator(self, value: i64) -> Option<&'a str> {
+        let Shape::Enumeration { names, .. } = self.shape()? else { return None };
+        names.iter().find(|(known, _)| *known == value).map(|(_, name)| name.as_str())
     }
 
-    fn kind(&self, entry: &gimli::DebuggingInformationEntry<Slice<'data>>) -> Option<usize> {
-        match entry.attr_value(gimli::DW_AT_type)? {
-            AttributeValue::UnitRef(offset) => Some(offset.to_debug_info_offset(&self.unit.header)?.0),
-            AttributeValue::DebugInfoRef(offset) => Some(offset.0),
+    /// The members of the structure that it is, each with its name, its offset in bytes and its type.
+    pub fn members(self) -> impl Iterator<Item = (&'a str, Field<'a>)> {
+        let members = self.structure().map(|held| held.members.as_slice()).unwrap_or_default();
+        members.iter().map(move |member| (member.name.as_str(), self.field_of(member)))
+    }
+
+    /// Whether it is one of several variants at a time.
+    #[must_use]
+    pub fn has_variants(self) -> bool {
+        self.structure().is_some_and(|held| held.variants.is_some())
+    }
+
+    /// The field whose value tells which variant holds; `None` when there is only one.
+    #[must_use]
+    pub fn tag(self) -> Option<Field<'a>> {
+        self.structure()?.variants.as_ref()?.tag.as_ref().map(|member| self.field_of(member))
+    }
+
+    /// The variant that holds when the tag has this value: its name and what it is made of.
+    #[must_use]
+    pub fn variant(self, tag: Option<u64>) -> Option<(&'a str, Field<'a>)> {
+        let list = &self.structure()?.variants.as_ref()?.list;
+        // A compiler may write a negative tag with more bits than the field has.
+        let bits = self.tag().and_then(|tag| tag.kind.size()).map_or(64, |size| size.saturating_mul(8).min(64));
+        let cut = |value: u64| if bits == 64 { value } else { value & ((1 << bits) - 1) };
+        let exact = list.iter().find(|(value, _)| value.is_some() && value.map(cut) == tag.map(cut));
+        let (_, member) = exact.or_else(|| list.iter().find(|(value, _)| value.is_none()))?;
+        Some((&member.name, self.field_of(member)))
+    }
+
+    fn field_of(self, member: &Member) -> Field<'a> {
+        Field { offset: member.offset, kind: Type { types: self.types, id: member.kind } }
+    }
+
+    /// The field that `path` names, with dots between the steps: `thread.run.curr`. It goes through nameless members
+    /// and typedefs, and not through pointers.
+    #[must_use]
+    pub fn field(self, path: &str) -> Option<Field<'a>> {
+        let mut field = Field { offset: 0, kind: self };
+        let mut budget = MAX_STRUCTURES;
+        for step in path.split('.') {
+            let (offset, id) = self.types.member(field.kind.structure()?, step, &mut budget)?;
+            field = Field { offset: field.offset.checked_add(offset)?, kind: Type { types: self.types, id } };
+        }
+        Some(field)
+    }
+
+    /// What it points to; `None` when it is no pointer, or points to anything (`void *`).
+    #[must_use]
+    pub fn target(self) -> Option<Type<'a>> {
+        match self.shape()? {
+            Shape::Pointer { to, .. } => Some(Type { types: self.types, id: (*to)? }),
             _ => None,
         }
     }
 
-    /// The address of a static: a location that is one address and nothing else.
-    fn address(&self, entry: &gimli::DebuggingInformationEntry<Slice<'data>>) -> Option<u32> {
-        let AttributeValue::Exprloc(expression) = entry.attr_value(gimli::DW_AT_location)? else { return None };
-        let mut operations = expression.operations(self.unit.encoding());
-        let first = operations.next().ok()??;
-        let address = match first {
-            gimli::Operation::Address { address } => address,
-            gimli::Operation::AddressIndex { index } => self.dwarf.address(self.unit, index).ok()?,
-            _ => return None,
+    /// Whether it is a pointer, to whatever.
+    #[must_use]
+    pub fn is_pointer(self) -> bool {
+        matches!(self.shape(), Some(Shape::Pointer { .. }))
+    }
+
+    /// The array that it is; `None` when it is none.
+    #[must_use]
+    pub fn array(self) -> Option<Array<'a>> {
+        let Shape::Array { of, counts } = self.shape()? else { return None };
+        let element = Type { types: self.types, id: (*of)? };
+        let stride = element.size()?;
+        let row = match counts.get(1..)? {
+            [] => None,
+            inner => product(inner).and_then(|count| count.checked_mul(stride)),
         };
-        operations.next().ok()?.is_none().then(|| u32::try_from(address).ok())?
+        Some(Array { count: product(counts), stride, row, element })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::LazyLock;
+
+    use super::*;
+    use crate::image::Image;
+
+    static DEMO: LazyLock<Image> = LazyLock::new(|| {
+        Image::open(&Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo.elf")).expect("the demo opens")
+    });
+
+    #[test]
+    fn types_are_read_once() {
+        assert!(std::ptr::eq(DEMO.types(), DEMO.types()));
+    }
+
+    #[test]
+    fn a_structure_is_found_by_its_name_with_and_without_scopes() {
+        let types = DEMO.types();
+        let list = types.find("linked_list_allocator::hole::HoleList").expect("the demo has a heap");
+        let hole = types.find("HoleList").and_then(Type::structure).expect("by its last name");
+        assert_eq!(hole.name, "linked_list_allocator::hole::HoleList");
+        // `first` is { size, next }, and the two ends follow: five words with the byte that is kept for the remainder.
+        let field = |path: &str| list.field(path).unwrap_or_else(|| panic!("{path}"));
+        let (first, next) = (field("first"), field("first.next"));
+        assert!(next.offset >= first.offset && next.offset < first.offset + first.kind.size().expect("it is defined"));
+        assert_eq!(field("first.size").kind.size(), Some(4));
+        assert!(!field("first.size").kind.is_signed());
+        assert!(list.field("bottom").expect("a field").kind.is_pointer());
+        assert!(list.size().is_some_and(|size| size >= 16));
+        assert!(list.field("no_such_field").is_none());
+    }
+
+    #[test]
+    fn a_static_has_the_address_of_its_symbol() {
+        for name in ["HIGHWATER", "HIGHWATER_BUILD_ID"] {
+            let symbol = DEMO.symbols.get(name).expect("the demo has an agent").range;
+            let variable = DEMO.types().variable(name).unwrap_or_else(|| panic!("{name} is described"));
+            assert_eq!(variable.address, Some(symbol.start()), "{name}");
+            assert_eq!(variable.kind.size(), Some(symbol.size()), "{name}");
+            assert_eq!(DEMO.types().variable_at(symbol.start()).map(|held| held.name), Some(variable.name));
+            assert_eq!(DEMO.variable(name).map(|held| held.address), Some(Some(symbol.start())));
+        }
+    }
+
+    #[test]
+    fn an_array_tells_its_length_and_stride() {
+        let words = DEMO.types().variable("DEMO_TRUTH").expect("the demo keeps accounts");
+        let array = words.kind.array().or_else(|| words.kind.field("0")?.kind.array());
+        let size = words.kind.size().expect("it is defined");
+        if let Some(array) = array {
+            assert_eq!(array.count.map(|count| count * array.stride), Some(size));
+        }
+        assert_eq!(DEMO.symbols.get("DEMO_TRUTH").map(|symbol| symbol.range.size()), Some(size));
+    }
+
+    #[test]
+    fn types_that_hold_themselves_are_survived() {
+        let itself = |name: &str| Member { name: name.into(), offset: 4, kind: 1 };
+        let held = Struct { name: "s".into(), members: vec![itself(""), itself("a"), itself("")], ..Struct::default() };
+        let types = Types {
+            shapes: [
+                (1, Shape::Struct(held)),
+                (2, Shape::Array { of: Some(2), counts: vec![Some(2)] }),
+                (3, Shape::Alias { to: Some(3) }),
+            ]
+            .into(),
+            names: [("s".into(), vec![1]), ("a".into(), vec![2]), ("t".into(), vec![3])].into(),
+            statics: vec![Static { name: "v".into(), address: Some(0), kind: Some(1) }],
+            ..Types::default()
+        };
+        assert!(types.find("s").is_some_and(|held| held.field("missing").is_none()));
+        assert_eq!(types.find("s").and_then(|held| held.field("a.a.a")).map(|field| field.offset), Some(12));
+        assert_eq!(types.find("a").and_then(Type::size), None);
+        assert_eq!(types.find("t").and_then(Type::size), None);
+        assert!(types.holders("nobody").is_empty());
+    }
+
+    #[test]
+    fn what_is_not_there_is_none() {
+        let types = Types::default();
+        assert!(types.is_empty() && types.find("x").is_none() && types.variable("x").is_none());
+        assert_eq!(types.enumerator("x"), None);
     }
 }

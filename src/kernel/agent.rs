@@ -192,11 +192,13 @@ impl Agent {
                 range,
                 paint: if painted { Paint::Word(paint) } else { Paint::None },
                 guard: layout::GUARD_BYTES,
+                canary: None,
                 entry: (slot[thread::ENTRY] != 0).then_some(slot[thread::ENTRY]),
                 current: saved.map(|sp| Measured { bytes: range.from(sp).size(), trust }),
                 lowest_sp,
-                priority: (kind != StackKind::Isr).then_some(info >> 16 & 0xff),
+                priority: (kind != StackKind::Isr).then_some((info >> 16 & 0xff).cast_signed()),
                 state: state_of(info).map(Into::into),
+                cpu: None,
             });
         }
         stacks

@@ -1,7 +1,5 @@
 //! No kernel that we know: one stack, from linker symbols or the vector table, and the linker's heap.
 
-use std::time::Duration;
-
 use super::{Kernel, Look, StackLook};
 use crate::heap::HeapLook;
 use crate::image::Image;
@@ -9,20 +7,17 @@ use crate::image::layout::{self, Memory as Chip};
 use crate::memory::Memory;
 use crate::model::snapshot::StackKind;
 use crate::region::Region;
-use crate::stack::{self, Paint};
+use crate::stack::{KNOWN_PAINT, Paint, Settling};
 
 /// The picture that any firmware has.
 #[derive(Debug)]
 pub struct BareMetal {
     stack: Option<Region>,
     heap: Option<Region>,
-    paint: Paint,
+    paint: Settling,
     entry: Option<u32>,
-    seen: Option<(Paint, Duration)>,
+    why: String,
 }
-
-/// How long a paint must be there before it is believed: the startup code may still be at work on it.
-const SETTLED: Duration = Duration::from_millis(100);
 
 impl BareMetal {
     /// Finds the stack and the heap in the image.
@@ -31,26 +26,21 @@ impl BareMetal {
         Self {
             stack: layout::main_stack(image, memories),
             heap: layout::heap(image),
-            paint: Paint::None,
+            paint: Settling::default(),
             entry: layout::reset_handler(image),
-            seen: None,
+            why:
+                "No agent and no known kernel in this ELF: only the main stack is shown. Add the highwater-agent crate \
+                  for threads and heaps."
+                    .into(),
         }
     }
 }
 
 impl BareMetal {
-    /// The stack's paint, once it was seen twice with a while between.
-    fn paint_of(&mut self, memory: &mut Memory<'_>, stack: Region) -> Paint {
-        let now = memory.now();
-        let due = self.seen.is_none_or(|(_, at)| now.saturating_sub(at) >= SETTLED);
-        if self.paint == Paint::None && due {
-            let found = stack::detect(memory, stack).unwrap_or(Paint::None);
-            if self.seen.is_some_and(|(before, _)| before == found) {
-                self.paint = found;
-            }
-            self.seen = Some((found, now));
-        }
-        self.paint
+    /// The same picture, with another reason why it is no more than that.
+    #[must_use]
+    pub fn because(self, why: String) -> Self {
+        Self { why, ..self }
     }
 }
 
@@ -64,16 +54,9 @@ impl Kernel for BareMetal {
     }
 
     fn look(&mut self, memory: &mut Memory<'_>, _image: &Image) -> Option<Look> {
-        let mut look = Look {
-            hints: vec![
-                "No agent and no known kernel in this ELF: only the main stack is shown. Add the highwater-agent crate \
-                 for threads and heaps."
-                    .into(),
-            ],
-            ..Look::default()
-        };
+        let mut look = Look { hints: vec![self.why.clone()], ..Look::default() };
         if let Some(range) = self.stack {
-            let paint = self.paint_of(memory, range);
+            let paint = self.paint.refresh(memory, range, KNOWN_PAINT);
             if paint == Paint::None {
                 look.hints.push(
                     "The main stack is not painted, so it has no high-water mark: turn on cortex-m-rt's feature \
@@ -82,17 +65,11 @@ impl Kernel for BareMetal {
                 );
             }
             look.stacks.push(StackLook {
-                id: format!("{:08x}", range.start()),
                 name: "main".into(),
                 kind: StackKind::Main,
-                range,
                 paint,
-                guard: 0,
                 entry: self.entry,
-                current: None,
-                lowest_sp: None,
-                priority: None,
-                state: None,
+                ..StackLook::unknown(format!("{:08x}", range.start()), range)
             });
         } else {
             look.hints.push(

@@ -227,6 +227,7 @@ mod tests {
             overflowed,
             priority: None,
             state: None,
+            cpu: None,
         }
     }
 

@@ -47,6 +47,8 @@ pub struct Target {
     pub kernel: Option<String>,
     /// Where the bytes come from: `sim`, a probe's name, `file` when there is no target.
     pub source: String,
+    /// The firmware was built for a floating-point unit: exceptions push the extended frame.
+    pub has_float: bool,
 }
 
 /// Whether the numbers are fresh, and what the link is doing about it when they are not.
@@ -226,9 +228,11 @@ pub struct Stack {
     /// The guard at the limit is broken.
     pub overflowed: bool,
     /// The thread's priority as its kernel counts it.
-    pub priority: Option<u32>,
+    pub priority: Option<i32>,
     /// What the thread does, in a word.
     pub state: Option<String>,
+    /// The share of the time in which it ran lately, from 0 to 1, where its kernel counts that.
+    pub cpu: Option<f32>,
 }
 
 impl Stack {

@@ -7,12 +7,13 @@ use super::stacks::Stacks;
 use super::worst_case::WorstCases;
 use crate::heap::HeapLook;
 use crate::image::Image;
+use crate::image::callgraph::CallGraph;
 use crate::image::layout::{self, Memory as Chip, Placed};
 use crate::kernel::{Look, StackLook};
 use crate::model::picture::{self, Claim};
 use crate::model::snapshot::{Health, Heap, Link, Measured, MemoryMap, PartKind, Snapshot, StackKind, Target, Trust};
 use crate::region::Region;
-use crate::stack::{Paint, victim};
+use crate::stack::victim;
 
 /// The picture without a target.
 #[must_use]
@@ -24,17 +25,10 @@ pub fn static_snapshot(image: &Image, chips: &[Chip]) -> Snapshot {
     }
     if let Some(range) = layout::main_stack(image, chips) {
         look.stacks.push(StackLook {
-            id: format!("{:08x}", range.start()),
             name: "main".into(),
             kind: StackKind::Main,
-            range,
-            paint: Paint::None,
-            guard: 0,
             entry: layout::reset_handler(image),
-            current: None,
-            lowest_sp: None,
-            priority: None,
-            state: None,
+            ..StackLook::unknown(format!("{:08x}", range.start()), range)
         });
     }
     let memories = draw(chips, &look, &placed);
@@ -50,6 +44,7 @@ pub fn static_snapshot(image: &Image, chips: &[Chip]) -> Snapshot {
             elf: image.name(),
             build_id: identity::build_id(image),
             source: "file".into(),
+            has_float: image.call_graph().is_some_and(CallGraph::has_float),
             ..Target::default()
         },
         health: Health::Static,
@@ -57,7 +52,7 @@ pub fn static_snapshot(image: &Image, chips: &[Chip]) -> Snapshot {
         stacks,
         heaps: look.heaps.iter().map(heap).collect(),
         link: Link::default(),
-        hints: hints.into_iter().collect(),
+        hints: hints.into_iter().chain(layout::conflicts(image)).collect(),
         detail: None,
     }
 }

@@ -1,6 +1,7 @@
 //! Whether the target runs this ELF, and how the two are called.
 
 use crate::image::Image;
+use crate::image::callgraph::CallGraph;
 use crate::kernel::agent::BUILD_ID_SYMBOL;
 use crate::memory::Sentinel;
 use crate::model::snapshot::Target;
@@ -54,6 +55,7 @@ pub(super) fn describe(image: &Image, source: &dyn Source) -> Target {
         core: description.core,
         kernel: None,
         source: description.source,
+        has_float: image.call_graph().is_some_and(CallGraph::has_float),
     }
 }
 

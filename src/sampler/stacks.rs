@@ -1,6 +1,6 @@
 //! The stacks of one target over its refreshes: a watermark for each, dropped when its thread is gone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::budget::Plan;
@@ -15,6 +15,10 @@ use crate::stack::watermark::{Effort, Watermark};
 #[derive(Debug, Default)]
 pub struct Stacks {
     marks: BTreeMap<String, Watermark>,
+    /// Where kernels keep a word at the limit.
+    canaries: Vec<Region>,
+    /// Stacks whose kernel's word at the limit was seen changed.
+    broken: BTreeSet<String>,
     turn: usize,
 }
 
@@ -22,7 +26,8 @@ impl Stacks {
     /// What the next [`Stacks::refresh`] will read of the stacks that are known.
     #[must_use]
     pub fn wants(&self, plan: &Plan) -> Vec<Region> {
-        self.marks.values().flat_map(|mark| mark.wants(plan.effort)).collect()
+        let marks = self.marks.values().flat_map(|mark| mark.wants(plan.effort));
+        marks.chain(self.canaries.iter().copied()).collect()
     }
 
     /// How many stacks are watched.
@@ -45,6 +50,7 @@ impl Stacks {
     /// Reads what the plan allows of each stack, and tells what is known of it now.
     pub fn refresh(&mut self, memory: &mut Memory<'_>, looks: &[StackLook], plan: &Plan, now: Duration) -> Vec<Stack> {
         self.follow(looks);
+        self.look_at_canaries(memory, looks);
         let turn = self.next_turn();
         let mut stacks = Vec::with_capacity(looks.len());
         for look in looks {
@@ -64,6 +70,7 @@ impl Stacks {
     /// Reads everything below each mark at once, so that each is exact.
     pub fn finish(&mut self, memory: &mut Memory<'_>, looks: &[StackLook], now: Duration) -> Vec<Stack> {
         self.follow(looks);
+        self.look_at_canaries(memory, looks);
         for mark in self.marks.values_mut() {
             mark.finish_pass(memory, now);
         }
@@ -79,9 +86,27 @@ impl Stacks {
     /// Drops the marks of stacks that are gone and begins those of new ones.
     fn follow(&mut self, looks: &[StackLook]) {
         self.marks.retain(|id, _| looks.iter().any(|look| look.id == *id));
+        self.broken.retain(|id| looks.iter().any(|look| look.id == *id));
         for look in looks {
             if let Paint::Word(paint) = look.paint {
-                self.marks.entry(look.id.clone()).or_insert_with(|| Watermark::new(look.range, paint, look.guard));
+                // The kernel's own word at the limit is no paint, and no use either.
+                let kept = if look.canary.is_some() { 4 } else { 0 };
+                let painted = look.range.top(look.range.size().saturating_sub(kept));
+                let guard = look.guard.saturating_sub(kept);
+                self.marks.entry(look.id.clone()).or_insert_with(|| Watermark::new(painted, paint, guard));
+            }
+        }
+    }
+
+    /// Whether the words that kernels keep at the limits are still there.
+    fn look_at_canaries(&mut self, memory: &mut Memory<'_>, looks: &[StackLook]) {
+        self.canaries.clear();
+        for look in looks {
+            if let Some(canary) = look.canary {
+                self.canaries.push(look.range.bottom(4));
+                if memory.word(look.range.start()).is_some_and(|word| word != canary) {
+                    self.broken.insert(look.id.clone());
+                }
             }
         }
     }
@@ -110,9 +135,10 @@ impl Stacks {
             worst_case_note: None,
             rescanned: mark.and_then(Watermark::rescanned),
             victim: None,
-            overflowed: mark.is_some_and(Watermark::guard_broken),
+            overflowed: mark.is_some_and(Watermark::guard_broken) || self.broken.contains(&look.id),
             priority: look.priority,
             state: look.state.clone(),
+            cpu: look.cpu,
         }
     }
 }

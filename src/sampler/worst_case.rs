@@ -40,7 +40,7 @@ impl WorstCases {
     fn of(&mut self, image: &Image, look: &StackLook) -> Option<&WorstCase> {
         let entry = look.entry?;
         // Threads that a kernel switches have stacks of their own; the only stack of a firmware has the interrupts too.
-        let is_only = look.kind == StackKind::Main && look.guard == 0;
+        let is_only = look.kind == StackKind::Main && look.priority.is_none();
         if self.known.len() >= MAX_ENTRIES && !self.known.contains_key(&(entry, is_only)) {
             self.known.clear();
         }

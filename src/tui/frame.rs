@@ -197,7 +197,7 @@ fn status(model: &Model, state: &State, theme: &Theme, density: Density) -> Vec<
         words.push(Span::styled(safe(notice, theme), styles.ink));
     }
     if state.input == Input::Filter {
-        words.push(Span::styled(format!("/{}_", safe(&state.stacks.filter, theme)), styles.strong));
+        words.push(Span::styled(format!("/{}_", safe(state.filter(), theme)), styles.strong));
         return words;
     }
     let mut reason = None;
@@ -226,6 +226,13 @@ fn status(model: &Model, state: &State, theme: &Theme, density: Density) -> Vec<
             (None, Scale::Linear) => "linear scale",
         };
         words.push(muted(scale.to_owned()));
+    }
+    if state.screen == Screen::Symbols && density >= Density::Normal && steady {
+        words.push(muted(state.symbols.grouping.title().to_owned()));
+        words.push(muted(state.symbols.order.title().to_owned()));
+        if !state.symbols.filter.is_empty() && state.input == Input::Keys {
+            words.push(muted(format!("filter: {}", safe(&state.symbols.filter, theme))));
+        }
     }
     words
 }

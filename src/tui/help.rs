@@ -62,7 +62,7 @@ fn lines(canvas: &Canvas<'_>, cells: u16, model: &Model, state: &State) -> Vec<L
         Screen::Map => map::legend(theme, state),
         Screen::Stacks => stacks::legend(theme, model),
         Screen::StackDetail => detail::legend(theme, model, state),
-        Screen::Alerts => Vec::new(),
+        Screen::Symbols | Screen::Alerts => Vec::new(),
     };
     if !legend.is_empty() {
         lines.push(Line::default());

@@ -48,6 +48,10 @@ pub enum Action {
     Sort,
     /// Sort the other way round.
     Reverse,
+    /// Change between the tree and the treemap.
+    Figure,
+    /// Group by something else.
+    Grouping,
     /// Write into the filter.
     Filter,
     /// Stop or follow.
@@ -94,8 +98,10 @@ pub struct Binding {
 const ALL: &[Screen] = &Screen::EVERY;
 const MAP: &[Screen] = &[Screen::Map];
 const STACKS: &[Screen] = &[Screen::Stacks];
+const SYMBOLS: &[Screen] = &[Screen::Symbols];
 const DETAIL: &[Screen] = &[Screen::StackDetail];
 const STACK_PLACES: &[Screen] = &[Screen::Stacks, Screen::StackDetail];
+const LISTS: &[Screen] = &[Screen::Stacks, Screen::Symbols];
 const PLACES: &[Screen] = &[Screen::Map, Screen::Stacks];
 
 const fn letter(c: char) -> Key {
@@ -129,13 +135,21 @@ pub const BINDINGS: &[Binding] = &[
     bind(&[Key::Plain(KeyCode::Esc)], Action::Back, DETAIL, Some("back"), "back to all stacks"),
     bind(&[letter('m')], Action::OnMap, STACK_PLACES, None, "show this stack on the map"),
     bind(&[Key::Plain(KeyCode::Enter)], Action::Enter, &[Screen::Alerts], Some("show it"), "show whom it concerns"),
+    bind(&[Key::Plain(KeyCode::Enter)], Action::Enter, SYMBOLS, Some("open"), "open a group, or go into it"),
+    bind(&[Key::Plain(KeyCode::Right), letter('l')], Action::Right, SYMBOLS, None, "open a group, or go into it"),
+    bind(&[Key::Plain(KeyCode::Left), letter('h')], Action::Left, SYMBOLS, None, "close a group, or go out of it"),
+    bind(&[letter('t')], Action::Figure, SYMBOLS, Some("tree/treemap"), "tree or treemap"),
+    bind(&[letter('v')], Action::Grouping, SYMBOLS, Some("group"), "group by section, memory, module or name"),
+    bind(&[letter('o')], Action::Sort, SYMBOLS, Some("sort"), "by size, name or address"),
+    bind(&[Key::Plain(KeyCode::Esc)], Action::Back, SYMBOLS, None, "back: filter, group"),
     bind(&[letter('s')], Action::Scale, MAP, Some("scale"), "schematic or linear scale"),
     bind(&[letter('v')], Action::Order, MAP, None, "turn the address order over"),
     bind(&[letter('o'), letter('s')], Action::Sort, STACKS, Some("sort"), "sort by the next column"),
     bind(&[letter('O'), letter('S')], Action::Reverse, STACKS, None, "sort the other way round"),
-    bind(&[letter('/')], Action::Filter, STACKS, Some("filter"), "show only names that contain ..."),
+    bind(&[letter('/')], Action::Filter, LISTS, Some("filter"), "show only names that contain ..."),
     bind(&[letter('1')], Action::Show(Screen::Map), ALL, None, "the map"),
     bind(&[letter('2')], Action::Show(Screen::Stacks), ALL, None, "the stacks"),
+    bind(&[letter('5')], Action::Show(Screen::Symbols), ALL, None, "who owns the memory"),
     bind(&[letter('6')], Action::Show(Screen::Alerts), ALL, None, "the alerts"),
     bind(&[Key::Plain(KeyCode::Tab)], Action::Next, ALL, None, "the next screen"),
     bind(&[Key::Plain(KeyCode::BackTab)], Action::Previous, ALL, None, "the screen before"),

@@ -121,6 +121,26 @@ pub(crate) fn fit(name: &str, cells: u16, theme: &Theme) -> String {
     cut
 }
 
+/// A path cut in its middle to so many cells: its end says more than what is before it.
+pub(crate) fn fit_path(name: &str, cells: u16, theme: &Theme) -> String {
+    let name = safe(name, theme);
+    if width(&name) <= cells {
+        return name;
+    }
+    let tail_cells = cells.saturating_sub(1) * 2 / 3;
+    let mut tail: Vec<char> = Vec::new();
+    for c in name.chars().rev() {
+        tail.insert(0, c);
+        if width(&tail.iter().collect::<String>()) > tail_cells {
+            tail.remove(0);
+            break;
+        }
+    }
+    let tail: String = tail.into_iter().collect();
+    let head = fit(&name, cells.saturating_sub(width(&tail)), theme);
+    head + &tail
+}
+
 /// One line with something at its left and something at its right; the right side goes when both do not fit.
 pub(crate) fn spread(left: Vec<Span<'static>>, right: Vec<Span<'static>>, cells: u16) -> Line<'static> {
     let used = spans_width(&left).saturating_add(spans_width(&right));

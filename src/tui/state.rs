@@ -4,8 +4,10 @@
 use ratatui::layout::Size;
 
 use super::lookup;
+use super::symbols::{Shared, SymbolsState};
 use super::theme::ThemeName;
 use crate::model::Model;
+use crate::model::alert::Limits;
 use crate::model::snapshot::{Part, Snapshot, Stack};
 use crate::sampler::interest::Interest;
 
@@ -26,6 +28,8 @@ pub struct Options {
     pub screen: Screen,
     /// Where the screens say which stack they want word by word.
     pub interest: Interest,
+    /// Who owns each byte by the ELF, when it is known.
+    pub symbols: Shared,
 }
 
 impl Default for Options {
@@ -34,10 +38,11 @@ impl Default for Options {
             theme: ThemeName::Auto,
             ascii: false,
             colour: true,
-            stack_limit: 80,
+            stack_limit: Limits::default().stack_percent,
             access: "read-only".to_owned(),
             screen: Screen::Map,
             interest: Interest::default(),
+            symbols: Shared::default(),
         }
     }
 }
@@ -52,16 +57,18 @@ pub enum Screen {
     Stacks,
     /// One stack word by word: it belongs to the stacks and has no tab of its own.
     StackDetail,
+    /// Who owns the memory, by the ELF.
+    Symbols,
     /// What is wrong, and what was.
     Alerts,
 }
 
 impl Screen {
     /// All that have a tab.
-    pub const ALL: [Screen; 3] = [Screen::Map, Screen::Stacks, Screen::Alerts];
+    pub const ALL: [Screen; 4] = [Screen::Map, Screen::Stacks, Screen::Symbols, Screen::Alerts];
 
     /// All that exist.
-    pub const EVERY: [Screen; 4] = [Screen::Map, Screen::Stacks, Screen::StackDetail, Screen::Alerts];
+    pub const EVERY: [Screen; 5] = [Screen::Map, Screen::Stacks, Screen::StackDetail, Screen::Symbols, Screen::Alerts];
 
     /// The screen whose tab is lit.
     #[must_use]
@@ -78,6 +85,7 @@ impl Screen {
         match self {
             Screen::Map => '1',
             Screen::Stacks | Screen::StackDetail => '2',
+            Screen::Symbols => '5',
             Screen::Alerts => '6',
         }
     }
@@ -89,6 +97,7 @@ impl Screen {
             Screen::Map => "Map",
             Screen::Stacks => "Stacks",
             Screen::StackDetail => "stack word by word",
+            Screen::Symbols => "Symbols",
             Screen::Alerts => "Alerts",
         }
     }
@@ -110,7 +119,7 @@ pub enum Input {
     /// To the table of keys.
     #[default]
     Keys,
-    /// Into the filter of the stacks.
+    /// Into the filter of the screen.
     Filter,
 }
 
@@ -219,6 +228,8 @@ pub struct State {
     pub stacks: StacksState,
     /// Where one looks in the stack that is shown word by word.
     pub cursor: Cursor,
+    /// The symbols' own.
+    pub symbols: SymbolsState,
     /// The alert under the cursor, counted from the top.
     pub alert: usize,
     /// A stack whose peak reaches this share is in danger, in percent.
@@ -239,7 +250,25 @@ impl State {
             screen: options.screen,
             stack_limit: options.stack_limit,
             access: options.access.clone(),
+            symbols: SymbolsState::new(options.symbols.clone()),
             ..Self::default()
+        }
+    }
+
+    /// What is shown only where its name has this in it, on the screen on show.
+    #[must_use]
+    pub fn filter(&self) -> &str {
+        match self.screen {
+            Screen::Symbols => &self.symbols.filter,
+            _ => &self.stacks.filter,
+        }
+    }
+
+    /// The same, to be written into.
+    pub fn filter_mut(&mut self) -> &mut String {
+        match self.screen {
+            Screen::Symbols => &mut self.symbols.filter,
+            _ => &mut self.stacks.filter,
         }
     }
 

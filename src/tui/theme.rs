@@ -89,6 +89,8 @@ pub struct Glyphs {
     pub sorted_down: &'static str,
     /// The column that rows are sorted by, smallest first.
     pub sorted_up: &'static str,
+    /// A group that is closed.
+    pub closed: &'static str,
     /// Before a lower bound.
     pub at_least: &'static str,
     /// Before an upper bound.
@@ -129,6 +131,7 @@ const UNICODE: Glyphs = Glyphs {
     worst: "◇",
     sorted_down: "▾",
     sorted_up: "▴",
+    closed: "▹",
     at_least: "≥",
     at_most: "≤",
     cut: "…",
@@ -178,6 +181,7 @@ const ASCII: Glyphs = Glyphs {
     worst: "o",
     sorted_down: "v",
     sorted_up: "^",
+    closed: "+",
     at_least: ">=",
     at_most: "<=",
     cut: "~",

@@ -5,7 +5,8 @@ use ratatui::layout::{Position, Rect};
 use super::frame::{self, Areas};
 use super::keys::Action;
 use super::state::{AddressOrder, Cursor, Direction, Input, Overlay, Picture, Scale, Screen, Selection, State};
-use super::{alerts, detail, lookup, map, stacks};
+use super::symbols::Figure;
+use super::{alerts, detail, lookup, map, stacks, symbols};
 use crate::model::Model;
 
 /// What the caller has to do after an action.
@@ -43,9 +44,9 @@ pub fn update(state: &mut State, newest: &Model, action: Action) -> Effect {
         Action::Show(screen) => show(state, screen),
         Action::Next => step_screen(state, 1),
         Action::Previous => step_screen(state, Screen::ALL.len() - 1),
-        Action::Type(c) => state.stacks.filter.push(c),
+        Action::Type(c) => state.filter_mut().push(c),
         Action::Erase => {
-            state.stacks.filter.pop();
+            state.filter_mut().pop();
         }
         Action::Filter => {
             state.input = match state.input {
@@ -72,6 +73,13 @@ pub fn update(state: &mut State, newest: &Model, action: Action) -> Effect {
             };
         }
         Action::Back => back(state),
+        Action::Figure => {
+            state.symbols.figure = match state.symbols.figure {
+                Figure::Tree => Figure::Treemap,
+                Figure::Treemap => Figure::Tree,
+            };
+        }
+        Action::Grouping => state.symbols.grouping = state.symbols.grouping.next(),
         other => with_model(state, newest, other),
     }
     Effect::None
@@ -97,12 +105,13 @@ fn back(state: &mut State) {
     }
     match state.screen {
         Screen::Map if state.map.zoom.is_some() => state.map.zoom = None,
-        Screen::Stacks if state.input == Input::Filter || !state.stacks.filter.is_empty() => {
+        Screen::Stacks | Screen::Symbols if state.input == Input::Filter || !state.filter().is_empty() => {
             state.input = Input::Keys;
-            state.stacks.filter.clear();
+            state.filter_mut().clear();
         }
         Screen::Map | Screen::Stacks => state.selection = Selection::Nothing,
         Screen::StackDetail => show(state, Screen::Stacks),
+        Screen::Symbols => symbols::step_out(&mut state.symbols),
         Screen::Alerts => show(state, Screen::Map),
     }
 }
@@ -172,12 +181,16 @@ fn walk(state: &mut State, model: &Model, areas: &Areas, steps: isize) {
             }
         }
         Screen::StackDetail => state.cursor = detail::walk(areas.body, areas.density, model, state, steps),
+        Screen::Symbols => symbols::walk(&mut state.symbols, steps),
         Screen::Alerts => state.alert = step(Some(state.alert), model.alerts.len(), steps).unwrap_or(0),
     }
 }
 
 /// Goes to the figure beside this one: flash or RAM on the map, another stack where one is shown.
 fn side(state: &mut State, model: &Model, areas: &Areas, to_right: bool) {
+    if state.screen == Screen::Symbols {
+        return if to_right { symbols::step_in(&mut state.symbols) } else { symbols::step_out(&mut state.symbols) };
+    }
     if state.screen == Screen::StackDetail {
         let list = stacks::order(model, state);
         let selected = state.selected_stack(&model.snapshot).map(|stack| stack.id.as_str());
@@ -207,6 +220,7 @@ fn enter(state: &mut State, model: &Model) {
         }
         Screen::Stacks => open(state, model, Screen::StackDetail),
         Screen::StackDetail => {}
+        Screen::Symbols => symbols::step_in(&mut state.symbols),
         Screen::Alerts => {
             let Some(alert) = model.alerts.get(state.alert) else { return };
             let snapshot = &model.snapshot;
@@ -234,6 +248,10 @@ fn open(state: &mut State, model: &Model, screen: Screen) {
 }
 
 fn next_sort(state: &mut State, model: &Model, areas: &Areas) {
+    if state.screen == Screen::Symbols {
+        state.symbols.order = state.symbols.order.next();
+        return;
+    }
     let sorts = stacks::sorts(model, state, areas.body.width);
     let at = sorts.iter().position(|sort| *sort == state.stacks.sort);
     if !sorts.is_empty() {
@@ -267,6 +285,11 @@ fn click(state: &mut State, model: &Model, areas: &Areas, at: Position) {
         Screen::StackDetail => {
             if let Some(cursor) = detail::hit(areas.body, areas.density, model, state, at) {
                 state.cursor = cursor;
+            }
+        }
+        Screen::Symbols => {
+            if let Some(path) = symbols::hit(areas.body, areas.density, state, at) {
+                state.symbols.select(path);
             }
         }
         Screen::Alerts => {

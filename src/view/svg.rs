@@ -7,7 +7,7 @@
 
 use std::fmt::Write;
 
-use super::{LIMIT, Row, heap_of, is_nearly_full, memories, rows, stack_of};
+use super::{Row, heap_of, is_nearly_full, memories, rows, stack_of};
 use crate::report::{HeapReport, Region, Report, StackReport};
 use crate::units;
 
@@ -153,7 +153,7 @@ fn band(out: &mut String, report: &Report, row: &Row<'_>, x: f64, y: f64, inset:
         x + BAR.0 - AIR
     )?;
     if let Some(stack) = stack {
-        stack_bar(out, stack, x, y, height)?;
+        stack_bar(out, report, stack, x, y, height)?;
     } else if let Some(heap) = heap {
         share(out, &heap_share(heap), x, base, "quiet")?;
     } else {
@@ -204,15 +204,15 @@ fn share(out: &mut String, text: &str, x: f64, base: f64, class: &str) -> std::f
     writeln!(out, "<text x=\"{x:.1}\" y=\"{base:.1}\" text-anchor=\"end\" class=\"{class}\">{text}</text>")
 }
 
-fn stack_bar(out: &mut String, stack: &StackReport, x: f64, y: f64, height: f64) -> std::fmt::Result {
+fn stack_bar(out: &mut String, report: &Report, stack: &StackReport, x: f64, y: f64, height: f64) -> std::fmt::Result {
     let long = |bytes: u32| (f64::from(bytes) / stack.size.max(1) as f64).min(1.0) * BAR.1;
     if let Some(peak) = stack.peak.map(long) {
-        mark(out, "limit", x, y, height, f64::from(LIMIT) / 100.0 * BAR.1)?;
+        mark(out, "limit", x, y, height, f64::from(report.limits.stack_percent.min(100)) / 100.0 * BAR.1)?;
         bar(out, "touched", x, y, height, peak)?;
         bar(out, "now", x, y, height, stack.current.map_or(0.0, long).min(peak))?;
         mark(out, "mark", x, y, height, peak)?;
     }
-    let past = stack.overflowed || is_nearly_full(stack);
+    let past = stack.overflowed || is_nearly_full(report, stack);
     let text = match stack.peak.and_then(|peak| units::percent(peak.into(), stack.size)) {
         _ if stack.overflowed => "OVERFLOW".into(),
         Some(percent) if past => format!("{percent} % !"),
@@ -254,7 +254,7 @@ fn legend(out: &mut String, y: f64) -> std::fmt::Result {
 }
 
 /// Text as XML takes it, which has no control characters.
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     let text: String = text.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

@@ -16,6 +16,7 @@ use std::fmt::Write;
 
 use super::{Row, heap_of, is_nearly_full, memories, rows, stack_of};
 use crate::report::{Report, StackReport};
+use crate::sizing::Basis;
 use crate::units;
 
 /// What the output can show.
@@ -44,6 +45,7 @@ fn ascii(c: char) -> char {
     match c {
         c if c.is_ascii() => c,
         '…' => '~',
+        '≥' => '>',
         _ => '?',
     }
 }
@@ -116,10 +118,10 @@ fn line(out: &mut String, report: &Report, row: &Row<'_>, depth: usize, style: S
     let Row::One(region) = row else { return writeln!(out, "{name}") };
     if let Some(stack) = stack_of(report, region) {
         let shares = shares(stack.current, stack.peak, stack.size);
-        write!(out, "{name:<width$}  {}  {shares}", bar(stack, style))?;
+        write!(out, "{name:<width$}  {}  {shares}", bar(report, stack, style))?;
         if stack.overflowed {
             write!(out, "  OVERFLOW")?;
-        } else if is_nearly_full(stack) {
+        } else if is_nearly_full(report, stack) {
             write!(out, "  !")?;
         }
     } else if let Some(heap) = heap_of(report, region) {
@@ -134,7 +136,7 @@ fn line(out: &mut String, report: &Report, row: &Row<'_>, depth: usize, style: S
 }
 
 /// The bar of a stack: in use, touched, the mark, never touched; first use on the left.
-fn bar(stack: &StackReport, style: Style) -> String {
+fn bar(report: &Report, stack: &StackReport, style: Style) -> String {
     let [now, touched, mark, never] = if style.ascii { ['#', '=', '|', '.'] } else { ['█', '▒', '▌', '·'] };
     let Some(peak) = stack.peak else { return format!("{:<BAR$}", "not painted") };
     let cells = |bytes: u32| {
@@ -151,7 +153,7 @@ fn bar(stack: &StackReport, style: Style) -> String {
             _ => never,
         })
         .collect();
-    match (style.color, stack.overflowed || is_nearly_full(stack)) {
+    match (style.color, stack.overflowed || is_nearly_full(report, stack)) {
         (false, _) => bar,
         (true, true) => format!("\x1b[31m{bar}\x1b[0m"),
         (true, false) => format!("\x1b[36m{bar}\x1b[0m"),
@@ -171,22 +173,29 @@ fn number(bytes: Option<u32>) -> String {
     bytes.map_or_else(|| "-".into(), |bytes| units::bytes(bytes.into()))
 }
 
+/// A size that may not be enough says so.
+fn suggested(stack: &StackReport) -> String {
+    let sign = if stack.suggested_trust == Some(Basis::AtLeast.word()) { "≥ " } else { "" };
+    stack.suggested.map_or_else(|| "-".into(), |bytes| format!("{sign}{}", units::bytes(bytes.into())))
+}
+
 fn stacks(out: &mut String, report: &Report) -> std::fmt::Result {
     if report.stacks.is_empty() {
         return Ok(());
     }
     writeln!(out)?;
-    writeln!(out, "stack               size       now      peak    margin  trust       an overflow hits")?;
+    writeln!(out, "stack               size       now      peak    margin  trust        suggest  an overflow hits")?;
     for stack in &report.stacks {
         let name = units::printable(&stack.name, 14);
         writeln!(
             out,
-            "{name:<14} {:>9} {:>9} {:>9} {:>9}  {:<10}  {}",
+            "{name:<14} {:>9} {:>9} {:>9} {:>9}  {:<10} {:>9}  {}",
             units::bytes(stack.size),
             number(stack.current),
             number(stack.peak),
             number(stack.margin),
             stack.trust,
+            suggested(stack),
             stack.victim.as_deref().unwrap_or("-"),
         )?;
     }

@@ -54,7 +54,8 @@ fn adds_up(regions: &[Value], parent: &Value) {
 
 fn keeps_the_contract(report: &Value) {
     assert_eq!(report["schema"], "highwater/report@1");
-    has_keys(report, "schema at_s epoch target regions stacks heaps alerts link");
+    has_keys(report, "schema at_s epoch target regions limits stacks heaps alerts link");
+    has_keys(&report["limits"], "stack_percent heap_percent");
     has_keys(&report["target"], "elf build_id chip core kernel source");
     has_keys(&report["link"], "refresh_hz transactions_per_refresh usb_commands_per_refresh bytes_per_refresh halts");
     has_keys(&report["link"], "writes gaps");
@@ -76,6 +77,7 @@ fn keeps_the_contract(report: &Value) {
             stack,
             "id name kind start size current lowest_sp_used peak worst_case margin trust victim overflowed",
         );
+        has_keys(stack, "suggested suggested_trust suggested_because");
         assert!(["main", "isr", "idle", "timer", "user"].contains(&word(stack, "kind")), "{stack}");
         let same = |region: &&Value| region["start"] == stack["start"] && region["size"] == stack["size"];
         assert!(regions.iter().filter(|region| region["kind"] == "stack").any(|region| same(&region)), "{stack}");

@@ -51,6 +51,7 @@ pub(crate) fn stack(name: &str, kind: StackKind, start: u32, size: u32, now: u32
         overflowed: false,
         priority: None,
         state: None,
+        cpu: None,
     }
 }
 
@@ -169,6 +170,7 @@ fn snapshot(memories: Vec<MemoryMap>, stacks: Vec<Stack>, heaps: Vec<Heap>) -> S
             core: Some("Cortex-M3".to_owned()),
             kernel: Some("agent 1.0".to_owned()),
             source: "sim".to_owned(),
+            has_float: false,
         },
         health: Health::Live,
         memories,

@@ -56,9 +56,13 @@ fn numbers_and_tab_change_the_screen() {
     assert_eq!(state.screen, Screen::Map);
     press(&mut state, &model, KeyCode::BackTab);
     assert_eq!(state.screen, Screen::Alerts);
-    // Screens that do not exist yet have no key.
-    types(&mut state, &model, "34578");
-    assert_eq!(state.screen, Screen::Alerts);
+    // Each screen has its number, and screens that do not exist have none.
+    for number in '1'..='9' {
+        let before = state.screen;
+        types(&mut state, &model, &number.to_string());
+        let shown = Screen::ALL.into_iter().find(|screen| screen.number() == number);
+        assert_eq!(state.screen, shown.unwrap_or(before), "{number}");
+    }
 }
 
 #[test]
@@ -139,7 +143,8 @@ fn enter_opens_a_stack_word_by_word_and_escape_closes_it() {
     // The tabs know it as a part of the stacks.
     press(&mut state, &model, KeyCode::Enter);
     press(&mut state, &model, KeyCode::Tab);
-    assert_eq!(state.screen, Screen::Alerts);
+    let stacks = Screen::ALL.iter().position(|screen| *screen == Screen::Stacks).expect("it has a tab");
+    assert_eq!(state.screen, Screen::ALL[stacks + 1]);
     types(&mut state, &model, "2");
     press(&mut state, &model, KeyCode::Enter);
     types(&mut state, &model, "m");

@@ -7,7 +7,7 @@ use highwater::tui::picture;
 use highwater::tui::state::{MapState, Scale, Screen, State};
 use highwater::tui::theme::{Theme, ThemeName};
 
-use crate::{dark, drawn, fixtures, on};
+use crate::{dark, drawn, fixtures, on, symbols};
 
 fn check(name: &str, model: &Model, state: &State, theme: &Theme, size: (u16, u16), on_dark: bool) {
     let svg = picture::svg(&drawn(model, state, theme, size), on_dark);
@@ -48,5 +48,7 @@ fn the_kept_pictures_are_what_is_drawn() {
     check("stack-detail-wide", &words, &detail, &dark(), (200, 60), true);
     check("stack-detail-small", &words, &detail, &dark(), (80, 24), true);
     check("stack-detail-mono", &words, &detail, &mono, (120, 36), true);
+    check("symbols-dark", &fixtures::calm(), &symbols::pictured(""), &dark(), (120, 36), true);
+    check("treemap-dark", &fixtures::calm(), &symbols::pictured("t"), &dark(), (120, 36), true);
     check("alerts-dark", &danger, &on(Screen::Alerts), &dark(), (120, 36), true);
 }

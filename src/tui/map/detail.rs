@@ -40,8 +40,6 @@ use crate::units;
 /// How far the history reaches back.
 const SPAN: Duration = Duration::from_secs(60);
 
-pub(crate) use stack::suggested;
-
 /// Lines that stay together; those of the highest rank go first when rows are short.
 struct Block {
     rank: u8,

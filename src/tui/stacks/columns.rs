@@ -7,9 +7,9 @@ use ratatui::text::Span;
 
 use super::Row;
 use crate::model::snapshot::{Measured, Trust};
+use crate::sizing::{Basis, Size};
 use crate::tui::bar::{self, Bar, Marks};
 use crate::tui::lookup::{self, Condition};
-use crate::tui::map::detail::suggested;
 use crate::tui::paint::fit;
 use crate::tui::table::{Column, Rank, Side, Width};
 use crate::tui::theme::Theme;
@@ -48,6 +48,10 @@ fn always(_: &[Row<'_>]) -> bool {
 
 fn any_worst(rows: &[Row<'_>]) -> bool {
     rows.iter().any(|row| row.stack.worst_case.is_some())
+}
+
+fn any_wish(rows: &[Row<'_>]) -> bool {
+    rows.iter().any(|row| wish(row).is_some())
 }
 
 type Make = for<'a> fn(&Row<'a>, u16, &Theme) -> Vec<Span<'static>>;
@@ -134,8 +138,16 @@ pub(super) fn columns<'a>() -> [Column<Sort, Row<'a>>; 11] {
         column(Sort::Trust, "trust", Width::Cells(9), Side::Left, 72, trust, None),
         column(Sort::History, "last 60 s", Width::Cells(10), Side::Left, 98, history, None),
         Column {
-            wanted: any_worst,
-            ..column(Sort::Suggest, "suggest", Width::Cells(9), Side::Right, 98, suggest, Some(|row| number(wish(row))))
+            wanted: any_wish,
+            ..column(
+                Sort::Suggest,
+                "suggest",
+                Width::Cells(10),
+                Side::Right,
+                98,
+                suggest,
+                Some(|row| number(wish(row).map(|size| size.bytes))),
+            )
         },
     ]
 }
@@ -262,23 +274,21 @@ fn history(row: &Row<'_>, cells: u16, theme: &Theme) -> Vec<Span<'static>> {
     lines.into_iter().map(|line| Span::styled(line, style)).collect()
 }
 
-/// The size to choose, when the call graph tells how deep it can get.
-fn wish(row: &Row<'_>) -> Option<u32> {
-    // A worst case that leaves out a recursion or a call through a pointer is no size to choose by.
-    let worst = row.stack.worst_case.filter(|worst| !is_bound(*worst))?.bytes;
-    Some(suggested(worst.max(row.stack.deepest().map_or(0, bytes))))
+fn wish(row: &Row<'_>) -> Option<Size> {
+    row.model.suggestion(row.stack).size
 }
 
 fn suggest(row: &Row<'_>, _: u16, theme: &Theme) -> Vec<Span<'static>> {
     let Some(wish) = wish(row) else { return amount("", None, false, theme) };
-    let arrow = match wish.cmp(&row.stack.range.size()) {
+    let arrow = match wish.bytes.cmp(&row.stack.range.size()) {
         std::cmp::Ordering::Greater => theme.glyphs.up,
         std::cmp::Ordering::Less => theme.glyphs.down,
         std::cmp::Ordering::Equal => " ",
     };
+    let sign = if wish.basis == Basis::AtLeast { theme.glyphs.at_least } else { "" };
     amount(
-        &format!("{arrow} "),
-        Some(wish),
+        &format!("{arrow} {sign}"),
+        Some(wish.bytes),
         lookup::Condition::is_danger(row.condition) && arrow == theme.glyphs.up,
         theme,
     )

@@ -44,6 +44,22 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, density: Density, row: &
         }
         canvas.text(cells.x, y, &words.join("   "), canvas.theme.styles.muted);
     }
+    if area.height > y + 1 - area.y {
+        let suggestion = row.model.suggestion(row.stack);
+        let size = suggestion.size.map(|size| format!("suggested {}: ", units::bytes(size.bytes.into())));
+        let text = format!("{}{}", size.unwrap_or_default(), suggestion.because);
+        let text = safe(&text, canvas.theme);
+        let room = area.right().saturating_sub(cells.x);
+        let mut lines = paint::wrap(&text, room);
+        let lost = lines.len().saturating_sub(usize::from(area.bottom().saturating_sub(y + 1))) > 0;
+        if lost {
+            // There is one line for it: what does not fit is seen to be cut.
+            lines = vec![fit(&text, room, canvas.theme)];
+        }
+        for (line, y) in lines.iter().zip(y + 1..) {
+            canvas.text(cells.x, y, line, canvas.theme.styles.muted);
+        }
+    }
 }
 
 fn title(canvas: &mut Canvas<'_>, area: Rect, row: &Row<'_>) {

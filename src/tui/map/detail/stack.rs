@@ -147,13 +147,16 @@ impl Paper<'_> {
     }
 
     fn suggestion(&self, stack: &Stack) -> Vec<Line<'static>> {
-        let Some(deepest) = stack.deepest().filter(|_| !stack.overflowed) else { return Vec::new() };
-        let wanted = suggested(deepest.bytes);
-        vec![Line::from(vec![
+        let suggestion = self.model.suggestion(stack);
+        let Some(size) = suggestion.size else { return Vec::new() };
+        let bytes = units::bytes(size.bytes.into());
+        let mut lines = vec![Line::from(vec![
             self.muted("suggested size   "),
-            self.strong(units::memory(wanted.into())),
-            self.muted("  peak + 20 %, rounded up"),
-        ])]
+            self.strong(bytes),
+            self.muted(format!("  {}", size.basis.word())),
+        ])];
+        lines.extend(self.sentence(7, &suggestion.because).lines);
+        lines
     }
 }
 
@@ -167,15 +170,4 @@ fn mark(line: &mut Line<'static>, sign: &str) {
 
 fn lowest_address(stack: &Stack, lowest: Measured) -> String {
     units::address(stack.range.top(lowest.bytes).start().into())
-}
-
-/// The deepest use and a fifth more, in the steps people choose stack sizes in.
-pub(crate) fn suggested(deepest: u32) -> u32 {
-    let wanted = deepest.saturating_add(deepest / 5);
-    let step = match wanted {
-        ..1024 => 64,
-        1024..4096 => 256,
-        4096.. => 512,
-    };
-    wanted.checked_next_multiple_of(step).unwrap_or(wanted)
 }

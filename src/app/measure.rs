@@ -1,0 +1,86 @@
+//! Watches a firmware for a while, then judges: `check` and `sizes`.
+
+use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
+
+use super::open::{self, Opened, Wanted};
+use super::{Failure, as_last_seen, pass_time, uses_color};
+use crate::check::{self, Watch};
+use crate::cli::Look;
+use crate::cli::measure::{CheckArgs, CheckFormat, SizesArgs};
+use crate::config::Settings;
+use crate::image::layout;
+use crate::model::Model;
+use crate::report::Report;
+use crate::sampler::static_snapshot;
+use crate::view::{self, text::Style};
+
+/// Holds the budgets.
+pub(super) fn check(args: &CheckArgs, look: &Look, settings: &Settings) -> Result<(), Failure> {
+    let (report, watch) = if args.is_static {
+        (without_target(args)?, None)
+    } else {
+        let rules = settings.rules(args.measure.sizing.margin);
+        let (report, watch) = watch(&Wanted::measure(&args.measure, rules), args.measure.duration)?;
+        (report, Some(watch))
+    };
+    let (budgets, file) = match settings.budgets() {
+        Some(said) => (said.value, Some(said.by.display().to_string())),
+        None => Default::default(),
+    };
+    let named = file.clone();
+    let outcome = check::check(&budgets, file, &report, watch.as_ref()).map_err(|error| match named {
+        Some(file) => Failure::Error(format!("{file}: {error}")),
+        None => Failure::Error(error),
+    })?;
+    if outcome.checks.is_empty() {
+        let text = "without a target there is nothing to check: no budget names a memory or a region; `highwater config \
+                    template` shows how";
+        return Err(Failure::Error(text.into()));
+    }
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    match args.format {
+        CheckFormat::Human => {
+            let style = Style { ascii: look.ascii.unwrap_or(false), color: uses_color(look.color) };
+            out.write_all(view::check::text(&outcome, style).as_bytes())?;
+        }
+        CheckFormat::Json => {
+            serde_json::to_writer_pretty(&mut out, &outcome).map_err(io::Error::from)?;
+            writeln!(out)?;
+        }
+        CheckFormat::Junit => view::junit::write(&outcome, &mut out)?,
+        CheckFormat::Markdown => out.write_all(view::markdown::markdown(&outcome).as_bytes())?,
+    }
+    out.flush()?;
+    if outcome.passed { Ok(()) } else { Err(Failure::OverBudget) }
+}
+
+/// Prints suggested stack sizes.
+pub(super) fn sizes(args: &SizesArgs, settings: &Settings) -> Result<(), Failure> {
+    let rules = settings.rules(args.measure.sizing.margin);
+    let (report, _) = watch(&Wanted::measure(&args.measure, rules), args.measure.duration)?;
+    Ok(io::stdout().write_all(view::sizes::sizes(&report, args.dialect).as_bytes())?)
+}
+
+/// What a target shows in that time.
+fn watch(wanted: &Wanted, duration: Duration) -> Result<(Report, Watch), Failure> {
+    let Opened { mut sampler, mut model, run_first } = open::open(wanted, open::For::Snapshot)?;
+    if !wanted.is_emulated() && io::stderr().is_terminal() {
+        eprintln!("watching for {}", crate::units::duration(duration));
+    }
+    let mut watch = Watch::default();
+    let first = run_first.unwrap_or_default();
+    pass_time(&mut sampler, &mut model, first, |_| {});
+    pass_time(&mut sampler, &mut model, first.saturating_add(duration), |model| watch.see(model));
+    as_last_seen(&mut sampler, &mut model, |model| watch.see(model))?;
+    Ok((Report::new(&model), watch))
+}
+
+/// What the ELF tells without one.
+fn without_target(args: &CheckArgs) -> Result<Report, Failure> {
+    let firmware = args.measure.firmware();
+    let image = open::image(&firmware)?;
+    let chip = open::chip(&firmware.chip, &image)?;
+    let chips = layout::memories(&image, &chip.map(|chip| chip.memories()).unwrap_or_default());
+    Ok(Report::new(&Model::new(static_snapshot(&image, &chips))))
+}

@@ -1,0 +1,121 @@
+//! What can be said without a target: who owns the memory, and what changed between two builds.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use super::{Failure, open};
+use crate::cli::{DiffArgs, SymbolsArgs};
+use crate::image::Image;
+use crate::image::layout;
+use crate::image::link_map::LinkMap;
+use crate::inventory::listing::{self, Listing};
+use crate::inventory::owner::Names;
+use crate::inventory::tree::{self, Level};
+use crate::inventory::{Inventory, diff};
+use crate::view::{self, symbols};
+
+/// The largest linker map and saved listing that are read, in bytes.
+const MAX_TEXT: u64 = 512 << 20;
+
+/// Prints who owns the memory.
+///
+/// # Errors
+///
+/// A file cannot be used, or the output cannot be written.
+pub(super) fn symbols(args: &SymbolsArgs) -> Result<(), Failure> {
+    let image = open::image(&args.firmware)?;
+    let map = args.map.as_deref().map(link_map).transpose()?.unwrap_or_default();
+    let chip = open::chip(&args.firmware.chip, &image)?;
+    let memories = layout::memories(&image, &chip.map(|chip| chip.memories()).unwrap_or_default());
+    let inventory = Inventory::new(&image, &memories, &Names { units: image.units(), map });
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let levels: Vec<Level> = args.by.iter().map(|level| level.level()).collect();
+    let tree = || tree::build(&inventory, &levels, args.filter.as_deref().unwrap_or(""), args.sort);
+    match args.format {
+        symbols::Format::Human => out.write_all(symbols::text(&tree(), limit(args.top)).as_bytes())?,
+        symbols::Format::Svg => out.write_all(view::treemap::svg(&tree()).as_bytes())?,
+        symbols::Format::Json => symbols::json(&Listing::new(&inventory), &mut out)?,
+        symbols::Format::Csv => symbols::csv(&Listing::new(&inventory), &mut out)?,
+    }
+    Ok(out.flush()?)
+}
+
+/// Prints what changed between two builds.
+///
+/// # Errors
+///
+/// A file cannot be used, or the output cannot be written.
+pub(super) fn diff(args: &DiffArgs) -> Result<(), Failure> {
+    let (old, new) = (listing(&args.old, args)?, listing(&args.new, args)?);
+    let diff = diff::diff(&old, &new);
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    match args.format {
+        view::diff::Format::Human => out.write_all(view::diff::text(&diff, limit(args.top)).as_bytes())?,
+        view::diff::Format::Markdown => out.write_all(view::diff::markdown(&diff, limit(args.top)).as_bytes())?,
+        view::diff::Format::Json => {
+            serde_json::to_writer_pretty(&mut out, &diff).map_err(io::Error::from)?;
+            writeln!(out)?;
+        }
+    }
+    Ok(out.flush()?)
+}
+
+/// Zero asks for all.
+fn limit(top: usize) -> usize {
+    if top == 0 { usize::MAX } else { top }
+}
+
+/// An ELF's rows, or those that were saved.
+fn listing(path: &Path, args: &DiffArgs) -> Result<Listing, Failure> {
+    let starts_as_json = {
+        let mut first = [0];
+        let read = std::fs::File::open(path).and_then(|mut file| io::Read::read(&mut file, &mut first));
+        read.is_ok_and(|read| read == 1) && first == *b"{"
+    };
+    if starts_as_json {
+        let text = text(path)?;
+        let listing: Listing = serde_json::from_str(&text).map_err(|error| {
+            Failure::Error(format!(
+                "{} is not a saved listing: {error}; write one with `highwater symbols ELF --format json`",
+                path.display()
+            ))
+        })?;
+        return if listing.schema == listing::SCHEMA {
+            Ok(listing)
+        } else {
+            Err(Failure::Error(format!(
+                "{} has the schema {}, not {}: write it anew with `highwater symbols ELF --format json`",
+                path.display(),
+                crate::units::printable(&listing.schema, 80),
+                listing::SCHEMA
+            )))
+        };
+    }
+    let image = Image::open(path).map_err(|error| Failure::Error(error.to_string()))?;
+    let chip = open::chip(&args.chip, &image)?;
+    let memories = layout::memories(&image, &chip.map(|chip| chip.memories()).unwrap_or_default());
+    let names = Names { units: image.units(), map: LinkMap::default() };
+    Ok(Listing::new(&Inventory::new(&image, &memories, &names)))
+}
+
+fn link_map(path: &Path) -> Result<LinkMap, Failure> {
+    let map = LinkMap::parse(&text(path)?);
+    if map.is_empty() {
+        return Err(Failure::Error(format!(
+            "{} has no input sections in it; give the map of GNU ld or lld: -Wl,-Map=FILE, or for Rust \
+             -C link-arg=-Map=FILE",
+            path.display()
+        )));
+    }
+    Ok(map)
+}
+
+fn text(path: &Path) -> Result<String, Failure> {
+    let unreadable = |why: String| Failure::Error(format!("cannot read {}: {why}", path.display()));
+    let found = std::fs::metadata(path).map_err(|error| unreadable(error.to_string()))?;
+    if found.len() > MAX_TEXT {
+        return Err(unreadable(format!("it is larger than {MAX_TEXT} bytes")));
+    }
+    let bytes = std::fs::read(path).map_err(|error| unreadable(error.to_string()))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}

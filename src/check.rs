@@ -1,0 +1,456 @@
+//! Budgets held against what a run showed, or against an ELF alone: what passed, what failed, and by how much.
+//!
+//! A number that nobody measured neither passes nor fails, unless its budget says that it is required. One that is only
+//! a lower bound can prove that a budget is exceeded and never that it is kept.
+
+pub mod budgets;
+mod trend;
+mod watch;
+
+use serde::Serialize;
+
+use crate::amount::Amount;
+use crate::report::{Region, Report, trust};
+use crate::units;
+use budgets::{Budgets, HeapBudget, StackBudget};
+pub use watch::Watch;
+use watch::{HeapSeen, StackSeen};
+
+/// The schema's name and version.
+pub const SCHEMA: &str = "highwater/check@1";
+
+/// What became of all budgets.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Outcome {
+    /// Always [`SCHEMA`].
+    pub schema: &'static str,
+    /// No budget is exceeded, and all that are required are known.
+    pub passed: bool,
+    /// File name of the ELF.
+    pub elf: String,
+    /// Where the bytes came from: a probe's name, `file` without a target.
+    pub source: String,
+    /// How long the target was watched, in seconds.
+    pub watched_s: f64,
+    /// Resets meanwhile; the worst from before each of them counts too.
+    pub resets: u32,
+    /// The file that the budgets are from; `null` when only the usual ones hold.
+    pub budgets: Option<String>,
+    /// Each budget.
+    pub checks: Vec<Check>,
+}
+
+/// One budget and what became of it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Check {
+    /// `target`, `stack`, `heap`, `memory` or `region`.
+    pub kind: &'static str,
+    /// Whose: a stack's name, a heap's.
+    pub name: String,
+    /// What is held: `margin`, `peak`, `overflow`, `suggested`, `fragmentation`, `leak`, `failures`, `used`, `size`,
+    /// `faults`.
+    pub rule: &'static str,
+    /// `at least` or `at most`.
+    pub sense: Sense,
+    /// The limit in `unit`.
+    pub limit: f64,
+    /// The limit as it was written: `20 %`, `60 KiB`.
+    pub written: String,
+    /// What was found, in `unit`; `null` when it is not known.
+    pub found: Option<f64>,
+    /// Of the limit and of what was found.
+    pub unit: Unit,
+    /// What the number is worth, where it carries that.
+    pub trust: Option<&'static str>,
+    /// Passed, failed or not known.
+    pub verdict: Verdict,
+    /// Not known is a failure.
+    pub required: bool,
+    /// What follows, or why it is not known, in words; may be empty.
+    pub note: String,
+}
+
+/// On which side of the limit it is good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Sense {
+    /// At the limit or above it.
+    #[serde(rename = "at least")]
+    AtLeast,
+    /// At the limit or below it.
+    #[serde(rename = "at most")]
+    AtMost,
+}
+
+/// Units of the numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unit {
+    /// Bytes.
+    Bytes,
+    /// Bytes in a minute.
+    BytesPerMinute,
+    /// Hundredths.
+    Percent,
+    /// Times that something happened.
+    Count,
+}
+
+/// What became of a budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// It is kept.
+    Passed,
+    /// It is exceeded.
+    Failed,
+    /// Nobody knows.
+    Unknown,
+}
+
+impl Outcome {
+    /// All in one sentence.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        let count = |pick: &dyn Fn(&&Check) -> bool| self.checks.iter().filter(pick).count();
+        let (all, exceeded) = (self.checks.len(), count(&|check| check.verdict == Verdict::Failed));
+        let unknown = count(&|check| check.verdict == Verdict::Unknown);
+        let missing = count(&|check| check.verdict == Verdict::Unknown && check.required);
+        let mut text = match exceeded {
+            0 => format!("{} of {all} budgets are kept", all - unknown),
+            1 => format!("1 of {all} budgets is exceeded"),
+            _ => format!("{exceeded} of {all} budgets are exceeded"),
+        };
+        match unknown {
+            0 => {}
+            1 => text += ", 1 is not known",
+            _ => text += &format!(", {unknown} are not known"),
+        }
+        if missing > 0 {
+            text += &format!(" ({missing} required)");
+        }
+        text
+    }
+
+    /// What was looked at, for how long, and where the budgets are from.
+    #[must_use]
+    pub fn circumstances(&self) -> String {
+        let watched = if self.source == "file" {
+            "without a target".into()
+        } else {
+            format!("on {}, watched for {:.1} s", self.source, self.watched_s)
+        };
+        let resets = match self.resets {
+            0 => String::new(),
+            1 => ", reset once".into(),
+            count => format!(", reset {count} times"),
+        };
+        let from = self.budgets.as_deref().unwrap_or("the usual ones");
+        format!("{} {watched}{resets}; budgets: {from}", self.elf)
+    }
+}
+
+impl Check {
+    /// It makes the whole check fail.
+    #[must_use]
+    pub fn is_failure(&self) -> bool {
+        match self.verdict {
+            Verdict::Passed => false,
+            Verdict::Failed => true,
+            Verdict::Unknown => self.required,
+        }
+    }
+
+    /// How far what was found is from the limit on the wrong side; zero when it is on the right one.
+    #[must_use]
+    pub fn excess(&self) -> f64 {
+        let Some(found) = self.found else { return 0.0 };
+        match self.sense {
+            Sense::AtLeast => (self.limit - found).max(0.0),
+            Sense::AtMost => (found - self.limit).max(0.0),
+        }
+    }
+
+    /// A number in the unit of this check.
+    #[must_use]
+    pub fn figure(&self, number: f64) -> String {
+        match self.unit {
+            Unit::Bytes => format!("{number:.0} B"),
+            Unit::BytesPerMinute => format!("{number:.0} B/min"),
+            Unit::Percent => format!("{number:.0} %"),
+            Unit::Count => format!("{number:.0}"),
+        }
+    }
+
+    /// The limit in words: `at most 60 KiB (61440 B)`.
+    #[must_use]
+    pub fn limit_words(&self) -> String {
+        let sense = match self.sense {
+            Sense::AtLeast => "at least",
+            Sense::AtMost => "at most",
+        };
+        let figure = self.figure(self.limit);
+        if figure == self.written {
+            format!("{sense} {figure}")
+        } else {
+            format!("{sense} {} ({figure})", self.written)
+        }
+    }
+
+    /// What was found, in words.
+    #[must_use]
+    pub fn found_words(&self) -> String {
+        self.found.map_or_else(|| "unknown".into(), |found| self.figure(found))
+    }
+
+    /// By how much it is exceeded, in words; empty when it is not.
+    #[must_use]
+    pub fn excess_words(&self) -> String {
+        match (self.excess(), self.sense) {
+            (0.0, _) => String::new(),
+            (excess, Sense::AtLeast) => format!("{} short", self.figure(excess)),
+            (excess, Sense::AtMost) => format!("{} over", self.figure(excess)),
+        }
+    }
+
+    fn new(kind: &'static str, name: &str, rule: &'static str, sense: Sense, unit: Unit) -> Self {
+        Self {
+            kind,
+            name: name.to_owned(),
+            rule,
+            sense,
+            limit: 0.0,
+            written: "0".into(),
+            found: None,
+            unit,
+            trust: None,
+            verdict: Verdict::Unknown,
+            required: false,
+            note: String::new(),
+        }
+    }
+
+    fn limit(mut self, limit: f64, written: impl Into<String>) -> Self {
+        self.limit = limit;
+        self.written = written.into();
+        self
+    }
+
+    /// Judges by what was found; `why` says why nothing was.
+    fn judge(mut self, found: Option<f64>, why: &str) -> Self {
+        self.found = found;
+        self.verdict = match found {
+            None => Verdict::Unknown,
+            Some(_) if self.excess() > 0.0 => Verdict::Failed,
+            Some(_) => Verdict::Passed,
+        };
+        if found.is_none() {
+            self.note = why.into();
+        }
+        self
+    }
+
+    fn noting(mut self, note: impl Into<String>) -> Self {
+        self.note = note.into();
+        self
+    }
+}
+
+/// Holds the budgets against the newest report and, when there was a target, the worst of the run. `file` is where the
+/// budgets are from.
+///
+/// # Errors
+///
+/// A budget names something that is not there, in a sentence that says what is.
+pub fn check(
+    budgets: &Budgets,
+    file: Option<String>,
+    report: &Report,
+    watch: Option<&Watch>,
+) -> Result<Outcome, String> {
+    let mut checks = Vec::new();
+    match watch {
+        Some(watch) => {
+            names_exist("stack", budgets.stack.keys(), watch.stacks.keys().map(|(name, _)| name.as_str()))?;
+            names_exist("heap", budgets.heap.keys(), watch.heaps.keys().map(String::as_str))?;
+            if !budgets.allow_faults {
+                checks.push(faults(watch, report));
+            }
+            for ((name, start), seen) in &watch.stacks {
+                stack(&mut checks, (name, *start), seen, report, budgets.of_stack(name));
+            }
+            for (name, seen) in &watch.heaps {
+                heap(&mut checks, name, seen, report, budgets.of_heap(name));
+            }
+        }
+        None => {
+            let stacks = budgets.stack.keys().map(|name| ("stack", name, budgets.of_stack(name).required));
+            let heaps = budgets.heap.keys().map(|name| ("heap", name, budgets.of_heap(name).required));
+            for (kind, name, required) in stacks.chain(heaps) {
+                let check = Check::new(kind, name, "peak", Sense::AtMost, Unit::Bytes).judge(None, "needs a target");
+                checks.push(Check { required: required.unwrap_or_default(), ..check });
+            }
+        }
+    }
+    memories(&mut checks, budgets, report)?;
+    regions(&mut checks, budgets, report)?;
+    Ok(Outcome {
+        schema: SCHEMA,
+        passed: !checks.iter().any(Check::is_failure),
+        elf: report.target.elf.clone(),
+        source: report.target.source.clone(),
+        watched_s: report.at_s,
+        resets: watch.map_or(0, |watch| watch.resets),
+        budgets: file,
+        checks,
+    })
+}
+
+/// Every name that is budgeted is one that is there; upper and lower case are the same.
+fn names_exist<'a>(
+    kind: &str,
+    budgeted: impl Iterator<Item = &'a String>,
+    there: impl Iterator<Item = &'a str>,
+) -> Result<(), String> {
+    let there: Vec<&str> = there.collect();
+    for name in budgeted {
+        if !there.iter().any(|one| one.eq_ignore_ascii_case(name)) {
+            let near = units::nearest(name, there.iter().copied());
+            let hint = match (near, there.is_empty()) {
+                (Some(near), _) => format!("; did you mean `{near}`?"),
+                (None, true) => format!("; there is no {kind} at all"),
+                (None, false) => format!("; there are: {}", there.join(", ")),
+            };
+            let name = units::printable(name, 100);
+            return Err(format!("a budget names the {kind} `{name}`, which is not there{hint}"));
+        }
+    }
+    Ok(())
+}
+
+fn faults(watch: &Watch, report: &Report) -> Check {
+    let found = f64::from(u8::from(watch.fault.is_some()));
+    let check = Check::new("target", &report.target.elf, "faults", Sense::AtMost, Unit::Count);
+    check.judge(Some(found), "").noting(watch.fault.clone().unwrap_or_default())
+}
+
+fn stack(checks: &mut Vec<Check>, (name, start): (&str, u32), seen: &StackSeen, report: &Report, budget: StackBudget) {
+    let size = f64::from(seen.size);
+    let required = budget.required.unwrap_or_default();
+    let painted = seen.trust.is_some();
+    let mut add = |check: Check| checks.push(Check { required, trust: seen.trust.map(trust), ..check });
+    let of_this = |rule, sense| Check::new("stack", name, rule, sense, Unit::Bytes);
+    if budget.allow_overflow != Some(true) {
+        let check = Check::new("stack", name, "overflow", Sense::AtMost, Unit::Count);
+        let hit = seen.victim.as_ref().map(|victim| format!("{victim} below may be overwritten"));
+        add(check.judge(Some(f64::from(u8::from(seen.overflowed))), "").noting(hit.unwrap_or_default()));
+    }
+    // The lowest SP of a stack that is not painted can prove too much use, and never that there was less.
+    let proven = |check: Check| match check.verdict {
+        Verdict::Passed if !painted => Check { verdict: Verdict::Unknown, ..check }.noting("not painted"),
+        _ => check,
+    };
+    if let Some(margin) = budget.margin {
+        let limit = margin.of_rounded_up(seen.size.into()) as f64;
+        let found = seen.deepest.map(|deepest| (size - f64::from(deepest)).max(0.0));
+        add(proven(of_this("margin", Sense::AtLeast).limit(limit, margin.to_string()).judge(found, "not painted")));
+    }
+    if let Some(peak) = budget.peak {
+        let limit = peak.of(seen.size.into()) as f64;
+        let found = seen.deepest.map(f64::from);
+        add(proven(of_this("peak", Sense::AtMost).limit(limit, peak.to_string()).judge(found, "not painted")));
+    }
+    if budget.suggested == Some(true) {
+        let now = report.stacks.iter().find(|stack| stack.name == name && stack.start == u64::from(start));
+        let because = now.map_or("it is not there any more", |stack| &stack.suggested_because);
+        let found = now.and_then(|stack| stack.suggested).map(f64::from);
+        let check = of_this("suggested", Sense::AtMost).limit(size, format!("{size} B"));
+        add(check.judge(found, because).noting(because));
+    }
+}
+
+fn heap(checks: &mut Vec<Check>, name: &str, seen: &HeapSeen, report: &Report, budget: HeapBudget) {
+    let required = budget.required.unwrap_or_default();
+    let mut add = |check: Check| checks.push(Check { required, ..check });
+    let of_this = |rule, unit| Check::new("heap", name, rule, Sense::AtMost, unit);
+    if let Some(peak) = budget.peak {
+        let limit = peak.of(seen.size.into()) as f64;
+        add(of_this("peak", Unit::Bytes)
+            .limit(limit, peak.to_string())
+            .judge(seen.peak.map(f64::from), "nobody tells it"));
+    }
+    if let Some(fragmentation) = budget.fragmentation {
+        let check = of_this("fragmentation", Unit::Percent).limit(fragmentation.0.into(), fragmentation.to_string());
+        add(check.judge(seen.fragmentation.map(f64::round), "its free parts are not known"));
+    }
+    if let Some(leak) = budget.leak {
+        let written = match leak {
+            Amount::Bytes(bytes) => format!("{bytes} B/min"),
+            Amount::Percent(percent) => format!("{percent} %/min"),
+        };
+        let check = of_this("leak", Unit::BytesPerMinute).limit(leak.of(seen.size.into()) as f64, written);
+        let why = "what is in use was not measured long enough";
+        let check = check.judge(seen.used.per_minute().map(f64::round), why);
+        let owner = grower(report, name).filter(|_| check.verdict == Verdict::Failed);
+        add(match owner {
+            Some(owner) => check.noting(owner),
+            None => check,
+        });
+    }
+    if let Some(failures) = budget.failures {
+        let check = of_this("failures", Unit::Count).limit(failures.into(), failures.to_string());
+        add(check.judge(seen.failures.map(f64::from), "nobody counts them"));
+    }
+}
+
+/// The call site whose memory grows fastest, where somebody keeps account of that.
+fn grower(report: &Report, heap: &str) -> Option<String> {
+    let owners = report.heaps.iter().find(|one| one.name == heap)?.owners.as_ref()?;
+    let growing = owners.iter().filter_map(|owner| Some((owner, owner.bytes_per_minute.filter(|rate| *rate > 0.0)?)));
+    let (owner, rate) = growing.max_by(|one, other| one.1.total_cmp(&other.1))?;
+    let place = match (&owner.file, owner.line) {
+        (Some(file), Some(line)) => format!(" at {file}:{line}"),
+        _ => String::new(),
+    };
+    Some(format!("{}{place} grows by {rate:.0} B/min", owner.function))
+}
+
+fn memories(checks: &mut Vec<Check>, budgets: &Budgets, report: &Report) -> Result<(), String> {
+    let all = || report.regions.iter().filter(|region| region.parent.is_none());
+    names_exist("memory", budgets.memory.keys(), all().map(|memory| memory.name.as_str()))?;
+    for (name, budget) in &budgets.memory {
+        for memory in all().filter(|memory| memory.name.eq_ignore_ascii_case(name)) {
+            let check = Check::new("memory", &memory.name, "used", Sense::AtMost, Unit::Bytes);
+            let found = Some(placed(report, memory) as f64);
+            let known = memory.size_known || matches!(budget.used, Amount::Bytes(_));
+            let check = check.limit(budget.used.of(memory.size) as f64, budget.used.to_string());
+            let check = check.judge(found.filter(|_| known), "how large it is is not known: give --chip");
+            checks.push(Check { required: budget.required, ..check });
+        }
+    }
+    Ok(())
+}
+
+/// Bytes of a memory that the linker placed something in. A heap is what is left for the program to take.
+fn placed(report: &Report, memory: &Region) -> u64 {
+    let inside = report.regions.iter().filter(|region| region.parent.as_deref() == Some(memory.id.as_str()));
+    let placed = inside.filter(|region| region.is_static && !["heap", "free", "unclaimed"].contains(&region.kind));
+    placed.map(|region| region.size).sum()
+}
+
+fn regions(checks: &mut Vec<Check>, budgets: &Budgets, report: &Report) -> Result<(), String> {
+    let all = || report.regions.iter().filter(|region| region.parent.is_some() && region.is_static);
+    names_exist("region", budgets.region.keys(), all().map(|region| region.name.as_str()))?;
+    for (name, budget) in &budgets.region {
+        let parts = || all().filter(|region| region.name.eq_ignore_ascii_case(name));
+        let size: u64 = parts().map(|region| region.size).sum();
+        let whole: u64 =
+            parts().filter_map(|region| parent(report, region)).map(|memory| memory.size).max().unwrap_or(0);
+        let check = Check::new("region", name, "size", Sense::AtMost, Unit::Bytes);
+        checks.push(check.limit(budget.size.of(whole) as f64, budget.size.to_string()).judge(Some(size as f64), ""));
+    }
+    Ok(())
+}
+
+fn parent<'a>(report: &'a Report, region: &Region) -> Option<&'a Region> {
+    report.regions.iter().find(|one| Some(&one.id) == region.parent.as_ref())
+}

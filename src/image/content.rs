@@ -1,0 +1,225 @@
+//! The bytes of the file: at first those that the first picture needs, the rest when somebody asks.
+//!
+//! Debug information is nine tenths of most firmware files. What is left out reads as zeros, in memory that is never
+//! touched and so costs nothing. The file is read and not mapped: a linker that rewrites a mapped file would take this
+//! process down.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use object::Endianness;
+use object::elf::{FileHeader32, PT_LOAD, SHT_NOBITS};
+use object::read::elf::{FileHeader, ProgramHeader, SectionHeader};
+
+/// The start of the file that is always read: every header is in it, and what tells what else the file may be.
+const HEAD: u64 = 4096;
+/// The most sections and segments that are looked at.
+const MAX_TABLE: usize = 1 << 16;
+
+/// The content of one file.
+#[derive(Debug)]
+pub(super) enum Content {
+    /// All of it, given from the start.
+    Whole(Vec<u8>),
+    /// A file that is held open: one that is replaced stays readable here as it was.
+    File {
+        /// The file, with what tells whether it was written to since.
+        file: Mutex<File>,
+        /// What the first picture needs, the rest zero.
+        head: Vec<u8>,
+        /// When it was last written, where the system tells.
+        stamp: Option<std::time::Duration>,
+        /// All of it, once it was asked for; `None` when it is no longer the file that was opened.
+        whole: OnceLock<Option<Vec<u8>>>,
+    },
+}
+
+impl Content {
+    /// Opens a file of that many bytes and reads what the first picture needs.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read.
+    pub(super) fn open(mut file: File, length: u64) -> io::Result<Self> {
+        let head = first_part(&mut file, length)?;
+        let stamp = stamp(&file);
+        Ok(Self::File { file: Mutex::new(file), head, stamp, whole: OnceLock::new() })
+    }
+
+    /// As many bytes as the file has; those of debug sections may be zero.
+    pub(super) fn first(&self) -> &[u8] {
+        match self {
+            Self::Whole(bytes) => bytes,
+            Self::File { head, .. } => head,
+        }
+    }
+
+    /// All bytes; `None` when the file was written to since it was opened, or can no longer be read.
+    pub(super) fn whole(&self) -> Option<&[u8]> {
+        match self {
+            Self::Whole(bytes) => Some(bytes),
+            Self::File { file, head, stamp: then, whole } => whole
+                .get_or_init(|| {
+                    let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+                    let mut bytes = vec![0; head.len()];
+                    file.seek(SeekFrom::Start(0)).and_then(|_| file.read_exact(&mut bytes)).ok()?;
+                    let is_same = file.metadata().is_ok_and(|found| found.len() == head.len() as u64);
+                    (is_same && stamp(&file) == *then).then_some(bytes)
+                })
+                .as_deref(),
+        }
+    }
+}
+
+/// When the file was last written, since 1970.
+fn stamp(file: &File) -> Option<std::time::Duration> {
+    file.metadata().ok()?.modified().ok()?.duration_since(std::time::UNIX_EPOCH).ok()
+}
+
+/// Everything but debug sections.
+fn first_part(file: &mut File, length: u64) -> io::Result<Vec<u8>> {
+    let size = usize::try_from(length).map_err(|_| io::Error::other("it is larger than this machine's memory"))?;
+    let mut bytes = vec![0; size];
+    read_at(file, &mut bytes, 0, HEAD)?;
+    for (start, length) in tables(&bytes) {
+        read_at(file, &mut bytes, start, length)?;
+    }
+    // The names of the sections lie in a section, and tell which ones are debug information.
+    for (start, length) in names(&bytes) {
+        read_at(file, &mut bytes, start, length)?;
+    }
+    for (start, length) in parts(&bytes) {
+        read_at(file, &mut bytes, start, length)?;
+    }
+    Ok(bytes)
+}
+
+/// Reads a range of the file to the same place in `bytes`, as far as the file goes.
+fn read_at(file: &mut File, bytes: &mut [u8], start: u64, length: u64) -> io::Result<()> {
+    let end = start.saturating_add(length).min(bytes.len() as u64);
+    if start >= end {
+        return Ok(());
+    }
+    file.seek(SeekFrom::Start(start))?;
+    // Both are within `bytes`, so they fit.
+    file.read_exact(&mut bytes[start as usize..end as usize])
+}
+
+type Header = FileHeader32<Endianness>;
+
+/// Where the tables of segments and sections are.
+fn tables(bytes: &[u8]) -> Vec<(u64, u64)> {
+    let Ok(header) = Header::parse(bytes) else { return Vec::new() };
+    let Ok(endian) = header.endian() else { return Vec::new() };
+    let size = |count: u16, entry: u16| u64::from(count) * u64::from(entry);
+    vec![
+        (header.e_phoff(endian).into(), size(header.e_phnum(endian), header.e_phentsize(endian))),
+        // A count that does not fit stands in the first entry: then the table may be as long as any we look at.
+        (header.e_shoff(endian).into(), size(header.e_shnum(endian).max(1), header.e_shentsize(endian))),
+    ]
+}
+
+fn names(bytes: &[u8]) -> Vec<(u64, u64)> {
+    let Ok(header) = Header::parse(bytes) else { return Vec::new() };
+    let Ok(endian) = header.endian() else { return Vec::new() };
+    let (Ok(sections), Ok(index)) = (header.section_headers(endian, bytes), header.shstrndx(endian, bytes)) else {
+        return Vec::new();
+    };
+    let Some(section) = sections.get(index as usize) else { return Vec::new() };
+    vec![(section.sh_offset(endian).into(), section.sh_size(endian).into())]
+}
+
+/// What is stored of the segments, and every section that is no debug information.
+fn parts(bytes: &[u8]) -> Vec<(u64, u64)> {
+    let Ok(header) = Header::parse(bytes) else { return Vec::new() };
+    let Ok(endian) = header.endian() else { return Vec::new() };
+    let mut parts = Vec::new();
+    for segment in header.program_headers(endian, bytes).unwrap_or_default().iter().take(MAX_TABLE) {
+        if segment.p_type(endian) == PT_LOAD {
+            parts.push((segment.p_offset(endian).into(), segment.p_filesz(endian).into()));
+        }
+    }
+    if let Ok(sections) = header.sections(endian, bytes) {
+        for section in sections.iter().take(MAX_TABLE) {
+            let name = sections.section_name(endian, section).unwrap_or_default();
+            let is_debug = name.starts_with(b".debug") || name.starts_with(b".zdebug");
+            if !is_debug && section.sh_type(endian) != SHT_NOBITS {
+                parts.push((section.sh_offset(endian).into(), section.sh_size(endian).into()));
+            }
+        }
+    }
+    joined(parts)
+}
+
+/// The same ranges, none of them twice: a damaged file may name one range a thousand times.
+fn joined(mut parts: Vec<(u64, u64)>) -> Vec<(u64, u64)> {
+    parts.sort_unstable();
+    let mut joined: Vec<(u64, u64)> = Vec::new();
+    for (start, length) in parts {
+        match joined.last_mut() {
+            Some((before, known)) if start <= before.saturating_add(*known) => {
+                *known = (*known).max(start.saturating_add(length).saturating_sub(*before));
+            }
+            _ => joined.push((start, length)),
+        }
+    }
+    joined
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use object::{Object, ObjectSection};
+
+    use super::*;
+
+    const DEMO: &[u8] = include_bytes!("../../assets/demo.elf");
+
+    fn opened(bytes: &[u8]) -> (File, Content) {
+        let mut file = tempfile::tempfile().expect("there is room");
+        file.write_all(bytes).expect("it can be written");
+        let other = file.try_clone().expect("it can be held twice");
+        (other, Content::open(file, bytes.len() as u64).expect("it can be read"))
+    }
+
+    #[test]
+    fn all_but_debug_information_is_there_from_the_start() {
+        let (_file, content) = opened(DEMO);
+        let (first, whole) = (content.first(), object::File::parse(DEMO).expect("it is an ELF"));
+        let file = object::File::parse(first).expect("it is an ELF still");
+        for (one, other) in file.sections().zip(whole.sections()) {
+            let name = other.name().expect("it has a name");
+            if name.starts_with(".debug") {
+                assert!(one.data().expect("it is within the file").iter().all(|byte| *byte == 0), "{name} was read");
+            } else {
+                assert_eq!(one.data(), other.data(), "{name}");
+            }
+        }
+        assert_eq!(content.whole(), Some(DEMO));
+    }
+
+    #[test]
+    fn a_file_that_was_written_to_since_gives_no_more() {
+        let (mut file, content) = opened(DEMO);
+        file.seek(SeekFrom::End(0)).expect("it has an end");
+        file.write_all(b"more").expect("it can be written");
+        assert_eq!(content.whole(), None);
+        assert_eq!(content.first().len(), DEMO.len());
+    }
+
+    #[test]
+    fn a_file_that_is_cut_off_anywhere_is_survived() {
+        for length in (0..DEMO.len()).step_by(997).chain(0..128) {
+            let (_file, content) = opened(&DEMO[..length]);
+            assert_eq!(content.first().len(), length);
+        }
+    }
+
+    #[test]
+    fn a_range_that_is_named_often_is_read_once() {
+        assert_eq!(joined(vec![(0, 8), (4, 8), (0, 8), (20, 4), (12, 1)]), [(0, 13), (20, 4)]);
+        assert_eq!(joined(vec![(u64::MAX, 9), (1, u64::MAX)]), [(1, u64::MAX)]);
+    }
+}

@@ -1,0 +1,231 @@
+//! ThreadX (Azure RTOS, Eclipse ThreadX) 5 and 6: one circular list of all threads.
+//!
+//! ```text
+//!   _tx_thread_created_ptr -> TX_THREAD { tx_thread_created_next } -> ... back to the first, _tx_thread_created_count of them
+//! ```
+//!
+//! Names and constants are those of `tx_api.h` and `tx_thread.h`. Stacks are filled with 0xEF unless
+//! TX_DISABLE_STACK_FILLING is set, or with a random byte for each thread. `tx_thread_stack_highest_ptr` comes from a
+//! search by halves, which holes mislead: it is only taken for a depth that was reached at least.
+
+use super::rtos::load::Counter;
+use super::rtos::target::{Extent, Field, Fields, Record, Target};
+use super::rtos::{Fill, Layout, MAX_THREADS, Thread, Walk, listed};
+use crate::heap::HeapLook;
+use crate::image::Image;
+use crate::image::layout::{self, Memory as Chip};
+use crate::model::snapshot::StackKind;
+use crate::region::Region;
+
+/// `TX_STACK_FILL`.
+const FILL: u32 = 0xEFEF_EFEF;
+/// `TX_THREAD_ID`: "THRD".
+const ID: u32 = 0x5448_5244;
+
+/// The layout of one build.
+pub(super) struct ThreadX {
+    created: u32,
+    count: u32,
+    current: Option<u32>,
+    timer: Option<u32>,
+    fields: Fieldset,
+    interrupts: Option<Region>,
+    heap: Option<Region>,
+}
+
+/// The fields of `TX_THREAD`.
+struct Fieldset {
+    id: Field,
+    next: Field,
+    sp: Field,
+    start: Field,
+    size: Field,
+    name: Field,
+    priority: Field,
+    state: Field,
+    entry: Option<Field>,
+    highest: Option<Field>,
+    fill: Option<Field>,
+    run_time: Option<(Field, bool)>,
+    extent: Extent,
+}
+
+impl ThreadX {
+    /// The kernel in this image; `None` when it is another, and the reason when it cannot be followed.
+    pub(super) fn find(image: &Image, memories: &[Chip]) -> Option<Result<Self, String>> {
+        let created = image.symbols.address("_tx_thread_created_ptr")?;
+        let count = image.symbols.address("_tx_thread_created_count")?;
+        let missing = |what: String| {
+            format!(
+                "ThreadX is in this ELF, but its debug information does not tell `{what}`: compile the kernel with -g, and \
+                 link without stripping. Only the main stack is shown."
+            )
+        };
+        Some(Self::read(image, memories, created, count).map_err(missing))
+    }
+
+    fn read(image: &Image, memories: &[Chip], created: u32, count: u32) -> Result<Self, String> {
+        let types = image.types();
+        let tcb = types.find("TX_THREAD_STRUCT").or_else(|| types.find("TX_THREAD")).ok_or("TX_THREAD")?;
+        let mut fields = Fields::of(tcb);
+        let run_time = "tx_thread_execution_time_total";
+        let is_wide = tcb.field(run_time).and_then(|field| field.kind.size()).is_some_and(|size| size > 4);
+        let fields = Fieldset {
+            id: fields.must("tx_thread_id")?,
+            next: fields.must("tx_thread_created_next")?,
+            sp: fields.must("tx_thread_stack_ptr")?,
+            start: fields.must("tx_thread_stack_start")?,
+            size: fields.must("tx_thread_stack_size")?,
+            name: fields.must("tx_thread_name")?,
+            priority: fields.must("tx_thread_priority")?,
+            state: fields.must("tx_thread_state")?,
+            entry: fields.find("tx_thread_entry"),
+            highest: fields.find("tx_thread_stack_highest_ptr"),
+            fill: fields.find("tx_thread_stack_fill_value"),
+            run_time: fields.find(run_time).map(|field| (field, is_wide)),
+            extent: fields.extent(),
+        };
+        Ok(Self {
+            created,
+            count,
+            current: image.symbols.address("_tx_thread_current_ptr"),
+            timer: image.symbols.address("_tx_timer_thread"),
+            fields,
+            interrupts: layout::main_stack(image, memories),
+            heap: layout::heap(image),
+        })
+    }
+
+    fn thread(&self, target: &mut Target<'_, '_>, tcb: u32, record: &Record, current: u32) -> Option<Thread> {
+        let fields = &self.fields;
+        let stack = Region::new(record.get(fields.start), record.get(fields.size));
+        if !target.in_ram(stack) {
+            return None;
+        }
+        let entry = fields.entry.map(|entry| record.get(entry)).filter(|entry| *entry != 0);
+        let running = tcb == current;
+        let fill = match fields.fill.map(|fill| record.get(fill)) {
+            // Random for each thread: what the kernel keeps of it is certain.
+            Some(word) => Fill::Told(word),
+            None => Fill::AllOrNone(FILL),
+        };
+        Some(Thread {
+            tcb,
+            tag: entry.unwrap_or(0),
+            name: target.text(record.get(fields.name)).unwrap_or_else(|| format!("thread {tcb:08x}")),
+            kind: if self.timer == Some(tcb) { StackKind::Timer } else { StackKind::User },
+            stack,
+            sp: Some(record.get(fields.sp)),
+            lowest_sp: fields.highest.map(|highest| record.get(highest)),
+            running,
+            priority: Some(record.get(fields.priority).cast_signed()),
+            state: if running { "running" } else { state(record.get(fields.state)) }.into(),
+            entry,
+            fill,
+            canary: None,
+            // The kernel's own check looks at the lowest word.
+            guard: 4,
+            ran: fields.run_time.map(|(field, is_wide)| Counter { value: record.wide(field), wraps_at_32: !is_wide }),
+        })
+    }
+}
+
+/// The thread states of `tx_api.h`.
+fn state(state: u32) -> &'static str {
+    match state {
+        0 => "ready",
+        1 => "completed",
+        2 => "terminated",
+        3 => "suspended",
+        4 => "sleeping",
+        5 => "waits for a queue",
+        6 => "waits for a semaphore",
+        7 => "waits for event flags",
+        8 => "waits for a memory block",
+        9 => "waits for memory",
+        10 => "waits for a driver",
+        11 => "waits for a file",
+        12 => "waits for the network",
+        13 => "waits for a mutex",
+        14 => "changes its priority",
+        _ => "unknown",
+    }
+}
+
+impl Layout for ThreadX {
+    fn name(&self) -> &'static str {
+        "ThreadX"
+    }
+
+    fn statics(&self) -> Vec<Region> {
+        [Some(self.created), Some(self.count), self.current]
+            .into_iter()
+            .flatten()
+            .map(|address| Region::new(address, 4))
+            .collect()
+    }
+
+    fn extent(&self) -> Extent {
+        self.fields.extent
+    }
+
+    fn walk(&self, target: &mut Target<'_, '_>, _known: &[u32]) -> Option<Walk> {
+        let first = target.word(self.created)?;
+        let count = target.word(self.count)?;
+        if first == 0 || count == 0 {
+            return None;
+        }
+        let current = self.current.and_then(|current| target.word(current)).unwrap_or(0);
+        let mut walk = Walk::default();
+        let mut next = first;
+        let mut met = 0;
+        loop {
+            let outside = || Some(format!("the list leads to {next:#010x}, where no thread is"));
+            let Some(record) = target.record(next, self.fields.extent.read) else {
+                walk.broken = outside();
+                break;
+            };
+            if record.get(self.fields.id) != ID {
+                walk.broken = outside();
+                break;
+            }
+            if !target.visit(next) {
+                walk.broken = Some("the list goes in a circle that leaves its first thread out".into());
+                break;
+            }
+            met += 1;
+            walk.threads.extend(self.thread(target, next, &record, current));
+            next = record.get(self.fields.next);
+            if next == first {
+                break;
+            }
+            if met as usize >= MAX_THREADS {
+                walk.broken = Some(format!("there are more than {MAX_THREADS} threads"));
+                break;
+            }
+        }
+        if walk.broken.is_none() && met != count {
+            walk.broken = Some(format!("{met} threads are found, and it counts {count}"));
+        }
+        Some(walk)
+    }
+
+    fn hints(&self, _walk: &Walk, unpainted: &[&str]) -> Vec<String> {
+        if unpainted.is_empty() {
+            return Vec::new();
+        }
+        vec![format!(
+            "The stacks of {} are not filled, so they have no high-water mark: build ThreadX without \
+             TX_DISABLE_STACK_FILLING.",
+            listed(unpainted)
+        )]
+    }
+
+    fn interrupt_stack(&self) -> Option<(Region, &'static [u32])> {
+        Some((self.interrupts?, crate::stack::KNOWN_PAINT))
+    }
+
+    fn heaps(&self) -> Vec<HeapLook> {
+        self.heap.map(|range| HeapLook::unknown("heap", range)).into_iter().collect()
+    }
+}

@@ -1,0 +1,189 @@
+//! Compiles the C programs of the fixtures, and loads them as memory that can be damaged.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use highwater::image::{Image, layout};
+use highwater::model::snapshot::{Snapshot, Stack, Trust};
+use highwater::region::Region;
+use highwater::sampler::{Options, Sampler};
+use highwater::source::{CoreStatus, Counters, Description, ReadError, Source};
+
+const RAM: Region = Region::new(0x2000_0000, 64 * 1024);
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/kernels")
+}
+
+/// Compiles `sources` with `flags` and opens what comes out.
+pub(crate) fn compile(sources: &[&str], flags: &[&str]) -> Image {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    let elf = std::env::temp_dir().join(format!("highwater-fixture-{}-{number}.elf", std::process::id()));
+    let output = Command::new("arm-none-eabi-gcc")
+        .current_dir(folder())
+        .args(["-mcpu=cortex-m3", "-mthumb", "-O0", "-ffreestanding", "-nostdlib", "-Wall", "-Wextra", "-Werror"])
+        .args(["-Tboard.ld", "-Wl,-e,reset", "-Wl,--no-warn-rwx-segments", "-o"])
+        .arg(&elf)
+        .args(flags)
+        .args(sources)
+        .output()
+        .expect("arm-none-eabi-gcc is installed: apt-get install gcc-arm-none-eabi");
+    assert!(output.status.success(), "{sources:?}: {}", String::from_utf8_lossy(&output.stderr));
+    let image = Image::open(&elf).expect("what was linked opens");
+    std::fs::remove_file(&elf).expect("it was written");
+    image
+}
+
+/// Memory that answers at once.
+struct Ram {
+    image: Arc<Image>,
+    content: Vec<u8>,
+    now: Duration,
+    /// A word that reads differently until it was read so often.
+    torn: Option<(u32, u32, u32)>,
+}
+
+/// The same memory as a source and in the hands of a test.
+#[derive(Clone)]
+struct Shared(Arc<Mutex<Ram>>);
+
+impl Source for Shared {
+    fn read(&mut self, range: Region, into: &mut [u8]) -> Result<(), ReadError> {
+        let mut ram = self.0.lock().expect("no test panicked while it held it");
+        if let Some(offset) = RAM.covers(range).then(|| RAM.offset_of(range.start())).flatten() {
+            into.copy_from_slice(&ram.content[offset as usize..offset as usize + into.len()]);
+            if let Some((address, word, left)) = &mut ram.torn
+                && range.covers(Region::new(*address, 4))
+                && *left > 0
+            {
+                *left -= 1;
+                let at = (*address - range.start()) as usize;
+                into[at..at + 4].copy_from_slice(&word.to_le_bytes());
+            }
+            return Ok(());
+        }
+        match ram.image.bytes(range) {
+            Some(bytes) => into.copy_from_slice(bytes),
+            None => return Err(ReadError::Unreadable { range, why: "nothing there".into() }),
+        }
+        Ok(())
+    }
+
+    fn status(&mut self) -> Result<CoreStatus, ReadError> {
+        Ok(CoreStatus::Running)
+    }
+
+    fn reopen(&mut self) -> Result<(), ReadError> {
+        Ok(())
+    }
+
+    fn now(&self) -> Duration {
+        self.0.lock().expect("no test panicked while it held it").now
+    }
+
+    fn wait(&mut self, _time: Duration) {}
+
+    fn describe(&self) -> Description {
+        Description { source: "fixture".into(), ..Description::default() }
+    }
+
+    fn counters(&self) -> Counters {
+        Counters::default()
+    }
+}
+
+/// A fixture that is looked at.
+pub(crate) struct Fixture {
+    pub(crate) image: Arc<Image>,
+    ram: Shared,
+    sampler: Sampler,
+}
+
+impl Fixture {
+    pub(crate) fn new(source: &str, flags: &[&str]) -> Self {
+        Self::of(compile(&[source], flags))
+    }
+
+    pub(crate) fn of(image: Image) -> Self {
+        let image = Arc::new(image);
+        let mut content = vec![0; RAM.size() as usize];
+        for segment in &image.segments {
+            if let Some(offset) = RAM.offset_of(segment.run.start()) {
+                content[offset as usize..offset as usize + segment.data.len()].copy_from_slice(&segment.data);
+            }
+        }
+        let ram = Ram { image: Arc::clone(&image), content, now: Duration::ZERO, torn: None };
+        let ram = Shared(Arc::new(Mutex::new(ram)));
+        let memories = layout::memories(&image, &[]);
+        let sampler = Sampler::new(Box::new(ram.clone()), Arc::clone(&image), memories, Options::default());
+        Self { sampler: sampler.expect("the link works"), image, ram }
+    }
+
+    /// The address of a symbol, and a field of its type when `path` names one.
+    pub(crate) fn address(&self, symbol: &str, path: &str) -> u32 {
+        let variable = self.image.variable(symbol).unwrap_or_else(|| panic!("{symbol} is described"));
+        let address = self.image.symbols.address(symbol).expect("it has a symbol");
+        if path.is_empty() {
+            return address;
+        }
+        address + variable.kind.field(path).unwrap_or_else(|| panic!("{symbol} has {path}")).offset
+    }
+
+    pub(crate) fn poke(&mut self, address: u32, word: u32) {
+        let offset = RAM.offset_of(address).expect("it is in RAM") as usize;
+        let mut ram = self.ram.0.lock().expect("nobody panicked");
+        ram.content[offset..offset + 4].copy_from_slice(&word.to_le_bytes());
+    }
+
+    /// Lets the word at `address` read as `word` the next `times`.
+    pub(crate) fn tear(&mut self, address: u32, word: u32, times: u32) {
+        self.ram.0.lock().expect("nobody panicked").torn = Some((address, word, times));
+    }
+
+    pub(crate) fn pass(&mut self, time: Duration) {
+        self.ram.0.lock().expect("nobody panicked").now += time;
+    }
+
+    /// One refresh.
+    pub(crate) fn refresh(&mut self) -> Snapshot {
+        self.pass(Duration::from_millis(150));
+        self.sampler.refresh().snapshot
+    }
+
+    /// What is known after the paint is believed and every stack was read.
+    pub(crate) fn look(&mut self) -> Snapshot {
+        self.refresh();
+        self.refresh();
+        self.pass(Duration::from_millis(150));
+        self.sampler.refresh_thoroughly().snapshot
+    }
+}
+
+/// The stack of that name.
+pub(crate) fn stack<'a>(snapshot: &'a Snapshot, name: &str) -> &'a Stack {
+    let found = snapshot.stacks.iter().find(|stack| stack.name == name);
+    found.unwrap_or_else(|| panic!("{name} is not among {:?}: {:?}", names(snapshot), snapshot.hints))
+}
+
+/// The names of all stacks, sorted.
+pub(crate) fn names(snapshot: &Snapshot) -> Vec<&str> {
+    let mut names: Vec<&str> = snapshot.stacks.iter().map(|stack| stack.name.as_str()).collect();
+    names.sort_unstable();
+    names
+}
+
+/// The exact peak of a stack in words; `None` when it is not painted.
+pub(crate) fn peak(snapshot: &Snapshot, name: &str) -> Option<u32> {
+    let peak = stack(snapshot, name).peak?;
+    assert_eq!(peak.trust, Trust::Exact, "{name}");
+    Some(peak.bytes / 4)
+}
+
+/// Whether a hint says all of `words`.
+pub(crate) fn hints(snapshot: &Snapshot, words: &[&str]) -> bool {
+    snapshot.hints.iter().any(|hint| words.iter().all(|word| hint.contains(word)))
+}

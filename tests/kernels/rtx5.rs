@@ -1,0 +1,111 @@
+//! RTX5 (Mbed OS, CMSIS-RTX) without an agent.
+
+use highwater::model::snapshot::StackKind;
+
+use crate::fixture::{Fixture, hints, peak, stack};
+
+#[test]
+#[ignore = "needs arm-none-eabi-gcc"]
+fn an_rtx_thread_is_found_in_every_list() {
+    for flags in [&["-g"][..], &["-g", "-DRTX59"], &["-gdwarf-3", "-DRTX59", "-DWATERMARK", "-DMBED"]] {
+        let snapshot = Fixture::new("rtx5.c", flags).look();
+        assert_eq!(snapshot.target.kernel.as_deref(), Some("RTX5"), "{flags:?}");
+        for (name, state, priority, kind, words) in [
+            ("main_thread", "running", 24, StackKind::Main, 128),
+            ("idle", "ready", 1, StackKind::Idle, 64),
+            ("ready", "ready", 24, StackKind::User, 80),
+            ("timer", "waits for a message", 40, StackKind::Timer, 64),
+            ("worker", "waits for a semaphore", 24, StackKind::User, 80),
+            ("sleeper", "delayed", -1, StackKind::User, 80),
+            ("done", "terminated", 24, StackKind::User, 80),
+            ("nearly", "ready", 24, StackKind::User, 80),
+        ] {
+            let what = format!("{flags:?}: {name}");
+            let found = stack(&snapshot, name);
+            assert_eq!(found.state.as_deref(), Some(state), "{what}");
+            assert_eq!((found.priority, found.kind), (Some(priority), kind), "{what}");
+            assert_eq!(found.range.size(), 4 * words, "{what}");
+            assert_eq!(found.current.map(|current| current.bytes), Some(64), "{what}");
+            assert!(!found.overflowed, "{what}");
+        }
+        assert!(!hints(&snapshot, &["cannot be followed"]), "{flags:?}: {:?}", snapshot.hints);
+    }
+}
+
+#[test]
+#[ignore = "needs arm-none-eabi-gcc"]
+fn with_the_watermark_on_peaks_are_exact_and_the_magic_word_counts_as_free() {
+    let snapshot = Fixture::new("rtx5.c", &["-g", "-DWATERMARK"]).look();
+    for (name, used) in
+        [("main_thread", 40), ("idle", 16), ("timer", 24), ("ready", 20), ("worker", 30), ("nearly", 78)]
+    {
+        assert_eq!(peak(&snapshot, name), Some(used), "{name}");
+    }
+    assert!(!hints(&snapshot, &["OS_STACK_WATERMARK"]));
+}
+
+#[test]
+#[ignore = "needs arm-none-eabi-gcc"]
+fn with_the_watermark_off_zeros_are_unpainted_and_not_full() {
+    let snapshot = Fixture::new("rtx5.c", &["-g"]).look();
+    assert!(snapshot.stacks.iter().all(|stack| stack.peak.is_none() && !stack.overflowed));
+    assert!(hints(&snapshot, &["OS_STACK_WATERMARK", "worker"]), "{:?}", snapshot.hints);
+}
+
+#[test]
+#[ignore = "needs arm-none-eabi-gcc"]
+fn stacks_that_mbed_filled_with_the_magic_word_are_measured_by_it_and_the_others_unpainted() {
+    let snapshot = Fixture::new("rtx5.c", &["-g", "-DMBED"]).look();
+    for (name, used) in
+        [("ready", Some(20)), ("worker", Some(30)), ("main_thread", None), ("idle", None), ("timer", None)]
+    {
+        assert_eq!(peak(&snapshot, name), used, "{name}");
+    }
+    // Used up to the second word: no paint is left to tell by, and nothing is made up.
+    assert_eq!(peak(&snapshot, "nearly"), None);
+}
+
+#[test]
+#[ignore = "needs arm-none-eabi-gcc"]
+fn a_changed_magic_word_is_an_overflow_with_and_without_paint() {
+    for flags in [&["-g"][..], &["-g", "-DWATERMARK"]] {
+        let mut fixture = Fixture::new("rtx5.c", flags);
+        let limit = fixture.address("_main_stack", "");
+        fixture.look();
+        fixture.poke(limit, 0x1234);
+        let snapshot = fixture.refresh();
+        assert!(stack(&snapshot, "main_thread").overflowed && !stack(&snapshot, "idle").overflowed, "{flags:?}");
+    }
+}
+
+#[test]
+#[ignore = "needs arm-none-eabi-gcc"]
+fn a_thread_that_changes_lists_is_kept_and_one_that_ended_is_gone() {
+    let mut fixture = Fixture::new("rtx5.c", &["-g"]);
+    let all = fixture.look().stacks.len();
+    let waiting = fixture.address("osRtxInfo", "thread.wait_list");
+    fixture.poke(waiting, 0);
+    assert_eq!(fixture.refresh().stacks.len(), all, "both waiting threads say of themselves that they live");
+    let id = fixture.address("worker", "");
+    fixture.poke(id, 0);
+    let snapshot = fixture.refresh();
+    assert_eq!(snapshot.stacks.len(), all - 1);
+    assert!(snapshot.stacks.iter().all(|stack| stack.name != "worker"));
+}
+
+#[test]
+#[ignore = "needs arm-none-eabi-gcc"]
+fn a_damaged_rtx_list_is_survived_and_said() {
+    for word in [0x2000_0001, 0x10, 0xffff_fffc] {
+        let mut fixture = Fixture::new("rtx5.c", &["-g"]);
+        let next = fixture.address("timer", "delay_next");
+        fixture.poke(next, word);
+        let snapshot = fixture.look();
+        assert!(hints(&snapshot, &["cannot be followed"]), "{word:#x}: {:?}", snapshot.hints);
+        stack(&snapshot, "sleeper");
+    }
+    let mut fixture = Fixture::new("rtx5.c", &["-g"]);
+    let (next, timer) = (fixture.address("worker", "delay_next"), fixture.address("timer", ""));
+    fixture.poke(next, timer);
+    assert!(hints(&fixture.look(), &["circle"]));
+}

@@ -1,0 +1,89 @@
+//! Zephyr without an agent.
+
+use highwater::model::snapshot::StackKind;
+
+use crate::fixture::{Fixture, hints, names, peak, stack};
+
+#[test]
+#[ignore = "needs arm-none-eabi-gcc"]
+fn a_zephyr_thread_is_found_with_its_exact_bounds() {
+    for flags in [&["-g"][..], &["-g", "-DUSAGE"], &["-g", "-DSENTINEL"], &["-gdwarf-3"]] {
+        let mut fixture = Fixture::new("zephyr.c", flags);
+        let snapshot = fixture.look();
+        assert_eq!(snapshot.target.kernel.as_deref(), Some("Zephyr"), "{flags:?}");
+        for (name, symbol, state, priority, kind, words, used) in [
+            ("main", "z_main_stack", "running", 0, StackKind::Main, 128, 40),
+            ("idle", "z_idle_stacks", "ready", 15, StackKind::Idle, 64, 16),
+            ("worker", "worker_stack", "waits", -2, StackKind::User, 96, 50),
+            ("sleepy", "sleepy_stack", "sleeping", 5, StackKind::User, 96, 60),
+        ] {
+            let what = format!("{flags:?}: {name}");
+            let found = stack(&snapshot, name);
+            assert_eq!(found.state.as_deref(), Some(state), "{what}");
+            assert_eq!((found.priority, found.kind), (Some(priority), kind), "{what}");
+            // The guard of 0x40 bytes before it is no part of the stack.
+            assert_eq!(found.range.start(), fixture.address(symbol, "") + 0x40, "{what}");
+            assert_eq!(found.range.size(), 4 * words, "{what}");
+            assert_eq!(peak(&snapshot, name), Some(used), "{what}");
+            assert_eq!(found.current.map(|current| current.bytes), Some(64), "{what}");
+            assert!(!found.overflowed, "{what}");
+        }
+        assert_eq!(stack(&snapshot, "ISR").range.start(), fixture.address("z_interrupt_stacks", ""));
+        assert_eq!(peak(&snapshot, "ISR"), Some(38), "{flags:?}");
+    }
+}
+
+#[test]
+#[ignore = "needs arm-none-eabi-gcc"]
+fn the_sentinel_of_zephyr_is_no_use_and_its_loss_is_an_overflow() {
+    let mut fixture = Fixture::new("zephyr.c", &["-g", "-DSENTINEL"]);
+    assert_eq!(peak(&fixture.look(), "worker"), Some(50));
+    let limit = fixture.address("worker_stack", "") + 0x40;
+    fixture.poke(limit, 1);
+    let snapshot = fixture.refresh();
+    assert!(stack(&snapshot, "worker").overflowed && !stack(&snapshot, "main").overflowed);
+}
+
+#[test]
+#[ignore = "needs arm-none-eabi-gcc"]
+fn what_zephyr_was_built_without_is_hinted_at_by_its_option() {
+    for (flags, option, shown) in [
+        (&["-g", "-DNO_MONITOR"][..], "CONFIG_THREAD_MONITOR", &["ISR", "idle", "main", "sleepy", "worker"][..]),
+        (&["-g", "-DNO_INFO"][..], "CONFIG_THREAD_STACK_INFO", &["ISR"]),
+        (&["-g", "-DUNFILLED"][..], "CONFIG_INIT_STACKS", &["ISR", "idle", "main", "sleepy", "worker"]),
+        (&["-g", "-DNO_NAME"][..], "CONFIG_THREAD_NAME", &["ISR", "idle", "main", "sleepy", "worker"]),
+    ] {
+        let snapshot = Fixture::new("zephyr.c", flags).look();
+        assert!(hints(&snapshot, &[option]), "{flags:?}: {:?}", snapshot.hints);
+        assert_eq!(names(&snapshot), shown, "{flags:?}");
+    }
+    let snapshot = Fixture::new("zephyr.c", &["-g"]).look();
+    assert!(!hints(&snapshot, &["CONFIG_"]), "{:?}", snapshot.hints);
+}
+
+#[test]
+#[ignore = "needs arm-none-eabi-gcc"]
+fn a_damaged_zephyr_list_is_survived_and_said() {
+    for (word, why) in [(0x10, "no thread is"), (0x2000_0002, "no thread is"), (0, "")] {
+        let mut fixture = Fixture::new("zephyr.c", &["-g"]);
+        let (next, itself) = (fixture.address("worker", "next_thread"), fixture.address("worker", ""));
+        let (word, why) = if word == 0 { (itself, "circle") } else { (word, why) };
+        fixture.poke(next, word);
+        let snapshot = fixture.look();
+        assert!(hints(&snapshot, &["cannot be followed", why]), "{word:#x}: {:?}", snapshot.hints);
+        stack(&snapshot, "sleepy");
+    }
+}
+
+#[test]
+#[ignore = "needs arm-none-eabi-gcc"]
+fn a_zephyr_thread_is_gone_only_when_a_second_walk_agrees() {
+    let mut fixture = Fixture::new("zephyr.c", &["-g"]);
+    let all = fixture.look().stacks.len();
+    let next = fixture.address("worker", "next_thread");
+    // Two threads are behind it: once, it reads as the last one.
+    fixture.tear(next, 0, 1);
+    assert_eq!(fixture.refresh().stacks.len(), all);
+    fixture.poke(next, 0);
+    assert_eq!(fixture.refresh().stacks.len(), all - 2);
+}

@@ -1,0 +1,273 @@
+//! The static picture: every byte has one owner, and what changed between two builds is told.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use highwater::image::Image;
+use highwater::image::layout;
+use highwater::inventory::listing::{Listing, Row};
+use highwater::inventory::owner::Names;
+use highwater::inventory::tree::{self, Level, Order};
+use highwater::inventory::{Copied, Inventory, What};
+use object::{Object, ObjectSection, SectionFlags};
+
+const DEMO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/demo.elf");
+
+fn inventory(path: &Path) -> Inventory {
+    let image = Image::open(path).expect("the ELF opens");
+    let memories = layout::memories(&image, &[]);
+    Inventory::new(&image, &memories, &Names { units: image.units(), ..Names::default() })
+}
+
+/// The sections that take memory as an independent reader sees them, as `size -A` does: name and bytes.
+fn sections(path: &Path) -> Vec<(String, u64)> {
+    let data = std::fs::read(path).expect("it can be read");
+    let file = object::File::parse(&*data).expect("it is an ELF");
+    let takes_memory = |section: &object::Section<'_, '_>| match section.flags() {
+        SectionFlags::Elf { sh_flags, .. } => sh_flags.contains(object::elf::SHF_ALLOC) && section.size() > 0,
+        _ => false,
+    };
+    file.sections()
+        .filter(takes_memory)
+        .map(|section| (section.name().expect("it has a name").to_owned(), section.size()))
+        .collect()
+}
+
+fn adds_up(path: &Path) {
+    let inventory = inventory(path);
+    for holding in &inventory.memories {
+        let mut at = u64::from(holding.memory.range.start());
+        for item in &holding.items {
+            assert_eq!(u64::from(item.range.start()), at, "{} {item:?}", holding.memory.name);
+            assert!(!item.range.is_empty());
+            at = item.range.end();
+        }
+        assert_eq!(at, holding.memory.range.end(), "{}", holding.memory.name);
+    }
+    let mut told: Vec<(String, u64)> = (0..inventory.sections.len())
+        .map(|index| (inventory.sections[index].name.clone(), inventory.section_bytes(index)))
+        .collect();
+    let mut expected = sections(path);
+    told.sort();
+    expected.sort();
+    assert_eq!(told, expected, "{}", path.display());
+    let levels = [Level::Memory, Level::Section, Level::Module, Level::Name];
+    let whole: u64 = inventory.memories.iter().map(|holding| u64::from(holding.memory.range.size())).sum();
+    for order in [Order::Size, Order::Name, Order::Address] {
+        for levels in [&levels[..], &levels[2..], &levels[..2], &levels[..1]] {
+            let root = tree::build(&inventory, levels, "", order);
+            assert_eq!(root.bytes(), whole);
+            sums(&root);
+        }
+    }
+}
+
+fn sums(node: &tree::Node) {
+    if !node.children.is_empty() {
+        let children: u64 = node.children.iter().map(tree::Node::bytes).sum();
+        assert_eq!(node.bytes(), children, "{}", node.name);
+        node.children.iter().for_each(sums);
+    }
+}
+
+#[test]
+fn the_rows_of_a_memory_add_up_to_it_and_those_of_a_section_to_the_section() {
+    adds_up(Path::new(DEMO));
+}
+
+/// What GNU's own tool says of the sections.
+fn gnu_size(path: &Path) -> Vec<(String, u64)> {
+    let out = Command::new("arm-none-eabi-size").arg("-A").arg(path).output().expect("binutils are installed");
+    let text = String::from_utf8(out.stdout).expect("it is text");
+    let row = |line: &str| {
+        let mut words = line.split_whitespace();
+        let (name, size, _address) = (words.next()?, words.next()?.parse().ok()?, words.next()?);
+        (size > 0).then(|| (name.to_owned(), size))
+    };
+    text.lines().filter_map(row).collect()
+}
+
+#[test]
+#[ignore = "needs arm-none-eabi-gcc with newlib"]
+fn programs_of_gcc_and_newlib_add_up_as_size_says() {
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/static/main.c");
+    let folder = tempfile::tempdir().expect("there is room");
+    for (name, flags) in [
+        ("nano", &["-mcpu=cortex-m4", "-Os", "-g", "--specs=nano.specs"][..]),
+        ("newlib", &["-mcpu=cortex-m0plus", "-O0", "-g"]),
+        ("lto", &["-mcpu=cortex-m33", "-O2", "-flto", "--specs=nano.specs"]),
+        ("stripped", &["-mcpu=cortex-m7", "-Os", "-s"]),
+        ("big-endian", &["-mcpu=cortex-r5", "-mbig-endian", "-nostdlib", "-Wl,--unresolved-symbols=ignore-all"]),
+    ] {
+        let elf = folder.path().join(format!("{name}.elf"));
+        let map = folder.path().join(format!("{name}.map"));
+        let mut gcc = Command::new("arm-none-eabi-gcc");
+        gcc.args(["-mthumb", "-ffunction-sections", "-fdata-sections"]).args(flags);
+        gcc.args(["--specs=nosys.specs", "-Wl,--gc-sections"]).arg(format!("-Wl,-Map={}", map.display()));
+        let built = gcc.arg(source).arg("-o").arg(&elf).output().expect("gcc is installed");
+        assert!(built.status.success(), "{name}: {}", String::from_utf8_lossy(&built.stderr));
+        adds_up(&elf);
+        let inventory = inventory(&elf);
+        let told = inventory.sections.iter().map(|section| (section.name.clone(), u64::from(section.size)));
+        let all = gnu_size(&elf);
+        for row in told {
+            assert!(all.contains(&row), "{name}: {row:?} is not what `size -A` says: {all:?}");
+        }
+        if ["nano", "newlib"].contains(&name) {
+            let (elf, map) = (elf.to_str().expect("it is text"), map.to_str().expect("it is text"));
+            let (code, out, error) = highwater(&["symbols", elf, "--map", map, "--by", "module,name", "--top", "0"]);
+            assert_eq!(code, Some(0), "{error}");
+            let library = if name == "nano" { "_nano.a(lib_a-" } else { ".a(lib_a-" };
+            assert!(out.contains(library), "{name}: {out}");
+            let (_, out, _) = highwater(&["symbols", elf, "--by", "module,name", "--top", "0"]);
+            assert!(out.contains("  main.c ") && out.contains("    buffer "), "{name}: {out}");
+        }
+    }
+}
+
+#[test]
+fn crates_and_files_own_what_is_theirs() {
+    let inventory = inventory(Path::new(DEMO));
+    let owner = |name: &str| {
+        let thing =
+            inventory.things.iter().find(|thing| thing.name == name).unwrap_or_else(|| panic!("{name} is there"));
+        (thing.module.kind(), thing.module.name())
+    };
+    for (name, expected) in [
+        ("demo::kernel::KERNEL", ("crate", "demo")),
+        ("core::fmt::write", ("crate", "core")),
+        ("<u32 as core::fmt::Display>::fmt", ("crate", "core")),
+        // Names that are not mangled are told by the unit they were compiled in.
+        ("DEMO_TRUTH", ("crate", "demo")),
+        ("kernel_switch", ("crate", "demo")),
+    ] {
+        assert_eq!(owner(name), (expected.0, expected.1.to_owned()), "{name}");
+    }
+}
+
+#[test]
+fn initial_values_count_in_flash_and_in_ram() {
+    let inventory = inventory(Path::new(DEMO));
+    let places: Vec<(Copied, u32)> = inventory
+        .memories
+        .iter()
+        .flat_map(|holding| &holding.items)
+        .filter(|item| inventory.thing(item).is_some_and(|thing| thing.name == "demo::kernel::KERNEL"))
+        .map(|item| (item.copy, item.range.size()))
+        .collect();
+    assert_eq!(places.len(), 2, "{places:?}");
+    assert_eq!(places[0].1, places[1].1);
+    assert!(
+        places.iter().any(|(copy, _)| *copy == Copied::Load) && places.iter().any(|(copy, _)| *copy == Copied::Run)
+    );
+    let heap = inventory.memories.iter().flat_map(|holding| &holding.items).find(|item| item.what == What::Heap);
+    assert!(heap.is_some(), "what the linker keeps for the heap is told apart");
+}
+
+#[test]
+fn a_listing_survives_being_saved() {
+    let listing = Listing::new(&inventory(Path::new(DEMO)));
+    let text = serde_json::to_string(&listing).expect("it is written");
+    assert_eq!(serde_json::from_str::<Listing>(&text).expect("it is read"), listing);
+}
+
+fn highwater(args: &[&str]) -> (Option<i32>, String, String) {
+    let out = Command::new(env!("CARGO_BIN_EXE_highwater")).args(args).output().expect("the binary runs");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("it is text");
+    (out.status.code(), text(out.stdout), text(out.stderr))
+}
+
+fn saved(folder: &tempfile::TempDir, name: &str, text: &str) -> PathBuf {
+    let path = folder.path().join(name);
+    std::fs::write(&path, text).expect("it can be written");
+    path
+}
+
+#[test]
+fn a_build_is_compared_with_a_saved_listing() {
+    let folder = tempfile::tempdir().expect("there is room");
+    let mut listing = Listing::new(&inventory(Path::new(DEMO)));
+    listing.elf = "older.elf".into();
+    let has = |row: &Row, name: &str| row.name == name && !row.stored_copy;
+    listing.rows.retain(|row| row.name != "demo::threads::main::LOG");
+    let grown = listing.rows.iter_mut().find(|row| has(row, "core::fmt::write")).expect("it is there");
+    grown.size -= 40;
+    let renamed = listing.rows.iter_mut().find(|row| has(row, "demo::census::take"));
+    let renamed = renamed.map(|row| std::mem::replace(&mut row.name, "demo::census::old".into()));
+    let older = saved(&folder, "older.json", &serde_json::to_string(&listing).expect("it is written"));
+    let (code, out, _) = highwater(&["diff", older.to_str().expect("it is text"), DEMO]);
+    assert_eq!(code, Some(0));
+    for expected in
+        ["older.elf -> demo.elf", "Flash +40 B, RAM +1664 B", "demo::threads::main::LOG", "added", "core::fmt::write"]
+    {
+        assert!(out.contains(expected), "{expected}:\n{out}");
+    }
+    if renamed.is_some() {
+        assert!(out.contains("(was demo::census::old)"), "{out}");
+    }
+    let (code, out, _) = highwater(&["diff", DEMO, DEMO]);
+    assert_eq!((code, out.lines().nth(1)), (Some(0), Some("no memory grew or shrank")), "{out}");
+    let (_, out, _) = highwater(&["diff", older.to_str().expect("it is text"), DEMO, "--format", "markdown"]);
+    assert!(out.starts_with("### Memory: Flash +40 B, RAM +1664 B\n"), "{out}");
+    let (_, out, _) = highwater(&["diff", older.to_str().expect("it is text"), DEMO, "--format", "json"]);
+    let json: serde_json::Value = serde_json::from_str(&out).expect("it is JSON");
+    assert_eq!(json["schema"], "highwater/diff@1");
+}
+
+#[test]
+fn what_is_no_listing_and_no_map_is_named() {
+    let folder = tempfile::tempdir().expect("there is room");
+    for (content, args, expected) in [
+        ("{\"a\": 1}", ["diff", "FILE", DEMO, "--top", "0"], "is not a saved listing"),
+        (
+            "{\"schema\": \"other@9\", \"elf\": \"\", \"memories\": [], \"sections\": [], \"rows\": []}",
+            ["diff", "FILE", DEMO, "--top", "0"],
+            "has the schema other@9, not highwater/symbols@1",
+        ),
+        (
+            "no map",
+            ["symbols", DEMO, "--map", "FILE", "--ascii"],
+            "has no input sections in it; give the map of GNU ld",
+        ),
+    ] {
+        let path = saved(&folder, "given", content);
+        let args = args.map(|arg| if arg == "FILE" { path.to_str().expect("it is text") } else { arg });
+        let (code, _, error) = highwater(&args);
+        assert_eq!(code, Some(1), "{error}");
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn other_images_are_on_the_map() {
+    let folder = tempfile::tempdir().expect("there is room");
+    let settings = saved(&folder, "settings.bin", "0123456789abcdef");
+    let boot = saved(&folder, "boot.hex", ":04000000000102FFFA\n:00000001FF\n");
+    let also = [boot.display().to_string(), format!("{}@0x0003_f000", settings.display())];
+    let args = ["--also", &also[0], "--also", &also[1]];
+    let (code, out, error) = highwater(&[&["layout", DEMO][..], &args].concat());
+    assert_eq!(code, Some(0), "{error}");
+    for expected in
+        ["0003_f000      16 B  settings.bin", "boot.hex and the firmware both have bytes from 0000_0000 to 0000_0004"]
+    {
+        assert!(out.contains(expected), "{expected}:\n{out}");
+    }
+    let (_, out, _) = highwater(&[&["symbols", DEMO, "--by", "memory,section", "--top", "0"][..], &args].concat());
+    assert!(out.contains("(other images)"), "{out}");
+    let (code, _, error) = highwater(&["layout", DEMO, "--also", settings.to_str().expect("it is text")]);
+    assert_eq!(code, Some(1));
+    assert!(error.contains("does not say where it lies; give its address too"), "{error}");
+}
+
+#[test]
+fn a_listing_has_every_format() {
+    let (_, text, _) = highwater(&["symbols", DEMO, "--by", "module,name", "--filter", "fmt", "--top", "8"]);
+    assert!(text.contains("core::fmt::write") && text.contains("… and "), "{text}");
+    let (_, csv, _) = highwater(&["symbols", DEMO, "--format", "csv"]);
+    let rows = csv.lines().count() - 1;
+    let (_, json, _) = highwater(&["symbols", DEMO, "--format", "json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).expect("it is JSON");
+    assert_eq!(json["rows"].as_array().map(Vec::len), Some(rows));
+    let (_, svg, _) = highwater(&["symbols", DEMO, "--format", "svg"]);
+    assert!(svg.starts_with("<svg") && svg.contains("<title>demo::threads::main::LOG: 1664 B</title>"));
+}
