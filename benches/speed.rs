@@ -92,6 +92,8 @@ fn live(image: &Arc<Image>, chips: &[layout::Memory]) -> Option<Model> {
         clock: Clock::Lockstep,
         paced_from: None,
         faults: Vec::new(),
+        comparators: None,
+        core: None,
     };
     let (source, board) = open(&emulation).ok()?;
     let mut sampler =

@@ -8,15 +8,18 @@ pub mod open;
 mod statics;
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use clap::CommandFactory;
 
 use crate::cli::measure::ConfigCommand;
-use crate::cli::{Cli, Color, Command, LayoutArgs, ListArgs, ListFormat, Look};
+use crate::cli::{Cli, Color, Command, FitArgs, LayoutArgs, ListArgs, ListFormat, Look};
 use crate::config::{self, Rules, Settings};
 use crate::image::layout;
 use crate::model::Model;
+use crate::model::catch::Tripwire;
 use crate::report::Report;
 use crate::sampler::{Sampler, static_snapshot};
 use crate::source::probe;
@@ -28,6 +31,9 @@ const SNAPSHOT_AFTER: Duration = Duration::from_secs(5);
 
 /// How long a snapshot of a real board looks first: until a stack's paint is believed.
 const SETTLING: Duration = Duration::from_millis(300);
+
+/// How long a snapshot with a tripwire waits for the first catch.
+const CATCHING: Duration = Duration::from_secs(30);
 
 /// Why a command ended without doing what was asked.
 #[derive(Debug)]
@@ -116,14 +122,14 @@ fn carry_out(command: &Command, look: &Look, settings: &Settings) -> Result<(), 
         #[cfg(feature = "simulator")]
         Command::Demo(args) => {
             let wanted = open::Wanted::demo(args, settings.rules(args.sizing.margin));
-            watch(&wanted, args.format, look)
+            watch(&wanted, args.format, args.fit, look)
         }
         Command::Attach(args) => {
-            watch(&open::Wanted::attach(args, settings.rules(args.sizing.margin)), args.format, look)
+            watch(&open::Wanted::attach(args, settings.rules(args.sizing.margin)), args.format, args.fit, look)
         }
         Command::Snapshot(args) => {
             let wanted = open::Wanted::attach(args, settings.rules(args.sizing.margin));
-            print_snapshot(&wanted, args.format.unwrap_or(Format::Human), look)
+            print_snapshot(&wanted, args.format.unwrap_or(Format::Human), args.fit, look)
         }
         Command::Layout(args) => print_layout(args, look, settings.rules(None)),
         Command::Check(args) => measure::check(args, look, settings),
@@ -148,22 +154,35 @@ fn carry_out(command: &Command, look: &Look, settings: &Settings) -> Result<(), 
 }
 
 /// The live screen on a terminal; elsewhere, or when a format is asked for, one snapshot.
-fn watch(wanted: &open::Wanted, format: Option<Format>, look: &Look) -> Result<(), Failure> {
+fn watch(wanted: &open::Wanted, format: Option<Format>, fit: FitArgs, look: &Look) -> Result<(), Failure> {
     let on_terminal = io::stdout().is_terminal() && io::stdin().is_terminal();
-    if format.is_some() || !on_terminal {
-        return print_snapshot(wanted, format.unwrap_or(Format::Human), look);
+    if format.is_some() || fit.would_fit.is_some() || !on_terminal {
+        return print_snapshot(wanted, format.unwrap_or(Format::Human), fit, look);
     }
     let opened = open::open(wanted, open::For::Watching)?;
     live::run(opened, look)
 }
 
 /// One report, after a thorough look.
-fn print_snapshot(wanted: &open::Wanted, format: Format, look: &Look) -> Result<(), Failure> {
-    let Opened { mut sampler, mut model, run_first } = open::open(wanted, open::For::Snapshot)?;
-    let time = if wanted.is_emulated() { SNAPSHOT_AFTER } else { SETTLING };
-    pass_time(&mut sampler, &mut model, run_first.unwrap_or(time), |_| {});
+fn print_snapshot(wanted: &open::Wanted, format: Format, fit: FitArgs, look: &Look) -> Result<(), Failure> {
+    let Opened { mut sampler, mut model, run_first, .. } = open::open(wanted, open::For::Snapshot)?;
+    let time = match (wanted.is_emulated(), wanted.has_tripwire()) {
+        (_, true) => CATCHING,
+        (true, _) => SNAPSHOT_AFTER,
+        (false, _) => SETTLING,
+    };
+    let caught = |model: &Model| model.snapshot.tripwire.as_ref().is_some_and(Tripwire::has_caught);
+    let ended = if wanted.has_tripwire() { live::note_the_end()? } else { Arc::default() };
+    pass_time_until(&mut sampler, &mut model, run_first.unwrap_or(time), |model| {
+        ended.load(Ordering::Relaxed) || (run_first.is_none() && caught(model))
+    });
     as_last_seen(&mut sampler, &mut model, |_| {})?;
-    print(&Report::new(&model), format, look)
+    let report = Report::new(&model);
+    let report = match fit.would_fit {
+        Some(size) => report.with_fit(&model, size, MALLOC_ALIGN),
+        None => report,
+    };
+    print(&report, format, look)
 }
 
 /// A thorough look at what is there now.
@@ -183,14 +202,27 @@ fn as_last_seen(sampler: &mut Sampler, model: &mut Model, mut seen: impl FnMut(&
 
 /// Refreshes until that much time has passed since the attach.
 fn pass_time(sampler: &mut Sampler, model: &mut Model, until: Duration, mut seen: impl FnMut(&Model)) {
+    pass_time_until(sampler, model, until, |model| {
+        seen(model);
+        false
+    });
+}
+
+/// The same, or until it is over earlier.
+fn pass_time_until(sampler: &mut Sampler, model: &mut Model, until: Duration, mut over: impl FnMut(&Model) -> bool) {
     while sampler.now() < until {
         let before = sampler.now();
         model.ingest(sampler.refresh());
-        seen(model);
+        if over(model) {
+            return;
+        }
         let spent = sampler.now().saturating_sub(before);
         sampler.wait_at_most(spent, until.saturating_sub(sampler.now()));
     }
 }
+
+/// The alignment of a block that is asked about: what C's `malloc` and most of Rust's types need at most.
+const MALLOC_ALIGN: u32 = 8;
 
 fn print_layout(args: &LayoutArgs, look: &Look, rules: Rules) -> Result<(), Failure> {
     let image = open::image(&args.firmware)?;

@@ -12,6 +12,7 @@ use crate::amount::Amount;
 use crate::config::{DEFAULT_RATE, MAX_RATE};
 use crate::image::other::Given;
 use crate::inventory::tree::{Level, Order};
+use crate::model::catch::Mode;
 use crate::source::probe::Protocol;
 use crate::tui::theme::ThemeName;
 use crate::view::{self, Format};
@@ -87,23 +88,32 @@ pub enum Command {
   highwater demo --scenario overflow       one stack grows until it breaks its guard
   highwater demo --scenario leak --sim-link fs
   highwater demo --sim-time 12s --scenario overflow --format json | jq .alerts
+  highwater demo --scenario overflow --tripwire=halt       stop at the store that breaks the guard
+  highwater demo --culprit growth          who makes that stack deeper, call by call
 
 Without a terminal it prints one snapshot and ends.")]
     Demo(DemoArgs),
     /// The live map of a running firmware
-    #[command(after_help = "Nothing is written to the target and its core is not stopped, from attach to detach.
+    #[command(
+        after_help = "Nothing is written to the target and its core is not stopped, from attach to detach, unless a flag under
+`Touches the target` asks for it. What such a flag changed is put back at the end.
 
 Examples:
   highwater attach target/thumbv7em-none-eabihf/debug/app --chip nRF52840_xxAA
   highwater attach app.elf --probe 0d28:0204 --speed 4000 --rate 60
   highwater attach app.elf --probe sim     run it on the emulated board
+  highwater attach app.elf --tripwire      note stores into stack guards, without stopping
+  highwater attach app.elf --tripwire=halt stop at such a store: who, where, and the calls
 
-Without a terminal it prints one snapshot and ends.")]
+Without a terminal it prints one snapshot and ends."
+    )]
     Attach(AttachArgs),
     /// One report of a running firmware, and out
     #[command(after_help = "Examples:
   highwater snapshot app.elf
   highwater snapshot app.elf --format json | jq '.stacks[] | {name, peak, margin}'
+  highwater snapshot app.elf --would-fit 2048
+  highwater snapshot app.elf --format json | jq '.heaps[].owners'
   highwater snapshot app.elf --format svg > map.svg")]
     Snapshot(AttachArgs),
     /// The static picture of an ELF, without a target
@@ -258,6 +268,44 @@ impl PaceArgs {
     }
 }
 
+/// What this run may do to the target beyond reading it.
+#[derive(Args, Clone, Debug, Default)]
+pub struct TouchArgs {
+    /// Catch stores into stack guards with the core's watchpoint comparators: `watch` notes them and never stops the
+    /// core, `halt` stops it at the store
+    #[arg(long, value_enum, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "watch", help_heading = "Touches the target")]
+    pub tripwire: Option<TripwireMode>,
+    /// Record each new high-water mark of this thread's stack with its calls; the core stops for a moment at each
+    #[arg(long, value_name = "THREAD", conflicts_with = "tripwire", help_heading = "Touches the target")]
+    pub culprit: Option<String>,
+    /// Fill the untouched part of stacks that nobody painted, so that they have a mark from then on; the core stops for
+    /// some milliseconds, once
+    #[arg(long, help_heading = "Touches the target")]
+    pub paint: bool,
+}
+
+impl TouchArgs {
+    /// The tripwire that is asked for.
+    #[must_use]
+    pub fn mode(&self) -> Option<Mode> {
+        match (&self.culprit, self.tripwire) {
+            (Some(thread), _) => Some(Mode::Culprit(crate::units::printable(thread, 64))),
+            (None, Some(TripwireMode::Watch)) => Some(Mode::Watch),
+            (None, Some(TripwireMode::Halt)) => Some(Mode::Halt),
+            (None, None) => None,
+        }
+    }
+}
+
+/// What the tripwire does at a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TripwireMode {
+    /// Note it; the core runs on
+    Watch,
+    /// Stop the core
+    Halt,
+}
+
 /// How stack sizes are suggested.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct SizingArgs {
@@ -355,12 +403,26 @@ pub struct DemoArgs {
     /// The refresh.
     #[command(flatten)]
     pub pace: PaceArgs,
+    /// What it may do to the target.
+    #[command(flatten)]
+    pub touch: TouchArgs,
     /// How stack sizes are suggested.
     #[command(flatten)]
     pub sizing: SizingArgs,
     /// Format of the snapshot; asks for one even on a terminal
     #[arg(long, value_enum)]
     pub format: Option<Format>,
+    /// A question about the heap.
+    #[command(flatten)]
+    pub fit: FitArgs,
+}
+
+/// A question about the heap.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct FitArgs {
+    /// In a snapshot, say too whether a block of so many bytes could be allocated now, and what is in the way
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(1..))]
+    pub would_fit: Option<u32>,
 }
 
 /// `highwater attach` and `highwater snapshot`.
@@ -375,12 +437,18 @@ pub struct AttachArgs {
     /// The refresh.
     #[command(flatten)]
     pub pace: PaceArgs,
+    /// What it may do to the target.
+    #[command(flatten)]
+    pub touch: TouchArgs,
     /// How stack sizes are suggested.
     #[command(flatten)]
     pub sizing: SizingArgs,
     /// Format of the snapshot; with attach, asks for one even on a terminal
     #[arg(long, value_enum)]
     pub format: Option<Format>,
+    /// A question about the heap.
+    #[command(flatten)]
+    pub fit: FitArgs,
     /// With `--probe sim` and the demo firmware: what it does
     #[arg(long, value_enum, help_heading = "Emulated board")]
     pub sim_scenario: Option<Scenario>,

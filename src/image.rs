@@ -13,6 +13,7 @@ pub mod other;
 pub mod symbols;
 pub mod types;
 pub mod units;
+pub mod unwind;
 pub mod values;
 
 use std::borrow::Cow;
@@ -141,6 +142,7 @@ pub struct Image {
     call_graph: OnceLock<Option<CallGraph>>,
     types: OnceLock<Types>,
     lines: OnceLock<Arc<lines::Lines>>,
+    unwinder: OnceLock<Arc<unwind::Unwinder>>,
     largest_frame: OnceLock<Option<u32>>,
     content: Arc<Content>,
 }
@@ -251,6 +253,7 @@ impl Image {
             call_graph: OnceLock::new(),
             types: OnceLock::new(),
             lines: OnceLock::new(),
+            unwinder: OnceLock::new(),
             largest_frame: OnceLock::new(),
             content: Arc::new(content),
             path,
@@ -321,6 +324,12 @@ impl Image {
             let code_at_zero = self.symbols.at(0).is_some_and(|symbol| symbol.is_code);
             Arc::new(lines::Lines::read(self.file().as_ref(), code_at_zero))
         })
+    }
+
+    /// What follows a stopped core's calls outward, read when it is first asked for.
+    #[must_use]
+    pub fn unwinder(&self) -> &unwind::Unwinder {
+        self.unwinder.get_or_init(|| Arc::new(unwind::Unwinder::read(self.file().as_ref())))
     }
 
     /// The most bytes that one function can reserve on a stack and leave untouched: its whole frame. `None` when neither

@@ -3,6 +3,9 @@
 //! `ingest` takes what one refresh found, cannot fail and does no I/O; views read, and change nothing.
 
 pub mod alert;
+pub mod catch;
+pub mod growth;
+pub mod heap;
 pub mod history;
 pub mod picture;
 pub mod snapshot;
@@ -42,6 +45,7 @@ pub struct Model {
     pub alerts: Vec<Alert>,
     /// Counts the changes: a view that has drawn this number has nothing to draw.
     pub revision: u64,
+    growth: growth::Growth,
     revised: Duration,
     limits: Limits,
     margin: Amount,
@@ -61,6 +65,7 @@ impl Model {
             heap_used: BTreeMap::new(),
             alerts: Vec::new(),
             revision: 0,
+            growth: growth::Growth::default(),
             revised: Duration::ZERO,
             limits: Limits::default(),
             margin: sizing::DEFAULT_MARGIN,
@@ -113,6 +118,10 @@ impl Model {
             raise_high_water(&before, &mut self.snapshot);
         }
         self.remember(was_reset);
+        if was_reset {
+            self.growth = growth::Growth::default();
+        }
+        self.growth.follow(self.snapshot.at, &mut self.snapshot.heaps);
         let mut found = alert::find(&self.snapshot, &facts, self.limits);
         found.extend(self.stalled(&facts));
         if was_reset {
@@ -249,6 +258,10 @@ fn differs(old: &Snapshot, new: &Snapshot) -> bool {
         for stack in &mut quiet.stacks {
             stack.rescanned = None;
         }
+        for owner in quiet.heaps.iter_mut().filter_map(|heap| heap.owners.as_mut()).flatten() {
+            owner.growth = None;
+            owner.leaks = false;
+        }
         if let Some(detail) = &mut quiet.detail {
             detail.at = Duration::ZERO;
         }
@@ -291,6 +304,7 @@ mod tests {
             link: Link::default(),
             hints: Vec::new(),
             detail: None,
+            tripwire: None,
         }
     }
 

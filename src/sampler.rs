@@ -14,7 +14,9 @@ mod identity;
 pub mod interest;
 pub mod ladder;
 pub mod observation;
+pub mod painter;
 pub mod stacks;
+pub mod tripwire;
 pub mod worst_case;
 
 use std::collections::VecDeque;
@@ -22,11 +24,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::fault::{self, Faults};
+use crate::heap::blocks::Notes;
+use crate::heap::sites::Sites;
+use crate::heap::watch::Heaps;
 use crate::image::Image;
 use crate::image::layout::{self, Memory as Chip, Placed};
 use crate::kernel::{self, Kernel, Look};
 use crate::memory::{Memory, Sentinel};
-use crate::model::snapshot::{Health, Link, MemoryKind, Snapshot, Target};
+use crate::model::snapshot::{Health, Heap, Link, MemoryKind, Snapshot, Target};
 use crate::source::link::LinkCost;
 use crate::source::{CoreStatus, Counters, ReadError, Source};
 use crate::stack::{Paint, victim};
@@ -37,7 +42,9 @@ use epochs::{Epochs, News};
 use interest::Interest;
 use ladder::Ladder;
 use observation::{Facts, Observation};
+use painter::Painter;
 use stacks::Stacks;
+use tripwire::Tripwire;
 use worst_case::WorstCases;
 
 /// Bytes that one refresh may read, whatever the target's tables say.
@@ -64,8 +71,11 @@ pub struct Sampler {
     cost: LinkCost,
     kernel: Option<Box<dyn Kernel>>,
     fallback: Box<dyn Kernel>,
+    heaps: Heaps,
+    notes: Notes,
     stacks: Stacks,
     worst_cases: WorstCases,
+    sites: Sites,
     interest: Interest,
     detail: Detail,
     ladder: Ladder,
@@ -78,6 +88,9 @@ pub struct Sampler {
     last_status: Option<Duration>,
     last_faults: Option<Duration>,
     refreshes: VecDeque<Duration>,
+    tripwire: Option<Tripwire>,
+    painter: Option<Painter>,
+    paint_due: bool,
 }
 
 impl Sampler {
@@ -93,6 +106,7 @@ impl Sampler {
         options: Options,
     ) -> Result<Self, ReadError> {
         let (kernel, fallback) = kernel::detect(&image, &chips);
+        let heaps = Heaps::new(&image, &chips);
         // A reset that lies before the attach is not news.
         source.status()?;
         let cost = match chips.iter().find(|memory| memory.kind == MemoryKind::Ram) {
@@ -112,8 +126,11 @@ impl Sampler {
             cost,
             kernel,
             fallback,
+            heaps,
+            notes: Notes::default(),
             stacks: Stacks::default(),
             worst_cases: WorstCases::default(),
+            sites: Sites::default(),
             interest: Interest::default(),
             detail: Detail::default(),
             ladder: Ladder::new(now),
@@ -124,8 +141,24 @@ impl Sampler {
             last_status: None,
             last_faults: None,
             refreshes: VecDeque::new(),
+            tripwire: None,
+            painter: None,
+            paint_due: false,
             source,
         })
+    }
+
+    /// The same with a tripwire. It is armed in the first refresh that knows the stacks, and what it changed in the
+    /// target is put back when the sampler is dropped.
+    #[must_use]
+    pub fn with_tripwire(self, tripwire: Tripwire) -> Self {
+        Self { tripwire: Some(tripwire), ..self }
+    }
+
+    /// The same with a painter, which fills stacks that nobody painted.
+    #[must_use]
+    pub fn with_painter(self, painter: Painter) -> Self {
+        Self { painter: Some(painter), ..self }
     }
 
     /// Reads the target once.
@@ -149,9 +182,20 @@ impl Sampler {
             Health::Reconnecting { .. } => Some(Duration::from_millis(50)),
             _ => self.options.rate_hz.map(|hz| Duration::from_secs_f64(1.0 / hz.max(0.01))),
         };
-        if let Some(rest) = period.and_then(|period| period.checked_sub(spent)) {
-            self.source.wait(rest.min(limit));
+        let Some(rest) = period.and_then(|period| period.checked_sub(spent)) else { return };
+        let mut rest = rest.min(limit);
+        // A core that stands at a new mark is not to stand there until the next refresh.
+        while let Some(tripwire) = self.tripwire.as_mut().filter(|tripwire| tripwire.is_urgent()) {
+            let pause = rest.min(tripwire::POLL);
+            if pause.is_zero() || self.last.health != Health::Live {
+                break;
+            }
+            self.source.wait(pause);
+            rest = rest.saturating_sub(pause);
+            // A link that fails here fails in the next refresh too, which says so.
+            let _ = tripwire.poll(self.source.as_mut(), &self.image, &self.last);
         }
+        self.source.wait(rest);
     }
 
     /// Time since the source was opened.
@@ -217,6 +261,7 @@ impl Sampler {
                 self.last.health = self.ladder.health(&error.to_string());
             }
         }
+        self.last.tripwire = self.tripwire.as_ref().map(|tripwire| tripwire.tell(&self.last.stacks));
         self.last.at = now;
         self.last.epoch = self.epochs.count();
         self.last.target =
@@ -228,9 +273,11 @@ impl Sampler {
     /// One refresh over a link that is believed to work.
     fn try_refresh(&mut self, depth: Depth) -> Result<Snapshot, ReadError> {
         self.ask_core()?;
+        self.look_at_tripwire()?;
         if !self.verified {
             self.verify()?;
         }
+        self.paint()?;
         let plan = self.plan();
         let max_age = match depth {
             Depth::Steady => SLOW_PERIOD,
@@ -240,11 +287,16 @@ impl Sampler {
             .with_max_age(max_age)
             .with_sentinel(self.sentinel);
         let mut wants = self.kernel.as_ref().map(|kernel| kernel.wants()).unwrap_or_default();
+        wants.extend(self.heaps.wants());
         wants.extend(self.stacks.wants(&plan));
         memory.prefetch(&wants);
-        let (kernel_name, look) = look(self.kernel.as_mut(), self.fallback.as_mut(), &mut memory, &self.image);
+        let (kernel_name, mut look) = look(self.kernel.as_mut(), self.fallback.as_mut(), &mut memory, &self.image);
         let has_agent = self.image.symbols.get(kernel::agent::SYMBOL).is_some();
         self.facts.agent_missing = has_agent && look.heartbeat.is_none();
+        if let Some(painter) = &mut self.painter {
+            self.paint_due = !self.facts.agent_missing && painter.is_due(&look.stacks, memory.now());
+            painter.mark(&mut look.stacks);
+        }
         if let Some(failure) = memory.failure() {
             return Err(failure.clone());
         }
@@ -252,13 +304,19 @@ impl Sampler {
             self.last_faults = Some(memory.now());
             self.facts.faults = memory.words(fault::REGISTERS).as_deref().and_then(Faults::from_words);
         }
+        let mut was_reset = false;
         let news = look.boots.map_or(News::None, |boots| self.epochs.boots(boots, memory.now()));
         if news != News::None {
             // What was read of the stacks until now may be the old run's, before the new one painted them.
             self.stacks.clear();
+            self.heaps.clear();
+            self.notes.clear();
             self.detail = Detail::default();
             self.verified = false;
+            was_reset = true;
         }
+        self.heaps.refresh(&mut memory, &mut look.heaps);
+        self.notes.refresh(&mut memory, &mut look.heaps);
         self.facts.wrong_elf = self.differing.clone().or_else(|| identity::other_build(&self.image, look.build_id));
         let now = memory.now();
         let mut stacks = self.stacks.refresh(&mut memory, &look.stacks, &plan, now);
@@ -283,21 +341,44 @@ impl Sampler {
         if let Some(failure) = memory.failure() {
             return Err(failure.clone());
         }
+        if let Some(painter) = &mut self.painter {
+            if was_reset {
+                painter.after_reset();
+            }
+            painter.weigh(&mut stacks);
+            look.hints.extend(painter.tell(&stacks));
+        }
         let gaps = u32::try_from(memory.gaps().len()).unwrap_or(u32::MAX);
-        self.facts.heartbeat = look.heartbeat;
+        let held = self.tripwire.as_ref().is_some_and(Tripwire::holds);
+        self.facts.heartbeat = look.heartbeat.filter(|_| !held);
         self.facts.refused = look.refused;
         let memories = compose::draw(&self.chips, &look, &self.placed);
+        let named = compose::named(&look);
+        let heaps: Vec<Heap> =
+            look.heaps.iter().map(|heap| compose::heap(heap, &self.image, &mut self.sites, &named)).collect();
         for stack in &mut stacks {
-            stack.victim = victim::below(stack.range, &memories, &self.image);
+            // What the agent notes in front of a block belongs to the stack in it: the victim is what lies below that.
+            let whole = heaps.iter().find_map(|heap| heap.block_around(stack.range)).unwrap_or(stack.range);
+            stack.victim = victim::below(whole, &memories, &self.image);
         }
         let mut hints = look.hints;
         hints.extend(self.worst_cases.tell(&self.image, &look.stacks, &mut stacks));
+        if let Some(tripwire) = &mut self.tripwire {
+            if was_reset {
+                tripwire.after_reset()?;
+            }
+            // A core that stopped while its stacks were read has not moved a mark unseen.
+            tripwire.poll(self.source.as_mut(), &self.image, &self.last)?;
+            // Without its agent a firmware is not told apart from one that has not come as far as to paint its stacks.
+            let stacks: &[_] = if self.facts.agent_missing { &[] } else { &stacks };
+            tripwire.aim(self.source.as_mut(), stacks, &look.stacks, self.epochs.count())?;
+        }
         let mut target = self.last.target.clone();
         target.kernel = Some(kernel_name);
         Ok(Snapshot {
             memories,
             stacks,
-            heaps: look.heaps.iter().map(compose::heap).collect(),
+            heaps,
             hints,
             detail,
             target,
@@ -314,18 +395,52 @@ impl Sampler {
         if !due {
             return Ok(());
         }
-        let status = self.source.status()?;
+        let mut status = self.source.status()?;
+        if self.tripwire.as_mut().is_some_and(Tripwire::take_reset) {
+            status = CoreStatus::WasReset;
+        }
         self.last_status = Some(now);
         self.facts.core = Some(status);
         if status == CoreStatus::WasReset {
             self.epochs.flag(now);
+            if let Some(painter) = &mut self.painter {
+                painter.after_reset();
+            }
             self.last_faults = None;
             self.stacks.clear();
+            self.heaps.clear();
+            self.notes.clear();
             self.detail = Detail::default();
             self.verified = false;
             let (kernel, fallback) = kernel::detect(&self.image, &self.chips);
             self.kernel = kernel;
             self.fallback = fallback;
+        }
+        Ok(())
+    }
+
+    /// Fills stacks when the last refresh found some to fill. What their kernel says is asked again while the core stands.
+    fn paint(&mut self) -> Result<(), ReadError> {
+        let held = self.tripwire.as_ref().is_some_and(Tripwire::holds);
+        let Some(painter) = self.painter.as_mut().filter(|_| std::mem::take(&mut self.paint_due) && !held) else {
+            return Ok(());
+        };
+        let (kernel, fallback) = (self.kernel.as_mut(), self.fallback.as_mut());
+        let (cost, image) = (self.cost, &self.image);
+        painter.fill(self.source.as_mut(), |source| {
+            look(kernel, fallback, &mut Memory::new(source, cost, REFRESH_LIMIT), image).1.stacks
+        })
+    }
+
+    /// Looks what the tripwire caught. A core that it holds is not halted by somebody else, and its heartbeat stands.
+    fn look_at_tripwire(&mut self) -> Result<(), ReadError> {
+        let Some(tripwire) = &mut self.tripwire else { return Ok(()) };
+        if self.facts.core == Some(CoreStatus::WasReset) {
+            tripwire.after_reset()?;
+        }
+        tripwire.poll(self.source.as_mut(), &self.image, &self.last)?;
+        if self.facts.core == Some(CoreStatus::Halted) && tripwire.may_stop() {
+            self.facts.core = None;
         }
         Ok(())
     }

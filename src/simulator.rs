@@ -43,6 +43,7 @@
 //! | `dap` | debug port and access port, transfer by transfer |
 //! | `wire` | transfers and their time |
 //! | `probe`, `registry` | probe-rs's side |
+//! | `calls` | who called whom on one stack, as it happens |
 //! | `link`, `counters`, `faults` | what it costs, what was done, what goes wrong |
 //!
 //! Not modelled: peripherals (they read as zero), external interrupts, caches, `TrustZone`, JTAG, multidrop, parity.
@@ -51,6 +52,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 mod attributes;
 mod board;
+mod calls;
 mod core;
 mod counters;
 mod dap;

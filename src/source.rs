@@ -1,6 +1,7 @@
 //! Where target memory comes from. One narrow, read-only trait; a probe, a recording and a file are sources.
 
 pub mod chip;
+pub mod control;
 #[cfg(feature = "simulator")]
 pub mod emulated;
 pub mod link;

@@ -1,6 +1,7 @@
 //! Stacks: which word they were painted with, how deep they were used, what calls left in them, and what lies below.
 
 pub mod traces;
+pub mod tripwire;
 pub mod victim;
 pub mod watermark;
 

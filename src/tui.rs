@@ -5,12 +5,15 @@
 
 mod alerts;
 mod bar;
+mod catch;
 mod detail;
 mod frame;
+pub mod heap;
 mod help;
 pub mod keys;
 mod lookup;
 mod map;
+mod overlay;
 mod paint;
 pub mod picture;
 pub mod stacks;
@@ -107,7 +110,7 @@ pub async fn run<B: Backend>(
                 match update(&mut state, &model, action) {
                     Effect::None => {}
                     Effect::Quit => return Ok(model),
-                    effect @ Effect::Export => {
+                    effect @ (Effect::Export | Effect::GoOn) => {
                         let drawn = terminal.draw(|frame| draw(frame, &model, &state, &theme));
                         state.notice = carry_out(effect, drawn.map_err(Failure::Terminal)?.buffer);
                     }
@@ -120,7 +123,9 @@ pub async fn run<B: Backend>(
                 }
                 let Some(observation) = feed.borrow_and_update().clone() else { continue };
                 let before = model.revision;
+                let catches = update::caught(&model);
                 model.ingest(Arc::unwrap_or_clone(observation));
+                update::notice_catch(&mut state, &model, catches);
                 if model.revision != before && matches!(state.picture, Picture::Live) {
                     screen = Picturing::Outdated;
                 }
@@ -169,6 +174,7 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, state: &State, theme: &Theme) 
                 let line = Rect { x: legend.x + 2, width: legend.width.saturating_sub(2), ..legend };
                 frame::draw_legend(&mut canvas, line, &detail::legend(theme, model, state));
             }
+            Screen::Heap => frame::draw_legend(&mut canvas, legend, &heap::legend(theme)),
             Screen::Symbols | Screen::Alerts => {}
         }
     }
@@ -177,11 +183,14 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, state: &State, theme: &Theme) 
         Screen::Map => map::draw(&mut canvas, body, density, model, state),
         Screen::Stacks => stacks::draw(&mut canvas, body, density, model, state),
         Screen::StackDetail => detail::draw(&mut canvas, body, density, model, state),
+        Screen::Heap => heap::draw(&mut canvas, body, density, model, state),
         Screen::Symbols => symbols::draw(&mut canvas, body, density, state),
         Screen::Alerts => alerts::draw(&mut canvas, body, density, model, state),
     }
-    if let Overlay::Help(scroll) = state.overlay {
-        help::draw(&mut canvas, body, scroll, model, state);
+    match state.overlay {
+        Overlay::Help(scroll) => help::draw(&mut canvas, body, scroll, model, state),
+        Overlay::Catch(index) => catch::draw(&mut canvas, body, index, model),
+        Overlay::None => {}
     }
 }
 

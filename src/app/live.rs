@@ -3,8 +3,8 @@
 use std::any::Any;
 use std::io::{self, BufWriter, Stdout, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use crossterm::event::{DisableMouseCapture, EnableMouseCapture, EventStream};
@@ -46,22 +46,35 @@ const BREAK: &str = "HIGHWATER_TEST_PANIC";
 ///
 /// The terminal cannot be used.
 pub fn run(opened: Opened, look: &Look) -> Result<(), Failure> {
-    let Opened { mut sampler, model, run_first } = opened;
+    let Opened { mut sampler, model, run_first, go_on, access } = opened;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let symbols = Shared::expected();
     tell_symbols(sampler.image(), sampler.memories().to_vec(), symbols.clone())?;
-    let options = Options { interest: sampler.interest(), symbols, ..options(&model, look) };
+    let access = access.to_owned();
+    let options = Options { interest: sampler.interest(), symbols, access, ..options(&model, look) };
     let (feed, observations) = watch::channel(None);
     let running = Arc::new(AtomicBool::new(true));
     let (report, mut stopped) = oneshot::channel();
+    let (detach, detached) = mpsc::channel::<()>();
     let stop = Arc::clone(&running);
     let sampling = move || {
+        // Its end is the end of this thread, when the sampler has put everything back.
+        let _detached = detach;
         // A panic there must not leave a picture that looks live and is not.
         let outcome = catch_unwind(AssertUnwindSafe(move || sample(&mut sampler, run_first, &feed, &stop)));
         let _ = report.send(outcome.map_err(|panic| panic_text(panic.as_ref())));
     };
     std::thread::Builder::new().name("sampler".into()).spawn(sampling)?;
-    let outcome = runtime.block_on(async {
+    // A panic of the screen's thread detaches too: a tripwire must not stay armed.
+    let _detaching = Detaching { running, detached };
+    let carry_out = |effect, screen: &ratatui::buffer::Buffer| match effect {
+        Effect::GoOn => {
+            go_on.ask();
+            None
+        }
+        other => carry_out(other, screen),
+    };
+    runtime.block_on(async {
         let mut screen = Screen::enter()?;
         let end = ended();
         tokio::pin!(end);
@@ -72,15 +85,23 @@ pub fn run(opened: Opened, look: &Look) -> Result<(), Failure> {
             () = &mut end => Ok(()),
             Ok(Err(panic)) = &mut stopped => Err(Failure::Error(format!("the sampler broke down, a bug: {panic}"))),
         }
-    });
-    running.store(false, Ordering::Relaxed);
-    // The sampler detaches from the target when it ends. A probe that hangs must not keep the user waiting: then its
-    // thread ends with the process.
-    let detached = async move { stopped.is_terminated() || tokio::time::timeout(DETACHING, stopped).await.is_ok() };
-    if !runtime.block_on(detached) {
-        tracing::warn!("the probe did not detach within {} s", DETACHING.as_secs_f32());
+    })
+}
+
+/// While it lives, the sampler runs; dropping it waits until the sampler has detached from the target. A probe that
+/// hangs must not keep the user waiting: then its thread ends with the process.
+struct Detaching {
+    running: Arc<AtomicBool>,
+    detached: mpsc::Receiver<()>,
+}
+
+impl Drop for Detaching {
+    fn drop(&mut self) {
+        self.running.store(false, Ordering::Relaxed);
+        if self.detached.recv_timeout(DETACHING) == Err(mpsc::RecvTimeoutError::Timeout) {
+            tracing::warn!("the probe did not detach within {} s", DETACHING.as_secs_f32());
+        }
     }
-    outcome
 }
 
 /// Shows what an ELF says, without a target, until the user quits.
@@ -162,6 +183,22 @@ fn sample(
     }
 }
 
+/// From now on a signal does not end the process but sets this, so that what was changed in the target is put back.
+///
+/// # Errors
+///
+/// The system gives no thread.
+pub fn note_the_end() -> Result<Arc<AtomicBool>, Failure> {
+    let noted = Arc::new(AtomicBool::new(false));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let note = Arc::clone(&noted);
+    std::thread::Builder::new().name("signals".into()).spawn(move || {
+        runtime.block_on(ended());
+        note.store(true, Ordering::Relaxed);
+    })?;
+    Ok(noted)
+}
+
 /// Returns when the process is told to end, or its terminal is gone.
 #[cfg(unix)]
 async fn ended() {
@@ -194,7 +231,7 @@ fn carry_out(effect: Effect, screen: &ratatui::buffer::Buffer) -> Option<String>
             Ok(path) => format!("saved {path}"),
             Err(error) => format!("not saved: {error}"),
         }),
-        Effect::None | Effect::Quit => None,
+        Effect::None | Effect::Quit | Effect::GoOn => None,
     }
 }
 

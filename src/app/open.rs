@@ -1,5 +1,6 @@
 //! From the command line's words to a sampler that works: ELF, chip, memories, source.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,9 +12,13 @@ use crate::image::layout::{self, Memory};
 use crate::image::other::Other;
 use crate::image::{Image, Machine};
 use crate::model::Model;
+use crate::model::catch::Mode;
+use crate::sampler::painter::Painter;
+use crate::sampler::tripwire::{GoOn, Release, Tripwire};
 use crate::sampler::{Options, Sampler, static_snapshot};
 use crate::source::chip::{Chip, ChipError};
-use crate::source::probe::{HostInstruments, OpenError, ProbeOptions, ProbeSource};
+use crate::source::control::left::Keeper;
+use crate::source::probe::{self, HostInstruments, OpenError, ProbeOptions, ProbeSource};
 use crate::source::{ReadError, Source};
 
 /// What `--probe` is for the emulated board.
@@ -32,6 +37,8 @@ pub struct Wanted {
     #[cfg(feature = "simulator")]
     scenario: Option<u32>,
     rate_hz: Option<f64>,
+    tripwire: Option<Mode>,
+    paint: bool,
     rules: Rules,
 }
 
@@ -61,6 +68,8 @@ impl Wanted {
             sim: args.sim.clone(),
             scenario: Some(args.scenario.number()),
             rate_hz: args.pace.rate_hz(),
+            tripwire: args.touch.mode(),
+            paint: args.touch.paint,
             rules,
         }
     }
@@ -76,6 +85,8 @@ impl Wanted {
             #[cfg(feature = "simulator")]
             scenario: args.sim_scenario.map(crate::cli::Scenario::number),
             rate_hz: args.pace.rate_hz(),
+            tripwire: args.touch.mode(),
+            paint: args.touch.paint,
             rules,
         }
     }
@@ -91,6 +102,8 @@ impl Wanted {
             #[cfg(feature = "simulator")]
             scenario: args.sim_scenario.map(crate::cli::Scenario::number),
             rate_hz: args.pace.rate_hz(),
+            tripwire: None,
+            paint: false,
             rules,
         };
         #[cfg(feature = "simulator")]
@@ -103,6 +116,12 @@ impl Wanted {
             wanted.probe = ProbeArgs { probe: Some(SIM.into()), ..ProbeArgs::default() };
         }
         wanted
+    }
+
+    /// Whether a tripwire is asked for.
+    #[must_use]
+    pub fn has_tripwire(&self) -> bool {
+        self.tripwire.is_some()
     }
 
     /// Whether the emulated board is meant.
@@ -129,6 +148,10 @@ pub struct Opened {
     pub model: Model,
     /// Time to let pass first, in emulated time.
     pub run_first: Option<Duration>,
+    /// Lets a core go on that the tripwire stopped.
+    pub go_on: GoOn,
+    /// What may touch the target, in words.
+    pub access: &'static str,
 }
 
 /// Attaches to the target.
@@ -165,6 +188,14 @@ pub fn open(wanted: &Wanted, purpose: For) -> Result<Opened, Failure> {
     } else {
         open_probe(wanted, chip)?
     };
+    let go_on = GoOn::default();
+    let access = if wanted.paint { "paints stacks" } else { "read-only" };
+    let tripwire = match &wanted.tripwire {
+        Some(mode) => Some(tripwire(wanted, mode, &source, purpose, &go_on)?),
+        None => None,
+    };
+    let painter = wanted.paint.then(|| Painter::new(Box::new(source.control())));
+    let source: Box<dyn Source> = Box::new(source);
     let found = source.describe();
     let core = found.core.as_deref().unwrap_or("unknown");
     tracing::info!(
@@ -185,8 +216,50 @@ pub fn open(wanted: &Wanted, purpose: For) -> Result<Opened, Failure> {
              with --allow-mismatch"
         )));
     }
+    if let Some(tripwire) = tripwire {
+        sampler = sampler.with_tripwire(tripwire);
+    }
+    if let Some(painter) = painter {
+        sampler = sampler.with_painter(painter);
+    }
     tracing::info!("attached; the link costs {:?}", sampler.cost());
-    Ok(Opened { sampler, model, run_first: wanted.sim.sim_time })
+    Ok(Opened { sampler, model, run_first: wanted.sim.sim_time, go_on, access })
+}
+
+/// The tripwire of this run; it touches nothing before the stacks are known.
+fn tripwire(
+    wanted: &Wanted,
+    mode: &Mode,
+    source: &ProbeSource,
+    purpose: For,
+    go_on: &GoOn,
+) -> Result<Tripwire, Failure> {
+    let release = match purpose {
+        For::Watching => Release::When(go_on.clone()),
+        For::Snapshot => Release::AtOnce,
+    };
+    // The emulated board ends with this process, and what was found in it with it.
+    let keeper = if wanted.is_emulated() { None } else { Some(keeper(wanted, source)?) };
+    Ok(Tripwire::new(Box::new(source.control()), mode.clone(), release, keeper))
+}
+
+/// Where this probe's and chip's debug registers are kept until they are put back: below `XDG_STATE_HOME`, as the XDG
+/// base directory specification has it.
+fn keeper(wanted: &Wanted, source: &ProbeSource) -> Result<Keeper, Failure> {
+    let folder = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let state = folder("XDG_STATE_HOME")
+        .or_else(|| folder("HOME").map(|home| home.join(".local/state")))
+        .or_else(|| folder("LOCALAPPDATA"))
+        .ok_or_else(|| {
+            Failure::Error("a tripwire keeps what it finds in the target in a file: set XDG_STATE_HOME".into())
+        })?;
+    let asked = wanted.probe.probe.as_deref().unwrap_or_default();
+    let listed = probe::list().into_iter().find(|probe| probe.selector.starts_with(asked));
+    let found = source.describe();
+    let probe = listed.map_or_else(|| found.source.clone(), |probe| probe.selector);
+    let key = format!("{probe}-{}", found.chip.or(found.core).unwrap_or_default());
+    let key: String = key.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect();
+    Ok(Keeper::new(state.join("highwater").join(format!("tripwire-{key}.json"))))
 }
 
 /// The ELF, with the frame sizes that lie beside it.
@@ -223,13 +296,14 @@ fn elf(firmware: &Firmware) -> Result<std::path::PathBuf, Failure> {
             Ok(one.path.clone())
         }
         [] => Err(Failure::Usage(
-            "no ELF is named, and neither Cargo, Zephyr, PlatformIO nor CMake built one for Arm in this folder; name it"
+            "no ELF is named, and neither Cargo, Zephyr, PlatformIO nor CMake built one for Arm in this folder; give the \
+             linker's output as <ELF>: `highwater attach path/to/firmware.elf`"
                 .into(),
         )),
         several => {
             let list: Vec<_> =
                 several.iter().map(|found| format!("  {} ({})", printable(&found.path), found.by)).collect();
-            Err(Failure::Usage(format!("no ELF is named, and there are several; name one:\n{}", list.join("\n"))))
+            Err(Failure::Usage(format!("no ELF is named, and there are several; give one of them as <ELF>:\n{}", list.join("\n"))))
         }
     }
 }
@@ -259,7 +333,7 @@ pub fn chip(args: &ChipArgs, image: &Image) -> Result<Option<Chip>, Failure> {
     }
 }
 
-fn open_probe(wanted: &Wanted, chip: Option<Chip>) -> Result<Box<dyn Source>, Failure> {
+fn open_probe(wanted: &Wanted, chip: Option<Chip>) -> Result<ProbeSource, Failure> {
     let options = ProbeOptions {
         selector: wanted.probe.probe.clone(),
         protocol: wanted.probe.protocol,
@@ -268,7 +342,7 @@ fn open_probe(wanted: &Wanted, chip: Option<Chip>) -> Result<Box<dyn Source>, Fa
         chip,
     };
     match ProbeSource::open(options, Box::<HostInstruments>::default()) {
-        Ok(source) => Ok(Box::new(source)),
+        Ok(source) => Ok(source),
         Err(error @ (OpenError::BadSelector { .. } | OpenError::UnsupportedCore { .. })) => {
             Err(Failure::Error(error.to_string()))
         }
@@ -283,7 +357,7 @@ fn open_emulated(
     image: &Image,
     elf: Vec<u8>,
     memories: &[Memory],
-) -> Result<Box<dyn Source>, Failure> {
+) -> Result<ProbeSource, Failure> {
     use crate::cli::SimLink;
     use crate::simulator::{Clock, LinkModel};
     use crate::source::emulated::{self, Emulation, EmulationError};
@@ -312,9 +386,11 @@ fn open_emulated(
         clock: if lockstep { Clock::Lockstep } else { Clock::FreeRunning },
         paced_from: (purpose == For::Watching).then(|| sim.sim_time.unwrap_or_default()),
         faults: sim.sim_mishap.iter().flat_map(mishap).collect(),
+        comparators: None,
+        core: None,
     };
     match emulated::open(&emulation) {
-        Ok((source, _board)) => Ok(Box::new(source)),
+        Ok((source, _board)) => Ok(source),
         Err(error @ EmulationError::Open(_)) => Err(Failure::Unreachable(error.to_string())),
         Err(error) => Err(Failure::Error(error.to_string())),
     }
@@ -340,6 +416,6 @@ fn open_emulated(
     _image: &Image,
     _elf: Vec<u8>,
     _memories: &[Memory],
-) -> Result<Box<dyn Source>, Failure> {
+) -> Result<ProbeSource, Failure> {
     Err(Failure::Error("this highwater was built without the emulated board (feature `simulator`)".into()))
 }

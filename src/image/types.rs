@@ -32,6 +32,7 @@ pub struct Types {
     names: HashMap<String, Vec<usize>>,
     statics: Vec<Static>,
     statics_by_name: HashMap<String, Vec<usize>>,
+    statics_by_address: HashMap<u32, usize>,
     enumerators: HashMap<String, i64>,
 }
 
@@ -213,7 +214,7 @@ impl Types {
     /// The static that starts at `address`.
     #[must_use]
     pub fn variable_at(&self, address: u32) -> Option<Variable<'_>> {
-        self.tell(self.statics.iter().find(|held| held.address == Some(address) && held.kind.is_some())?)
+        self.tell(self.statics.get(*self.statics_by_address.get(&address)?)?)
     }
 
     /// All statics that have a place.

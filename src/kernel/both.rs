@@ -51,12 +51,66 @@ impl Kernel for Both {
             }
         }
         for heap in told.heaps {
-            if !look.heaps.iter().any(|known| known.range.overlaps(heap.range)) {
+            if !look.heaps.iter().any(|known| known.heap.range.overlaps(heap.heap.range)) {
                 look.heaps.push(heap);
             }
         }
         look.named.extend(told.named);
         look.hints.extend(told.hints);
         Some(look)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::StackLook;
+    use super::*;
+    use crate::source::link::LinkCost;
+    use crate::source::testing::Bytes;
+
+    /// Tells the same each time.
+    struct Told(&'static str, Option<Look>);
+
+    impl Kernel for Told {
+        fn name(&self) -> String {
+            self.0.into()
+        }
+
+        fn wants(&self) -> Vec<Region> {
+            Vec::new()
+        }
+
+        fn look(&mut self, _memory: &mut Memory<'_>, _image: &Image) -> Option<Look> {
+            self.1.clone()
+        }
+    }
+
+    fn stacks(told: &[(&str, StackKind, u32)]) -> Option<Look> {
+        let stack = |(name, kind, start): &(&str, StackKind, u32)| StackLook {
+            name: (*name).to_owned(),
+            kind: *kind,
+            ..StackLook::unknown(format!("{start:x}"), Region::new(*start, 0x100))
+        };
+        Some(Look { stacks: told.iter().map(stack).collect(), heartbeat: Some(1), ..Look::default() })
+    }
+
+    #[test]
+    fn what_the_agent_tells_stands_and_threads_it_was_not_told_of_are_added() {
+        use StackKind::{Idle, Isr, Main, User};
+        let kernels = || stacks(&[("task", User, 0x1000), ("idle", Idle, 0x1200), ("ISR", Isr, 0x2080)]);
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo.elf");
+        let image = Image::open(&path).expect("the demo opens");
+        for (agent, name, expected) in [
+            (stacks(&[("main", Main, 0x2000)]), "agent + kernel", &["main", "task", "idle"][..]),
+            (stacks(&[("main", Main, 0x2000), ("hooked", User, 0x3000)]), "agent", &["main", "hooked"]),
+            (None, "agent + kernel", &["task", "idle", "ISR"]),
+        ] {
+            let mut both = Both::new(Box::new(Told("agent", agent)), Box::new(Told("kernel", kernels())));
+            let mut source = Bytes::new(Region::new(0x1000, 0x10));
+            let mut memory = Memory::new(&mut source, LinkCost::default(), 1 << 16);
+            let look = both.look(&mut memory, &image).expect("somebody knows");
+            let names: Vec<&str> = look.stacks.iter().map(|stack| stack.name.as_str()).collect();
+            assert_eq!((both.name().as_str(), &names[..]), (name, expected));
+        }
     }
 }

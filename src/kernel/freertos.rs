@@ -12,11 +12,11 @@ use std::collections::BTreeMap;
 
 use super::rtos::load::Counter;
 use super::rtos::target::{Extent, Field, Fields, Record, Target};
-use super::rtos::{Fill, Layout, MAX_THREADS, Thread, Walk, listed};
+use super::rtos::{Fill, Layout, MAX_OBJECTS, MAX_THREADS, Thread, Walk, listed};
 use crate::heap::HeapLook;
 use crate::image::Image;
-use crate::image::layout::{self, Memory as Chip};
-use crate::model::snapshot::StackKind;
+use crate::image::layout::{self, Memory as Chip, Placed};
+use crate::model::snapshot::{PartKind, StackKind};
 use crate::region::Region;
 
 /// `tskSTACK_FILL_BYTE` of tasks.c, four times.
@@ -46,6 +46,7 @@ pub(super) struct FreeRtos {
     heap: Option<Region>,
     block: Option<Block>,
     interrupts: Option<Region>,
+    queues: Option<Queues>,
 }
 
 /// The lists that tasks are in, and what being there means.
@@ -90,6 +91,54 @@ struct Task {
 struct Block {
     header: u32,
     size: Field,
+}
+
+/// The queues with names: the registry of queue.c (`configQUEUE_REGISTRY_SIZE`).
+struct Queues {
+    registry: Region,
+    stride: u32,
+    name: Field,
+    handle: Field,
+    head: Field,
+    length: Field,
+    item: Field,
+    read: u32,
+}
+
+impl Queues {
+    fn find(image: &Image) -> Option<Self> {
+        let registry = image.symbols.get("xQueueRegistry")?.range;
+        let entry = image.variable("xQueueRegistry")?.kind.array()?;
+        let mut entries = Fields::of(entry.element);
+        let mut queue = Fields::of(image.types().find("QueueDefinition")?);
+        Some(Self {
+            registry,
+            stride: entry.stride.max(8),
+            name: entries.find("pcQueueName")?,
+            handle: entries.find("xHandle")?,
+            head: queue.find("pcHead")?,
+            length: queue.find("uxLength")?,
+            item: queue.find("uxItemSize")?,
+            read: queue.extent().read,
+        })
+    }
+
+    fn read(&self, target: &mut Target<'_, '_>) -> Vec<Placed> {
+        let mut placed = Vec::new();
+        for index in 0..(self.registry.size() / self.stride).min(MAX_OBJECTS as u32) {
+            let entry = self.registry.slice(index * self.stride, self.stride);
+            let Some(entry) = target.record(entry.start(), entry.size()) else { continue };
+            let Some(name) = target.text(entry.get(self.name)) else { continue };
+            let Some(queue) = target.record(entry.get(self.handle), self.read) else { continue };
+            let size = queue.get(self.length).saturating_mul(queue.get(self.item));
+            let range = Region::new(queue.get(self.head), size);
+            // Semaphores and mutexes are queues without storage.
+            if target.in_ram(range) && size > 0 {
+                placed.push(Placed { name: format!("{name} queue"), kind: PartKind::Buffer, range });
+            }
+        }
+        placed
+    }
 }
 
 impl FreeRtos {
@@ -182,6 +231,7 @@ impl FreeRtos {
             heap: symbol("ucHeap"),
             block,
             interrupts: layout::main_stack(image, memories),
+            queues: Queues::find(image),
         })
     }
 
@@ -424,5 +474,9 @@ impl Layout for FreeRtos {
 
     fn heaps(&self) -> Vec<HeapLook> {
         self.heap.map(|range| HeapLook::unknown("FreeRTOS heap", range)).into_iter().collect()
+    }
+
+    fn objects(&self, target: &mut Target<'_, '_>) -> Vec<Placed> {
+        self.queues.as_ref().map(|queues| queues.read(target)).unwrap_or_default()
     }
 }

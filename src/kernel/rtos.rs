@@ -27,6 +27,10 @@ use target::{Extent, Target};
 
 /// The most threads that are followed: an RTOS with more than this would have no memory left for them.
 pub(super) const MAX_THREADS: usize = 512;
+/// Looks from one at the objects to the next: they come and go seldom.
+const SLOW: u32 = 32;
+/// The most objects that are told.
+pub(super) const MAX_OBJECTS: usize = 64;
 /// The vector table offset register (Arm DDI 0403E, B3.2.5), and the bits of it that are an address.
 const VTOR: u32 = 0xE000_ED08;
 const VTOR_ADDRESS: u32 = 0xFFFF_FF80;
@@ -56,6 +60,9 @@ pub(super) trait Layout: Send {
 
     /// Heaps whose place the kernel fixes.
     fn heaps(&self) -> Vec<HeapLook>;
+
+    /// What the kernel itself keeps by name beside its threads: the storage of queues and pools.
+    fn objects(&self, target: &mut Target<'_, '_>) -> Vec<Placed>;
 }
 
 /// What one walk found.
@@ -130,6 +137,8 @@ pub(super) struct Rtos<L> {
     load: Load,
     flash: Vec<Chip>,
     vectors: Option<Option<Region>>,
+    objects: Vec<Placed>,
+    looks: u32,
 }
 
 impl<L: Layout + 'static> Rtos<L> {
@@ -145,6 +154,8 @@ impl<L: Layout + 'static> Rtos<L> {
             load: Load::default(),
             flash: of(MemoryKind::Flash).cloned().collect(),
             vectors: None,
+            objects: Vec::new(),
+            looks: 0,
         })
     }
 
@@ -254,7 +265,7 @@ impl<L: Layout + 'static> Rtos<L> {
         let block = |thread: &Thread| Region::new(thread.tcb, self.layout.extent().whole);
         self.known
             .iter()
-            .filter(|thread| heaps.iter().any(|heap| heap.range.covers(block(thread))))
+            .filter(|thread| heaps.iter().any(|heap| heap.heap.range.covers(block(thread))))
             .filter(|thread| !self.known.iter().any(|other| other.stack.overlaps(block(thread))))
             .map(|thread| Placed { name: format!("{} TCB", thread.name), kind: PartKind::Other, range: block(thread) })
             .collect()
@@ -292,6 +303,11 @@ impl<L: Layout + 'static> Kernel for Rtos<L> {
         let heaps = self.layout.heaps();
         let mut named = self.named(memory, image);
         named.extend(self.control_blocks(&heaps));
+        if self.looks.is_multiple_of(SLOW) {
+            self.objects = self.layout.objects(&mut Target::new(memory, image, &self.ram));
+        }
+        self.looks = self.looks.wrapping_add(1);
+        named.extend(self.objects.iter().cloned());
         Some(Look { stacks, heaps, named, hints, ..Look::default() })
     }
 }

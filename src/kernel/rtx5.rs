@@ -16,7 +16,7 @@ use super::rtos::target::{Extent, Field, Fields, Record, Target};
 use super::rtos::{Fill, Layout, MAX_THREADS, Thread, Walk, listed};
 use crate::heap::HeapLook;
 use crate::image::Image;
-use crate::image::layout::{self, Memory as Chip};
+use crate::image::layout::{self, Memory as Chip, Placed};
 use crate::model::snapshot::StackKind;
 use crate::region::Region;
 
@@ -295,5 +295,10 @@ impl Layout for Rtx5 {
     fn heaps(&self) -> Vec<HeapLook> {
         let memory = self.memory.map(|range| HeapLook::unknown("RTX memory", range));
         self.heap.map(|range| HeapLook::unknown("heap", range)).into_iter().chain(memory).collect()
+    }
+
+    fn objects(&self, _target: &mut Target<'_, '_>) -> Vec<Placed> {
+        // It keeps no list of them with their names: those that the linker placed have symbols.
+        Vec::new()
     }
 }

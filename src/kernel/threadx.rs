@@ -10,11 +10,11 @@
 
 use super::rtos::load::Counter;
 use super::rtos::target::{Extent, Field, Fields, Record, Target};
-use super::rtos::{Fill, Layout, MAX_THREADS, Thread, Walk, listed};
+use super::rtos::{Fill, Layout, MAX_OBJECTS, MAX_THREADS, Thread, Walk, listed};
 use crate::heap::HeapLook;
 use crate::image::Image;
-use crate::image::layout::{self, Memory as Chip};
-use crate::model::snapshot::StackKind;
+use crate::image::layout::{self, Memory as Chip, Placed};
+use crate::model::snapshot::{PartKind, StackKind};
 use crate::region::Region;
 
 /// `TX_STACK_FILL`.
@@ -31,6 +31,57 @@ pub(super) struct ThreadX {
     fields: Fieldset,
     interrupts: Option<Region>,
     heap: Option<Region>,
+    objects: Vec<Objects>,
+}
+
+/// One kind of object, which ThreadX keeps in a circular list like its threads.
+struct Objects {
+    created: u32,
+    id: u32,
+    fields: [Field; 5],
+    read: u32,
+    /// The last field is the address after the storage, and not its size.
+    has_end: bool,
+    word: &'static str,
+}
+
+impl Objects {
+    /// The lists of queues and of block pools; the IDs are those of `tx_queue.h` and `tx_block_pool.h`.
+    fn find(image: &Image) -> Vec<Self> {
+        let list = |kind: &str, word, id, last: &str| {
+            let tag = format!("TX_{}_STRUCT", kind.to_uppercase());
+            let mut fields = Fields::of(image.types().find(&tag)?);
+            let mut field = |what: &str| fields.find(&format!("tx_{kind}_{what}"));
+            let found = [field("id")?, field("name")?, field("created_next")?, field("start")?, field(last)?];
+            let created = image.symbols.address(&format!("_tx_{kind}_created_ptr"))?;
+            Some(Self { created, id, fields: found, read: fields.extent().read, has_end: last == "end", word })
+        };
+        let queues = list("queue", "queue", 0x5155_4555, "end");
+        queues.into_iter().chain(list("block_pool", "blocks", 0x424C_4F43, "size")).collect()
+    }
+
+    fn walk(&self, target: &mut Target<'_, '_>) -> Vec<Placed> {
+        let mut placed = Vec::new();
+        let Some(first) = target.word(self.created) else { return placed };
+        let mut next = first;
+        while next != 0
+            && placed.len() < MAX_OBJECTS
+            && target.visit(next)
+            && let Some(record) = target.record(next, self.read)
+        {
+            let [id, name, link, start, last] = self.fields.map(|field| record.get(field));
+            if id != self.id {
+                break;
+            }
+            let range = if self.has_end { Region::between(start, last) } else { Region::new(start, last) };
+            if target.in_ram(range) {
+                let name = target.text(name).unwrap_or_else(|| format!("{next:08x}"));
+                placed.push(Placed { name: format!("{name} {}", self.word), kind: PartKind::Buffer, range });
+            }
+            next = link;
+        }
+        placed
+    }
 }
 
 /// The fields of `TX_THREAD`.
@@ -93,6 +144,7 @@ impl ThreadX {
             fields,
             interrupts: layout::main_stack(image, memories),
             heap: layout::heap(image),
+            objects: Objects::find(image),
         })
     }
 
@@ -227,5 +279,9 @@ impl Layout for ThreadX {
 
     fn heaps(&self) -> Vec<HeapLook> {
         self.heap.map(|range| HeapLook::unknown("heap", range)).into_iter().collect()
+    }
+
+    fn objects(&self, target: &mut Target<'_, '_>) -> Vec<Placed> {
+        self.objects.iter().flat_map(|objects| objects.walk(target)).collect()
     }
 }

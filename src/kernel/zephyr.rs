@@ -14,7 +14,7 @@ use super::rtos::target::{Extent, Field, Fields, Record, Target};
 use super::rtos::{Fill, Layout, MAX_THREADS, Thread, Walk, listed};
 use crate::heap::HeapLook;
 use crate::image::Image;
-use crate::image::layout::Memory as Chip;
+use crate::image::layout::{Memory as Chip, Placed};
 use crate::image::types::Type;
 use crate::model::snapshot::{MemoryKind, StackKind};
 use crate::region::Region;
@@ -314,6 +314,11 @@ impl Layout for Zephyr {
     }
 
     fn heaps(&self) -> Vec<HeapLook> {
+        Vec::new()
+    }
+
+    fn objects(&self, _target: &mut Target<'_, '_>) -> Vec<Placed> {
+        // It keeps no list of them with their names: those that the linker placed have symbols.
         Vec::new()
     }
 }

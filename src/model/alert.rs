@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::snapshot::{Health, Snapshot, Stack};
+use super::catch::{Catch, CatchKind};
+use super::growth;
+use super::snapshot::{Health, Heap, LiveBlock, Owner, Snapshot, Stack, Trust};
 use crate::fault::Faults;
 use crate::sampler::observation::Facts;
 use crate::source::CoreStatus;
@@ -30,14 +32,24 @@ pub struct Alert {
 pub enum AlertKind {
     /// A stack's guard is broken: it overflowed.
     Overflow,
+    /// A tripwire caught a store into a guard.
+    Tripwire,
     /// The core recorded a fault.
     Fault,
+    /// A heap's structures make no sense.
+    HeapCorrupt,
     /// An allocation failed.
     HeapFailure,
     /// A stack's peak is past its limit (80 % unless configured).
     StackLimit,
+    /// A block of a heap lies across the end of a stack.
+    BlockOverStack,
+    /// A place in the program takes memory and never gives any back.
+    Leak,
     /// A heap's peak is past its limit.
     HeapLimit,
+    /// What is free in a heap lies in pieces, past its limit.
+    Fragmentation,
     /// The firmware on the target is not this ELF.
     WrongElf,
     /// The ELF has an agent but the target has no block (not started yet, or another firmware).
@@ -72,12 +84,37 @@ pub struct Limits {
     pub stack_percent: u8,
     /// Of a heap's size, by its peak.
     pub heap_percent: u8,
+    /// Of what is free in a heap, by how much of it is outside of the largest piece.
+    pub fragmentation_percent: u8,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { stack_percent: 80, heap_percent: 90 }
+        Self { stack_percent: 80, heap_percent: 90, fragmentation_percent: 75 }
     }
+}
+
+/// Who takes and never gives back, how fast, and how long that can go on.
+fn leak(heap: &Heap, owner: &Owner) -> Option<String> {
+    let rate = owner.growth.filter(|rate| *rate >= 1.0)?;
+    let site = &owner.site;
+    let place = match (&site.file, site.line) {
+        (Some(file), Some(line)) => format!(" ({}:{line})", file.rsplit('/').next().unwrap_or(file)),
+        _ => String::new(),
+    };
+    let full = growth::until_full(heap, rate)
+        .map_or_else(String::new, |time| format!(": {} is full in about {}", heap.name, units::duration(time)));
+    let (blocks, rate) = (owner.blocks, units::bytes(rate as u64));
+    Some(format!("{}{place} keeps {blocks} blocks and adds {rate} each minute{full}.", site.short()))
+}
+
+/// Blocks that reach across an end of a stack.
+fn across<'a>(snapshot: &'a Snapshot, heap: &'a Heap) -> impl Iterator<Item = (&'a Stack, &'a LiveBlock)> {
+    let blocks = heap.live.iter().flatten().filter(|_| heap.owners_trust == Trust::Exact);
+    blocks.flat_map(|block| {
+        let hit = move |stack: &&Stack| block.range.overlaps(stack.range) && !block.range.covers(stack.range);
+        snapshot.stacks.iter().filter(hit).map(move |stack| (stack, block))
+    })
 }
 
 /// Everything that is wrong in `snapshot`, worst first; all begin now.
@@ -98,6 +135,15 @@ pub fn find(snapshot: &Snapshot, facts: &Facts, limits: Limits) -> Vec<Alert> {
             add(AlertKind::UnwrittenFrame, Severity::Info, &stack.name, text);
         }
     }
+    for catch in snapshot.tripwire.iter().flat_map(|tripwire| last_of_each(&tripwire.catches, snapshot.epoch)) {
+        let held = snapshot.tripwire.as_ref().is_some_and(|tripwire| tripwire.held);
+        let held = if held { " The core is stopped." } else { "" };
+        add(AlertKind::Tripwire, Severity::Danger, &catch.owner, format!("{}{held}", catch.sentence()));
+    }
+    let idle = snapshot.tripwire.as_ref().filter(|tripwire| tripwire.aims.is_empty() && tripwire.catches.is_empty());
+    if let Some(note) = idle.and_then(|tripwire| tripwire.note.as_ref()) {
+        add(AlertKind::Tripwire, Severity::Warning, target, format!("The tripwire watches nothing. {note}"));
+    }
     if let Some(faults) = facts.faults.filter(Faults::any) {
         let of = faults
             .culprit(&snapshot.stacks)
@@ -106,12 +152,48 @@ pub fn find(snapshot: &Snapshot, facts: &Facts, limits: Limits) -> Vec<Alert> {
         add(AlertKind::Fault, Severity::Danger, target, text);
     }
     for heap in &snapshot.heaps {
+        if let Some(text) = corrupt(heap) {
+            add(AlertKind::HeapCorrupt, Severity::Danger, &heap.name, text);
+        }
         if let Some(failures) = heap.failures.filter(|failures| *failures > 0) {
             let free =
                 heap.free().map_or_else(String::new, |free| format!(" {} are free now.", units::bytes(free.into())));
             let times =
                 if failures == 1 { "1 allocation failed".into() } else { format!("{failures} allocations failed") };
-            add(AlertKind::HeapFailure, Severity::Danger, &heap.name, format!("{times} in {}.{free}", heap.name));
+            let asked = heap
+                .failed_size
+                .map_or_else(String::new, |size| format!(", the last for {}", units::bytes(size.into())));
+            add(
+                AlertKind::HeapFailure,
+                Severity::Danger,
+                &heap.name,
+                format!("{times} in {}{asked}.{free}", heap.name),
+            );
+        }
+        for owner in heap.owners.iter().flatten().filter(|owner| owner.leaks) {
+            if let Some(text) = leak(heap, owner) {
+                add(AlertKind::Leak, Severity::Warning, owner.site.short(), text);
+            }
+        }
+        let pieces = heap.fragmentation().map(|share| (share * 100.0).round() as u8);
+        if let Some(percent) = pieces.filter(|percent| *percent >= limits.fragmentation_percent) {
+            let largest = heap.largest_free.map_or(0, |largest| largest.bytes);
+            let text = format!(
+                "{} has {} free, but in pieces of at most {}: fragmentation {percent} %, past its limit of {} %.",
+                heap.name,
+                units::bytes(heap.free().unwrap_or(0).into()),
+                units::bytes(largest.into()),
+                limits.fragmentation_percent
+            );
+            add(AlertKind::Fragmentation, Severity::Warning, &heap.name, text);
+        }
+        for (stack, block) in across(snapshot, heap) {
+            let text = format!(
+                "{} shares memory with a block at {} that reaches across the end of its stack.",
+                stack.name,
+                units::address(block.range.start().into())
+            );
+            add(AlertKind::BlockOverStack, Severity::Danger, &stack.name, text);
         }
         let peak = heap.peak.and_then(|peak| units::percent(peak.bytes.into(), heap.range.size().into()));
         if let Some(percent) = peak.filter(|percent| *percent >= limits.heap_percent) {
@@ -166,6 +248,19 @@ pub fn find(snapshot: &Snapshot, facts: &Facts, limits: Limits) -> Vec<Alert> {
     alerts
 }
 
+/// The last store into the guard of each stack, in this run of the target. Marks of a culprit are no alerts.
+fn last_of_each(catches: &[Catch], epoch: u32) -> Vec<&Catch> {
+    let guards = || {
+        let broken = |catch: &&Catch| matches!(catch.kind, CatchKind::Noted | CatchKind::Stopped);
+        catches.iter().filter(broken).filter(move |catch| catch.epoch == epoch)
+    };
+    guards()
+        .enumerate()
+        .filter(|(at, catch)| !guards().skip(at + 1).any(|later| later.stack == catch.stack))
+        .map(|(_, catch)| catch)
+        .collect()
+}
+
 fn overflow(stack: &Stack) -> Option<String> {
     if !stack.overflowed {
         return None;
@@ -177,6 +272,19 @@ fn overflow(stack: &Stack) -> Option<String> {
         None => String::new(),
     };
     Some(format!("{} overflowed: its guard at {limit} is broken{hit}.", stack.name))
+}
+
+fn corrupt(heap: &Heap) -> Option<String> {
+    let damage = heap.damage.as_ref()?;
+    let suspect = damage.suspect.map_or_else(String::new, |suspect| {
+        format!(
+            " Suspect is whoever writes to the block before it, at {} with {}.",
+            units::address(suspect.start().into()),
+            units::bytes(suspect.size().into())
+        )
+    });
+    let address = units::address(damage.address.into());
+    Some(format!("{} is corrupt at {address}: {}.{suspect}", heap.name, damage.what))
 }
 
 /// A frame that was reserved and never written leaves no mark (hubris#1872): only the stack pointer tells of it.
@@ -208,7 +316,7 @@ fn nearly_full(stack: &Stack, limits: Limits) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::snapshot::{Measured, StackKind, Trust, Victim};
+    use crate::model::snapshot::{Damage, Measured, StackKind, Trust, Victim};
     use crate::region::Region;
 
     fn stack(peak: u32, overflowed: bool) -> Stack {
@@ -229,6 +337,20 @@ mod tests {
             state: None,
             cpu: None,
         }
+    }
+
+    #[test]
+    fn a_corrupt_heap_is_told_with_the_place_and_the_block_before_it() {
+        let suspect = Some(Region::new(0x2000_4180, 0x40));
+        let damage = Damage { address: 0x2000_41c4, what: "a block of 3 B".into(), suspect };
+        let heap = Heap { damage: Some(damage), ..Heap::unknown("heap", Region::new(0x2000_4000, 0x1000)) };
+        assert_eq!(
+            corrupt(&heap).as_deref(),
+            Some(
+                "heap is corrupt at 2000_41c4: a block of 3 B. Suspect is whoever writes to the block before it, at \
+                 2000_4180 with 64 B."
+            )
+        );
     }
 
     #[test]

@@ -11,6 +11,13 @@ use crate::region::Region;
 use crate::stack::Paint;
 use crate::stack::watermark::{Effort, Watermark};
 
+/// What a peak is worth on a stack that was painted while in use, so that it counts from then on. `clear` is how many
+/// bytes from the first use down were not painted, `used` how many were in use then: both are no measure of more.
+#[must_use]
+pub fn measured_since(peak: Measured, clear: u32, used: u32) -> Measured {
+    Measured { bytes: if peak.bytes <= clear { used } else { peak.bytes }, trust: Trust::AtLeast }
+}
+
 /// The watermarks of all stacks, by id.
 #[derive(Debug, Default)]
 pub struct Stacks {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use probe_rs::probe::{DebugProbeError, DebugProbeInfo, DebugProbeSelector, Probe};
 use thiserror::Error;
 
+use super::calls::Calls;
 use super::core::{Emulated, PC, SP};
 use super::counters::{Counters, Tally};
 use super::faults::{Fault, Faults};
@@ -41,6 +42,8 @@ pub struct Options {
     pub link: LinkModel,
     /// The probe's serial number. `None`: the next free one of this process.
     pub serial: Option<String>,
+    /// Data comparators of the DWT, at most four. `None`: as many as such a core has, two or four.
+    pub comparators: Option<u32>,
 }
 
 impl Options {
@@ -57,6 +60,7 @@ impl Options {
             pokes: Vec::new(),
             link: LinkModel::ideal(),
             serial: None,
+            comparators: None,
         }
     }
 
@@ -120,7 +124,7 @@ impl Board {
     /// Says what is wrong with the options.
     pub fn create(options: Options) -> Result<Arc<Board>, BoardError> {
         static NEXT: AtomicU32 = AtomicU32::new(1);
-        let Options { image, memory, core, clock, core_hz, seed, pokes, link, serial } = options;
+        let Options { image, memory, core, clock, core_hz, seed, pokes, link, serial, comparators } = options;
         if core_hz == 0 {
             return Err(BoardError::NoClock);
         }
@@ -138,6 +142,7 @@ impl Board {
         let machine = Machine::new(machine::Parts {
             core: Box::new(core),
             kind,
+            watchpoints: comparators.unwrap_or(if kind == CoreKind::M0Plus { 2 } else { 4 }).min(4),
             memory: Arc::clone(&memory),
             image,
             pokes,
@@ -281,6 +286,29 @@ impl Board {
     pub fn watch_store(self: &Arc<Self>, range: Region) -> StoreWatch {
         let number = self.target.with_machine(|_| self.target.memory.watch.watch_store(range));
         StoreWatch { board: Arc::clone(self), number }
+    }
+
+    /// A register of the core's private peripherals as the debug port reads it, without a transaction and behind
+    /// everybody's back. Flags that a read clears are cleared.
+    #[must_use]
+    pub fn private_word(&self, address: u32) -> u32 {
+        self.target.with_machine(|machine| machine.read_private(address))
+    }
+
+    /// Writes such a register, as another debugger might.
+    pub fn set_private_word(&self, address: u32, value: u32) {
+        self.target.with_machine(|machine| machine.write_private(address, value));
+    }
+
+    /// Follows the calls that are made while the SP lies in `stack`, from now on. The core is slower for it.
+    pub fn trace_calls(&self, stack: Region) {
+        self.target.with_machine(|machine| machine.trace_calls(Some(Calls::on(stack))));
+    }
+
+    /// The return addresses of the calls that are open on the stack that is followed, the innermost first.
+    #[must_use]
+    pub fn open_calls(&self) -> Vec<u32> {
+        self.target.with_machine(|machine| machine.calls())
     }
 
     /// Makes something go wrong now.

@@ -66,6 +66,8 @@ pub(crate) enum Order {
 #[derive(Debug)]
 pub(crate) struct Debug {
     kind: CoreKind,
+    /// Data comparators, as `DWT_CTRL.NUMCOMP` counts them.
+    watchpoints: u32,
     /// The `C_` bits of DHCSR.
     control: u32,
     halted: bool,
@@ -81,9 +83,10 @@ pub(crate) struct Debug {
 }
 
 impl Debug {
-    pub(crate) fn new(kind: CoreKind) -> Self {
+    pub(crate) fn new(kind: CoreKind, watchpoints: u32) -> Self {
         Self {
             kind,
+            watchpoints,
             control: 0,
             halted: false,
             retired: false,
@@ -157,10 +160,11 @@ impl Debug {
             DCRDR => self.dcrdr,
             DEMCR => self.demcr & !TRCENA | core.private(DEMCR) & TRCENA,
             DFSR => self.dfsr,
-            DWT_CTRL => core.private(DWT_CTRL) & 0x0fff_ffff | self.watchpoints() << 28,
+            DWT_CTRL => core.private(DWT_CTRL) & 0x0fff_ffff | self.watchpoints << 28,
             // The sampled PC; all ones in debug state (C1.8.5).
             DWT_PCSR if self.halted => u32::MAX,
             DWT_PCSR => core.register(PC),
+            DWT_COMP0..DWT_END if !self.has_comparator(address) => 0,
             DWT_COMP0..DWT_END => memory.watch.register(address - DWT_COMP0),
             FP_CTRL => self.fp_ctrl(),
             FP_COMP0..FP_END => self.comparators[((address - FP_COMP0) / 4) as usize],
@@ -181,6 +185,7 @@ impl Debug {
                 memory.watch.set_enabled(value & TRCENA != 0);
             }
             DFSR => self.dfsr &= !value,
+            DWT_COMP0..DWT_END if !self.has_comparator(address) => {}
             DWT_COMP0..DWT_END => {
                 // The firmware may have set TRCENA itself, for its cycle counter.
                 memory.watch.set_enabled(core.private(DEMCR) & TRCENA != 0);
@@ -241,9 +246,8 @@ impl Debug {
         }
     }
 
-    /// Data comparators, as `DWT_CTRL.NUMCOMP` counts them.
-    fn watchpoints(&self) -> u32 {
-        if self.kind == CoreKind::M0Plus { 2 } else { 4 }
+    fn has_comparator(&self, address: u32) -> bool {
+        (address - DWT_COMP0) / 16 < self.watchpoints
     }
 
     fn second_version(&self) -> bool {

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
+use super::calls::Calls;
 use super::core::{Core, PC, SP, Step};
 use super::counters::Tally;
 use super::debug::{Cause, Debug, Order};
@@ -27,6 +28,7 @@ pub(crate) struct Shown {
 pub(crate) struct Parts {
     pub(crate) core: Box<dyn Core>,
     pub(crate) kind: CoreKind,
+    pub(crate) watchpoints: u32,
     pub(crate) memory: Arc<Memory>,
     pub(crate) image: Image,
     pub(crate) pokes: Vec<(u32, u32)>,
@@ -44,12 +46,14 @@ pub(crate) struct Machine {
     clock: u64,
     power_ons: u64,
     held: bool,
+    /// The calls on one stack, while somebody wants them.
+    calls: Option<Calls>,
 }
 
 impl Machine {
     pub(crate) fn new(parts: Parts) -> Self {
-        let debug = Debug::new(parts.kind);
-        let mut machine = Self { parts, debug, clock: 0, power_ons: 0, held: false };
+        let debug = Debug::new(parts.kind, parts.watchpoints);
+        let mut machine = Self { parts, debug, clock: 0, power_ons: 0, held: false, calls: None };
         machine.power_on();
         machine
     }
@@ -62,12 +66,22 @@ impl Machine {
         &*self.parts.core
     }
 
+    /// Follows the calls on a stack from now on, or none any more.
+    pub(crate) fn trace_calls(&mut self, calls: Option<Calls>) {
+        self.calls = calls;
+    }
+
+    /// The return addresses of the calls on the stack that is followed, the innermost first.
+    pub(crate) fn calls(&self) -> Vec<u32> {
+        self.calls.as_ref().map(Calls::open).unwrap_or_default()
+    }
+
     /// RAM gets its random content and everything else its first state.
     fn power_on(&mut self) {
-        let Parts { memory, image, pokes, seed, kind, .. } = &self.parts;
+        let Parts { memory, image, pokes, seed, kind, watchpoints, .. } = &self.parts;
         memory.power_on(seed.wrapping_add(self.power_ons), image, pokes);
         memory.watch.power_on();
-        self.debug = Debug::new(*kind);
+        self.debug = Debug::new(*kind, *watchpoints);
         self.power_ons += 1;
         self.parts.tally.power_ons.add(1);
         self.parts.core.reset();
@@ -145,7 +159,7 @@ impl Machine {
                 }
             }
         }
-        if self.debug.enabled() || self.parts.memory.watch.wants_instructions() {
+        if self.debug.enabled() || self.parts.memory.watch.wants_instructions() || self.calls.is_some() {
             self.clock += self.step();
         } else {
             let (used, instructions) = core.run(left.min(CHUNK));
@@ -185,6 +199,9 @@ impl Machine {
         let watch = &self.parts.memory.watch;
         if watch.wants_instructions() {
             watch.note_instruction(pc, || self.parts.core.register(SP));
+        }
+        if let Some(calls) = &mut self.calls {
+            calls.note(pc, &*self.parts.core, &self.parts.memory);
         }
         used
     }

@@ -15,6 +15,9 @@ use crate::region::Region;
 /// How many comparators the emulated DWT has.
 pub(crate) const COMPARATORS: usize = 4;
 
+/// `DWT_FUNCTIONn.ID` of each comparator on v8-M.
+const IDS: [u32; COMPARATORS] = [0b01011, 0b11110, 0b01010, 0b11110];
+
 /// `DWT_FUNCTIONn.MATCHED`: set by a match, cleared by a read of the register (ARM DDI 0403 C1.8.17).
 const MATCHED: u32 = 1 << 24;
 
@@ -198,8 +201,9 @@ impl Watch {
             4 => comparator.mask,
             8 => {
                 let matched = std::mem::take(&mut comparator.matched);
-                // v8-M: ID 0b01011, a data and instruction address comparator with data values.
-                let id = if self.v8m { 0b01011 << 27 } else { 0 };
+                // v8-M: what a comparator can do; every second one can be the limit of the one before it, as on a
+                // Cortex-M33 with four (ARM 100230, DWT register summary).
+                let id = if self.v8m { IDS[(offset / 16) as usize] << 27 } else { 0 };
                 comparator.function | if matched { MATCHED } else { 0 } | id
             }
             _ => 0,

@@ -9,7 +9,9 @@ use super::Counters;
 use super::probe::{Instruments, OpenError, ProbeOptions, ProbeSource};
 use crate::image::layout::Memory;
 use crate::model::snapshot::MemoryKind;
-use crate::simulator::{Board, BoardError, Clock, Fault, Image, ImageError, LinkModel, MemoryKind as Kind, Options};
+use crate::simulator::{
+    Board, BoardError, Clock, CoreKind, Fault, Image, ImageError, LinkModel, MemoryKind as Kind, Options,
+};
 
 /// How to emulate a board.
 #[derive(Clone, Debug)]
@@ -30,6 +32,10 @@ pub struct Emulation {
     pub paced_from: Option<Duration>,
     /// What goes wrong, and when.
     pub faults: Vec<(Duration, Fault)>,
+    /// Data comparators of its DWT; `None` for as many as such a core has.
+    pub comparators: Option<u32>,
+    /// The core; `None` for the one that the ELF was built for.
+    pub core: Option<CoreKind>,
 }
 
 /// Why the board could not be emulated.
@@ -54,6 +60,8 @@ pub enum EmulationError {
 pub fn open(emulation: &Emulation) -> Result<(ProbeSource, Arc<Board>), EmulationError> {
     let mut options = Options::new(Image::from_elf(&emulation.elf)?).link(emulation.link).seed(emulation.seed);
     options.clock = emulation.clock;
+    options.comparators = emulation.comparators;
+    options.core = emulation.core;
     options.pokes.clone_from(&emulation.pokes);
     if emulation.memories.iter().all(|memory| memory.size_known) {
         options.memory = emulation.memories.iter().map(|memory| (kind(memory.kind), memory.range)).collect();
@@ -62,14 +70,23 @@ pub fn open(emulation: &Emulation) -> Result<(ProbeSource, Arc<Board>), Emulatio
     for (at, fault) in &emulation.faults {
         board.inject_at(*at, *fault);
     }
+    Ok((attach(&board, emulation)?, board))
+}
+
+/// Attaches to a board that is powered already.
+///
+/// # Errors
+///
+/// Its probe does not open: it is unplugged, or open already.
+pub fn attach(board: &Arc<Board>, emulation: &Emulation) -> Result<ProbeSource, EmulationError> {
     let probe = ProbeOptions { selector: Some(board.selector().to_string()), ..ProbeOptions::default() };
     let instruments = BoardInstruments {
         packet_words: emulation.link.packet_words(),
-        board: Arc::clone(&board),
+        board: Arc::clone(board),
         lockstep: emulation.clock == Clock::Lockstep,
         paced_from: emulation.paced_from,
     };
-    Ok((ProbeSource::open(probe, Box::new(instruments))?, board))
+    Ok(ProbeSource::open(probe, Box::new(instruments))?)
 }
 
 fn kind(kind: MemoryKind) -> Kind {

@@ -48,7 +48,7 @@ pub(super) fn status(memory: &mut (dyn ArmMemoryInterface + '_)) -> Result<CoreS
 }
 
 /// Tells a bad address from a target that does not answer and from a probe that is gone.
-fn classify(error: &ArmError, range: Region) -> ReadError {
+pub(super) fn classify(error: &ArmError, range: Region) -> ReadError {
     match error {
         ArmError::AccessPort {
             source: AccessPortError::RegisterRead { .. } | AccessPortError::RegisterWrite { .. },

@@ -9,6 +9,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::str::FromStr;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use probe_rs::architecture::arm::dp::DpAddress;
@@ -20,6 +21,7 @@ use probe_rs::probe::{DebugProbeSelector, Probe, WireProtocol};
 use thiserror::Error;
 
 use super::chip::Chip;
+use super::control::{self, Order, ProbeControl};
 use super::mem_ap::{self, chain};
 use super::{CoreStatus, Counters, Description, ReadError, Source};
 use crate::region::Region;
@@ -179,7 +181,7 @@ pub fn list() -> Vec<Listed> {
 pub struct ProbeSource {
     options: ProbeOptions,
     name: String,
-    worker: Option<Worker>,
+    link: Arc<Mutex<Link>>,
     instruments: Box<dyn Instruments>,
     core: Option<String>,
     bytes: u64,
@@ -191,29 +193,25 @@ struct Worker {
     replies: Receiver<Reply>,
 }
 
-enum Request {
+/// The way to the probe's thread while there is one: the source and the control share it.
+pub(super) struct Link {
+    worker: Option<Worker>,
+}
+
+pub(super) enum Request {
     Read(Region),
     Status,
+    Control(Order),
 }
 
-enum Reply {
+pub(super) enum Reply {
     Read(Result<Vec<u8>, ReadError>),
     Status(Result<CoreStatus, ReadError>),
+    Control(Result<u32, ReadError>),
 }
 
-impl ProbeSource {
-    /// Opens the probe and connects to the target, without stopping it.
-    ///
-    /// # Errors
-    ///
-    /// See [`OpenError`]: no probe, several, no permission, no answer.
-    pub fn open(options: ProbeOptions, instruments: Box<dyn Instruments>) -> Result<Self, OpenError> {
-        let (worker, name, cpuid) = connect(&options)?;
-        let core = cpuid.map(mem_ap::core_of).or_else(|| options.chip.as_ref().map(Chip::core));
-        Ok(Self { options, name, worker: Some(worker), instruments, core, bytes: 0 })
-    }
-
-    fn ask(&mut self, request: Request) -> Result<Reply, ReadError> {
+impl Link {
+    pub(super) fn ask(&mut self, request: Request) -> Result<Reply, ReadError> {
         let gone = || ReadError::Gone("the probe's driver stopped".into());
         let worker = self.worker.as_ref().ok_or_else(gone)?;
         let sent = worker.requests.send(request).is_ok();
@@ -226,13 +224,44 @@ impl ProbeSource {
         });
         let lost = matches!(
             &reply,
-            Err(_) | Ok(Reply::Read(Err(ReadError::Gone(_)))) | Ok(Reply::Status(Err(ReadError::Gone(_))))
+            Err(_)
+                | Ok(Reply::Read(Err(ReadError::Gone(_))))
+                | Ok(Reply::Status(Err(ReadError::Gone(_))))
+                | Ok(Reply::Control(Err(ReadError::Gone(_))))
         );
         if lost {
             // An answer that comes later would be taken for the next question's.
             self.worker = None;
         }
         reply
+    }
+}
+
+impl ProbeSource {
+    /// Opens the probe and connects to the target, without stopping it.
+    ///
+    /// # Errors
+    ///
+    /// See [`OpenError`]: no probe, several, no permission, no answer.
+    pub fn open(options: ProbeOptions, instruments: Box<dyn Instruments>) -> Result<Self, OpenError> {
+        let (worker, name, cpuid) = connect(&options)?;
+        let core = cpuid.map(mem_ap::core_of).or_else(|| options.chip.as_ref().map(Chip::core));
+        let link = Arc::new(Mutex::new(Link { worker: Some(worker) }));
+        Ok(Self { options, name, link, instruments, core, bytes: 0 })
+    }
+
+    /// What can touch the target, over the same link. Nothing is touched by making it.
+    #[must_use]
+    pub fn control(&self) -> ProbeControl {
+        ProbeControl::new(Arc::clone(&self.link))
+    }
+
+    fn ask(&mut self, request: Request) -> Result<Reply, ReadError> {
+        self.link().ask(request)
+    }
+
+    fn link(&self) -> MutexGuard<'_, Link> {
+        self.link.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -248,22 +277,22 @@ impl Source for ProbeSource {
                 self.bytes += bytes.len() as u64;
                 Ok(())
             }
-            Reply::Status(_) => Err(ReadError::Busy("the probe answered another question".into())),
+            _ => Err(ReadError::Busy("the probe answered another question".into())),
         }
     }
 
     fn status(&mut self) -> Result<CoreStatus, ReadError> {
         match self.ask(Request::Status)? {
             Reply::Status(status) => status,
-            Reply::Read(_) => Err(ReadError::Busy("the probe answered another question".into())),
+            _ => Err(ReadError::Busy("the probe answered another question".into())),
         }
     }
 
     fn reopen(&mut self) -> Result<(), ReadError> {
         // The old thread ends when its channel closes, and gives the probe back.
-        self.worker = None;
+        self.link().worker = None;
         let (worker, name, _) = connect(&self.options).map_err(|error| ReadError::Gone(error.to_string()))?;
-        self.worker = Some(worker);
+        self.link().worker = Some(worker);
         self.name = name;
         Ok(())
     }
@@ -346,6 +375,7 @@ fn serve(options: &ProbeOptions, inbox: &Receiver<Request>, outbox: &Sender<Repl
         let reply = match request {
             Request::Read(range) => Reply::Read(mem_ap::read(memory.as_mut(), range)),
             Request::Status => Reply::Status(mem_ap::status(memory.as_mut())),
+            Request::Control(order) => Reply::Control(control::carry_out(memory.as_mut(), &order)),
         };
         if outbox.send(reply).is_err() {
             return;
@@ -369,8 +399,7 @@ fn open_interface(
     if let Some(khz) = options.speed_khz {
         probe.set_speed(khz).map_err(|error| unusable(chain(&error)))?;
     }
-    let sequence: std::sync::Arc<dyn ArmDebugSequence> = match options.chip.as_ref().map(|chip| (chip, chip.sequence()))
-    {
+    let sequence: Arc<dyn ArmDebugSequence> = match options.chip.as_ref().map(|chip| (chip, chip.sequence())) {
         None => DefaultArmSequence::create(),
         Some((_, DebugSequence::Arm(sequence))) => sequence,
         Some((chip, _)) => {

@@ -215,8 +215,11 @@ fn status(model: &Model, state: &State, theme: &Theme, density: Density) -> Vec<
         }
     }
     words.extend(reason);
-    if snapshot.health != Health::Static {
-        words.push(muted(safe(&state.access, theme)));
+    match &snapshot.tripwire {
+        // What may touch the target is not to be overlooked.
+        Some(tripwire) => words.push(Span::styled(safe(&tripwire.access(), theme), styles.ink)),
+        None if snapshot.health != Health::Static => words.push(muted(safe(&state.access, theme))),
+        None => {}
     }
     let steady = matches!(snapshot.health, Health::Live | Health::Static);
     if state.screen == Screen::Map && density >= Density::Normal && steady {

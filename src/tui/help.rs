@@ -4,44 +4,16 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::keys;
-use super::paint::{self, Canvas, count, safe, wrap};
+use super::overlay;
+use super::paint::{self, Canvas, safe, wrap};
 use super::state::{Screen, State};
 use super::{detail, map, stacks};
 use crate::model::Model;
 
 /// Draws it over the body, from line `scroll` on.
 pub(crate) fn draw(canvas: &mut Canvas<'_>, body: Rect, scroll: u16, model: &Model, state: &State) {
-    let (styles, frame) = (canvas.theme.styles, canvas.theme.glyphs.frame);
-    let lines = lines(canvas, body.width.saturating_sub(6).min(76), model, state);
-    let width = body.width.min(80);
-    let height = (count(lines.len()) + 2).min(body.height);
-    let area = Rect { x: body.x + (body.width - width) / 2, y: body.y, width, height };
-    for y in area.top()..area.bottom() {
-        for x in area.left()..area.right() {
-            canvas.buffer[(x, y)].reset();
-        }
-    }
-    let mut canvas = Canvas::new(canvas.buffer, area, canvas.theme);
-    let (right, bottom) = (area.right().saturating_sub(1), area.bottom().saturating_sub(1));
-    for y in area.top()..area.bottom() {
-        canvas.text(area.x, y, frame.vertical, styles.muted);
-        canvas.text(right, y, frame.vertical, styles.muted);
-    }
-    for (y, left, end) in [(area.y, frame.top_left, frame.top_right), (bottom, frame.bottom_left, frame.bottom_right)] {
-        let x = canvas.text(area.x, y, left, styles.muted);
-        canvas.fill(x, right, y, frame.horizontal, styles.muted);
-        canvas.text(right, y, end, styles.muted);
-    }
-    canvas.text(area.x + 2, area.y, &format!(" help: {} ", state.screen.title()), styles.strong);
-    let inside = usize::from(area.height.saturating_sub(2));
-    let hidden = lines.len().saturating_sub(inside);
-    let scroll = usize::from(scroll).min(hidden);
-    for (line, y) in lines.iter().skip(scroll).take(inside).zip(area.y + 1..) {
-        canvas.spans(area.x + 3, y, &line.spans);
-    }
-    let foot =
-        if hidden > 0 { format!(" {} more {} ", hidden - scroll, canvas.theme.glyphs.down) } else { String::new() };
-    canvas.right(right.saturating_sub(1), bottom, &foot, styles.strong);
+    let lines = lines(canvas, overlay::cells(body), model, state);
+    overlay::draw(canvas, body, &format!("help: {}", state.screen.title()), &lines, scroll);
 }
 
 fn lines(canvas: &Canvas<'_>, cells: u16, model: &Model, state: &State) -> Vec<Line<'static>> {
@@ -62,6 +34,7 @@ fn lines(canvas: &Canvas<'_>, cells: u16, model: &Model, state: &State) -> Vec<L
         Screen::Map => map::legend(theme, state),
         Screen::Stacks => stacks::legend(theme, model),
         Screen::StackDetail => detail::legend(theme, model, state),
+        Screen::Heap => super::heap::legend(theme),
         Screen::Symbols | Screen::Alerts => Vec::new(),
     };
     if !legend.is_empty() {

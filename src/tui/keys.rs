@@ -58,6 +58,10 @@ pub enum Action {
     Freeze,
     /// Save a picture of the screen.
     Export,
+    /// Show or hide what the tripwire caught.
+    Catches,
+    /// Let a core go on that the tripwire stopped.
+    GoOn,
     /// Put a character at the end of the filter.
     Type(char),
     /// Take a character from the end of the filter.
@@ -99,10 +103,11 @@ const ALL: &[Screen] = &Screen::EVERY;
 const MAP: &[Screen] = &[Screen::Map];
 const STACKS: &[Screen] = &[Screen::Stacks];
 const SYMBOLS: &[Screen] = &[Screen::Symbols];
+const HEAP: &[Screen] = &[Screen::Heap];
 const DETAIL: &[Screen] = &[Screen::StackDetail];
 const STACK_PLACES: &[Screen] = &[Screen::Stacks, Screen::StackDetail];
 const LISTS: &[Screen] = &[Screen::Stacks, Screen::Symbols];
-const PLACES: &[Screen] = &[Screen::Map, Screen::Stacks];
+const PLACES: &[Screen] = &[Screen::Map, Screen::Stacks, Screen::Heap];
 
 const fn letter(c: char) -> Key {
     Key::Plain(KeyCode::Char(c))
@@ -147,6 +152,18 @@ pub const BINDINGS: &[Binding] = &[
     bind(&[letter('o'), letter('s')], Action::Sort, STACKS, Some("sort"), "sort by the next column"),
     bind(&[letter('O'), letter('S')], Action::Reverse, STACKS, None, "sort the other way round"),
     bind(&[letter('/')], Action::Filter, LISTS, Some("filter"), "show only names that contain ..."),
+    bind(&[Key::Plain(KeyCode::Left), letter('h')], Action::Left, HEAP, None, "the block at higher addresses"),
+    bind(
+        &[Key::Plain(KeyCode::Right), letter('l')],
+        Action::Right,
+        HEAP,
+        Some("block"),
+        "the block at lower addresses",
+    ),
+    bind(&[letter('f')], Action::Filter, HEAP, Some("would it fit"), "ask whether so many bytes would fit"),
+    bind(&[letter('o'), letter('s')], Action::Sort, HEAP, Some("sort"), "sort by growth or by bytes"),
+    bind(&[letter('n')], Action::Enter, HEAP, None, "the next heap"),
+    bind(&[letter('3')], Action::Show(Screen::Heap), ALL, None, "the heap"),
     bind(&[letter('1')], Action::Show(Screen::Map), ALL, None, "the map"),
     bind(&[letter('2')], Action::Show(Screen::Stacks), ALL, None, "the stacks"),
     bind(&[letter('5')], Action::Show(Screen::Symbols), ALL, None, "who owns the memory"),
@@ -154,6 +171,8 @@ pub const BINDINGS: &[Binding] = &[
     bind(&[Key::Plain(KeyCode::Tab)], Action::Next, ALL, None, "the next screen"),
     bind(&[Key::Plain(KeyCode::BackTab)], Action::Previous, ALL, None, "the screen before"),
     bind(&[letter(' ')], Action::Freeze, ALL, Some("freeze"), "freeze the screen; again to go on live"),
+    bind(&[letter('c')], Action::GoOn, ALL, None, "let a core run on that the tripwire stopped"),
+    bind(&[letter('!')], Action::Catches, ALL, None, "what the tripwire caught; up and down for others"),
     bind(&[letter('x')], Action::Export, ALL, None, "save a picture of the screen"),
     bind(&[Key::Plain(KeyCode::Esc)], Action::Back, PLACES, None, "back: zoom, filter, selection"),
     bind(&[Key::Plain(KeyCode::Esc)], Action::Back, &[Screen::Alerts], None, "back to the map"),

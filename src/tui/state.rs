@@ -57,6 +57,8 @@ pub enum Screen {
     Stacks,
     /// One stack word by word: it belongs to the stacks and has no tab of its own.
     StackDetail,
+    /// A heap block by block, and who holds it.
+    Heap,
     /// Who owns the memory, by the ELF.
     Symbols,
     /// What is wrong, and what was.
@@ -65,10 +67,11 @@ pub enum Screen {
 
 impl Screen {
     /// All that have a tab.
-    pub const ALL: [Screen; 4] = [Screen::Map, Screen::Stacks, Screen::Symbols, Screen::Alerts];
+    pub const ALL: [Screen; 5] = [Screen::Map, Screen::Stacks, Screen::Heap, Screen::Symbols, Screen::Alerts];
 
     /// All that exist.
-    pub const EVERY: [Screen; 5] = [Screen::Map, Screen::Stacks, Screen::StackDetail, Screen::Symbols, Screen::Alerts];
+    pub const EVERY: [Screen; 6] =
+        [Screen::Map, Screen::Stacks, Screen::StackDetail, Screen::Heap, Screen::Symbols, Screen::Alerts];
 
     /// The screen whose tab is lit.
     #[must_use]
@@ -85,6 +88,7 @@ impl Screen {
         match self {
             Screen::Map => '1',
             Screen::Stacks | Screen::StackDetail => '2',
+            Screen::Heap => '3',
             Screen::Symbols => '5',
             Screen::Alerts => '6',
         }
@@ -97,6 +101,7 @@ impl Screen {
             Screen::Map => "Map",
             Screen::Stacks => "Stacks",
             Screen::StackDetail => "stack word by word",
+            Screen::Heap => "Heap",
             Screen::Symbols => "Symbols",
             Screen::Alerts => "Alerts",
         }
@@ -111,6 +116,8 @@ pub enum Overlay {
     None,
     /// The keys and the legend, scrolled down so many lines.
     Help(u16),
+    /// What the tripwire caught: the catch of this number, the oldest first.
+    Catch(usize),
 }
 
 /// Where keys go.
@@ -226,6 +233,8 @@ pub struct State {
     pub map: MapState,
     /// The stacks' own.
     pub stacks: StacksState,
+    /// The heap's own.
+    pub heap: super::heap::HeapState,
     /// Where one looks in the stack that is shown word by word.
     pub cursor: Cursor,
     /// The symbols' own.
@@ -259,6 +268,7 @@ impl State {
     #[must_use]
     pub fn filter(&self) -> &str {
         match self.screen {
+            Screen::Heap => &self.heap.asked,
             Screen::Symbols => &self.symbols.filter,
             _ => &self.stacks.filter,
         }
@@ -267,6 +277,7 @@ impl State {
     /// The same, to be written into.
     pub fn filter_mut(&mut self) -> &mut String {
         match self.screen {
+            Screen::Heap => &mut self.heap.asked,
             Screen::Symbols => &mut self.symbols.filter,
             _ => &mut self.stacks.filter,
         }

@@ -85,6 +85,8 @@ pub struct Glyphs {
     pub lowest: &'static str,
     /// The static worst case.
     pub worst: &'static str,
+    /// Blocks of the selected owner.
+    pub owner: &'static str,
     /// The column that rows are sorted by, largest first.
     pub sorted_down: &'static str,
     /// The column that rows are sorted by, smallest first.
@@ -129,6 +131,7 @@ const UNICODE: Glyphs = Glyphs {
     live: "●",
     lowest: "▼",
     worst: "◇",
+    owner: "◆",
     sorted_down: "▾",
     sorted_up: "▴",
     closed: "▹",
@@ -179,6 +182,7 @@ const ASCII: Glyphs = Glyphs {
     live: "*",
     lowest: "v",
     worst: "o",
+    owner: "@",
     sorted_down: "v",
     sorted_up: "^",
     closed: "+",

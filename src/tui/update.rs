@@ -6,8 +6,9 @@ use super::frame::{self, Areas};
 use super::keys::Action;
 use super::state::{AddressOrder, Cursor, Direction, Input, Overlay, Picture, Scale, Screen, Selection, State};
 use super::symbols::Figure;
-use super::{alerts, detail, lookup, map, stacks, symbols};
+use super::{alerts, detail, heap, lookup, map, stacks, symbols};
 use crate::model::Model;
+use crate::model::catch::{Catch, CatchKind};
 
 /// What the caller has to do after an action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub enum Effect {
     Quit,
     /// Save a picture of the screen.
     Export,
+    /// Let a core go on that the tripwire stopped.
+    GoOn,
 }
 
 /// Rows of a page.
@@ -29,6 +32,22 @@ pub fn update(state: &mut State, newest: &Model, action: Action) -> Effect {
     match action {
         Action::Quit => return Effect::Quit,
         Action::Export => return Effect::Export,
+        Action::GoOn => {
+            if matches!(state.overlay, Overlay::Catch(_)) {
+                state.overlay = Overlay::None;
+            }
+            return Effect::GoOn;
+        }
+        Action::Catches => {
+            state.overlay = match (state.overlay, newest.snapshot.tripwire.as_ref()) {
+                (Overlay::Catch(_), _) => Overlay::None,
+                (_, Some(tripwire)) => Overlay::Catch(tripwire.catches.len().saturating_sub(1)),
+                (_, None) => {
+                    state.notice = Some("no tripwire in this run: see --tripwire".into());
+                    Overlay::None
+                }
+            };
+        }
         Action::Freeze => {
             state.picture = match std::mem::take(&mut state.picture) {
                 Picture::Live => Picture::Frozen(Box::new(newest.clone())),
@@ -37,8 +56,8 @@ pub fn update(state: &mut State, newest: &Model, action: Action) -> Effect {
         }
         Action::Help => {
             state.overlay = match state.overlay {
-                Overlay::None => Overlay::Help(0),
                 Overlay::Help(_) => Overlay::None,
+                Overlay::None | Overlay::Catch(_) => Overlay::Help(0),
             };
         }
         Action::Show(screen) => show(state, screen),
@@ -85,6 +104,23 @@ pub fn update(state: &mut State, newest: &Model, action: Action) -> Effect {
     Effect::None
 }
 
+/// How many stores the tripwire caught so far.
+pub(super) fn caught(model: &Model) -> usize {
+    model.snapshot.tripwire.as_ref().map_or(0, |tripwire| tripwire.catches.len())
+}
+
+/// Shows a store into a guard at once: the core may stand there and wait. New marks come often, and wait to be asked for.
+pub(super) fn notice_catch(state: &mut State, model: &Model, before: usize) {
+    let guard = |catch: &Catch| matches!(catch.kind, CatchKind::Noted | CatchKind::Stopped);
+    let tripwire = model.snapshot.tripwire.as_ref().filter(|tripwire| tripwire.catches.len() > before);
+    if let Some(tripwire) = tripwire.filter(|tripwire| tripwire.catches.last().is_some_and(guard))
+        && state.overlay == Overlay::None
+        && matches!(state.picture, Picture::Live)
+    {
+        state.overlay = Overlay::Catch(tripwire.catches.len() - 1);
+    }
+}
+
 fn show(state: &mut State, screen: Screen) {
     state.screen = screen;
     state.overlay = Overlay::None;
@@ -105,11 +141,14 @@ fn back(state: &mut State) {
     }
     match state.screen {
         Screen::Map if state.map.zoom.is_some() => state.map.zoom = None,
-        Screen::Stacks | Screen::Symbols if state.input == Input::Filter || !state.filter().is_empty() => {
+        Screen::Stacks | Screen::Symbols | Screen::Heap
+            if state.input == Input::Filter || !state.filter().is_empty() =>
+        {
             state.input = Input::Keys;
             state.filter_mut().clear();
         }
         Screen::Map | Screen::Stacks => state.selection = Selection::Nothing,
+        Screen::Heap => state.heap.block = None,
         Screen::StackDetail => show(state, Screen::Stacks),
         Screen::Symbols => symbols::step_out(&mut state.symbols),
         Screen::Alerts => show(state, Screen::Map),
@@ -161,6 +200,11 @@ fn walk(state: &mut State, model: &Model, areas: &Areas, steps: isize) {
         *scroll = scroll.saturating_add_signed(steps).min(1000);
         return;
     }
+    if let Overlay::Catch(at) = state.overlay {
+        let count = model.snapshot.tripwire.as_ref().map_or(0, |tripwire| tripwire.catches.len());
+        state.overlay = Overlay::Catch(step(Some(at), count, steps).unwrap_or(0));
+        return;
+    }
     match state.screen {
         Screen::Map => {
             let (ram, flash) = map::order(areas.body, areas.density, model, state);
@@ -181,6 +225,7 @@ fn walk(state: &mut State, model: &Model, areas: &Areas, steps: isize) {
             }
         }
         Screen::StackDetail => state.cursor = detail::walk(areas.body, areas.density, model, state, steps),
+        Screen::Heap => state.heap.owner = heap::walk(model, state, steps),
         Screen::Symbols => symbols::walk(&mut state.symbols, steps),
         Screen::Alerts => state.alert = step(Some(state.alert), model.alerts.len(), steps).unwrap_or(0),
     }
@@ -190,6 +235,10 @@ fn walk(state: &mut State, model: &Model, areas: &Areas, steps: isize) {
 fn side(state: &mut State, model: &Model, areas: &Areas, to_right: bool) {
     if state.screen == Screen::Symbols {
         return if to_right { symbols::step_in(&mut state.symbols) } else { symbols::step_out(&mut state.symbols) };
+    }
+    if state.screen == Screen::Heap {
+        state.heap.block = heap::side(model, state, to_right);
+        return;
     }
     if state.screen == Screen::StackDetail {
         let list = stacks::order(model, state);
@@ -220,6 +269,10 @@ fn enter(state: &mut State, model: &Model) {
         }
         Screen::Stacks => open(state, model, Screen::StackDetail),
         Screen::StackDetail => {}
+        Screen::Heap => {
+            state.heap.shown = (state.heap.shown + 1) % model.snapshot.heaps.len().max(1);
+            state.heap.block = None;
+        }
         Screen::Symbols => symbols::step_in(&mut state.symbols),
         Screen::Alerts => {
             let Some(alert) = model.alerts.get(state.alert) else { return };
@@ -250,6 +303,13 @@ fn open(state: &mut State, model: &Model, screen: Screen) {
 fn next_sort(state: &mut State, model: &Model, areas: &Areas) {
     if state.screen == Screen::Symbols {
         state.symbols.order = state.symbols.order.next();
+        return;
+    }
+    if state.screen == Screen::Heap {
+        state.heap.order = match state.heap.order {
+            heap::Order::Growth => heap::Order::Bytes,
+            heap::Order::Bytes => heap::Order::Growth,
+        };
         return;
     }
     let sorts = stacks::sorts(model, state, areas.body.width);
@@ -287,6 +347,7 @@ fn click(state: &mut State, model: &Model, areas: &Areas, at: Position) {
                 state.cursor = cursor;
             }
         }
+        Screen::Heap => {}
         Screen::Symbols => {
             if let Some(path) = symbols::hit(areas.body, areas.density, state, at) {
                 state.symbols.select(path);

@@ -47,6 +47,8 @@ pub(crate) fn emulation(image: &Image, scenario: u32, seed: u32, link: LinkModel
         clock: Clock::Lockstep,
         paced_from: None,
         faults: Vec::new(),
+        comparators: None,
+        core: None,
     }
 }
 

@@ -12,7 +12,9 @@ use highwater::region::Region;
 use highwater::sampler::{Options, Sampler};
 use highwater::source::{CoreStatus, Counters, Description, ReadError, Source};
 
-const RAM: Region = Region::new(0x2000_0000, 64 * 1024);
+/// The vector table offset register.
+const VTOR: u32 = 0xE000_ED08;
+pub(crate) const RAM: Region = Region::new(0x2000_0000, 64 * 1024);
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/kernels")
@@ -23,10 +25,11 @@ pub(crate) fn compile(sources: &[&str], flags: &[&str]) -> Image {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let number = COUNT.fetch_add(1, Ordering::Relaxed);
     let elf = std::env::temp_dir().join(format!("highwater-fixture-{}-{number}.elf", std::process::id()));
+    let script = if flags.contains(&"-DMBED") { "-Tmbed.ld" } else { "-Tboard.ld" };
     let output = Command::new("arm-none-eabi-gcc")
         .current_dir(folder())
         .args(["-mcpu=cortex-m3", "-mthumb", "-O0", "-ffreestanding", "-nostdlib", "-Wall", "-Wextra", "-Werror"])
-        .args(["-Tboard.ld", "-Wl,-e,reset", "-Wl,--no-warn-rwx-segments", "-o"])
+        .args([script, "-Wl,-e,reset", "-Wl,--no-warn-rwx-segments", "-o"])
         .arg(&elf)
         .args(flags)
         .args(sources)
@@ -43,6 +46,8 @@ struct Ram {
     image: Arc<Image>,
     content: Vec<u8>,
     now: Duration,
+    /// What the vector table offset register says.
+    vectors: u32,
     /// A word that reads differently until it was read so often.
     torn: Option<(u32, u32, u32)>,
 }
@@ -64,6 +69,10 @@ impl Source for Shared {
                 let at = (*address - range.start()) as usize;
                 into[at..at + 4].copy_from_slice(&word.to_le_bytes());
             }
+            return Ok(());
+        }
+        if range == Region::new(VTOR, 4) {
+            into.copy_from_slice(&ram.vectors.to_le_bytes());
             return Ok(());
         }
         match ram.image.bytes(range) {
@@ -116,7 +125,7 @@ impl Fixture {
                 content[offset as usize..offset as usize + segment.data.len()].copy_from_slice(&segment.data);
             }
         }
-        let ram = Ram { image: Arc::clone(&image), content, now: Duration::ZERO, torn: None };
+        let ram = Ram { image: Arc::clone(&image), content, now: Duration::ZERO, vectors: 0, torn: None };
         let ram = Shared(Arc::new(Mutex::new(ram)));
         let memories = layout::memories(&image, &[]);
         let sampler = Sampler::new(Box::new(ram.clone()), Arc::clone(&image), memories, Options::default());
@@ -142,6 +151,11 @@ impl Fixture {
     /// Lets the word at `address` read as `word` the next `times`.
     pub(crate) fn tear(&mut self, address: u32, word: u32, times: u32) {
         self.ram.0.lock().expect("nobody panicked").torn = Some((address, word, times));
+    }
+
+    /// Puts the vector table there.
+    pub(crate) fn vectors_at(&mut self, address: u32) {
+        self.ram.0.lock().expect("nobody panicked").vectors = address;
     }
 
     pub(crate) fn pass(&mut self, time: Duration) {

@@ -1,6 +1,6 @@
 //! RTX5 (Mbed OS, CMSIS-RTX) without an agent.
 
-use highwater::model::snapshot::StackKind;
+use highwater::model::snapshot::{MemoryKind, PartKind, StackKind};
 
 use crate::fixture::{Fixture, hints, peak, stack};
 
@@ -108,4 +108,32 @@ fn a_damaged_rtx_list_is_survived_and_said() {
     let (next, timer) = (fixture.address("worker", "delay_next"), fixture.address("timer", ""));
     fixture.poke(next, timer);
     assert!(hints(&fixture.look(), &["circle"]));
+}
+
+#[test]
+#[ignore = "needs arm-none-eabi-gcc"]
+fn the_map_of_an_mbed_firmware_is_the_diagram_of_its_memory_model() {
+    let mut fixture = Fixture::new("rtx5.c", &["-g", "-DMBED"]);
+    fixture.vectors_at(0x2000_0000);
+    let snapshot = fixture.look();
+    let memory = |kind| snapshot.memories.iter().find(|memory| memory.kind == kind).expect("there is one");
+    let ram = &memory(MemoryKind::Ram).parts;
+    let at = |name: &str| ram.iter().position(|part| part.name == name).unwrap_or_else(|| panic!("{name}: {ram:#?}"));
+    let heap = at("heap");
+    // From the first address to the last.
+    assert!(at("vector table (RW)") == 0 && ram[0].range.size() == 64 && heap < at("ISR stack"));
+    for name in ["main_thread stack", "idle stack", "timer stack"] {
+        assert!((1..heap).contains(&at(name)) && ram[at(name)].is_static, "{name}");
+    }
+    assert_eq!(at("ISR stack"), ram.len() - 1);
+    let user: Vec<&str> = ram[heap]
+        .parts
+        .iter()
+        .filter(|part| part.kind == PartKind::Stack && !part.is_static)
+        .map(|part| part.name.as_str())
+        .collect();
+    assert_eq!(user, ["ready", "worker", "sleeper", "done", "nearly"]);
+    let flash = &memory(MemoryKind::Flash).parts;
+    assert_eq!((flash[0].kind, flash[0].range.size()), (PartKind::Bootloader, 0x8000));
+    assert_eq!(flash[1].kind, PartKind::Vectors);
 }

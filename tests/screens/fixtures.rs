@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use highwater::model::Model;
 use highwater::model::alert::{Alert, AlertKind, Severity};
+use highwater::model::catch::{Aimed, Call, Catch, CatchKind, Mode, Tripwire};
 use highwater::model::snapshot::{
     Health, Heap, Link, Measured, MemoryKind, MemoryMap, Part, PartKind, Snapshot, Stack, StackKind, StackWords,
     Target, Trace, TraceKind, TracePlace, Trust, Victim,
@@ -179,6 +180,7 @@ fn snapshot(memories: Vec<MemoryMap>, stacks: Vec<Stack>, heaps: Vec<Heap>) -> S
         link: Link { refresh_hz: 30.0, bytes_per_refresh: 1200, ..Link::default() },
         hints: Vec::new(),
         detail: None,
+        tripwire: None,
     }
 }
 
@@ -191,11 +193,15 @@ fn heap() -> Heap {
         requested: None,
         requested_peak: None,
         largest_free: Some(exact(0x8968)),
-        blocks: Some(20),
+        allocator: None,
+        in_use: Some(20),
+        blocks: None,
+        damage: None,
         overhead: Some(344),
         failures: Some(0),
         allocations: Some(812),
         high_water: Some(0x2000_8f98),
+        ..Heap::unknown("heap", Region::between(0x2000_3890, 0x2000_fc00))
     }
 }
 
@@ -253,6 +259,15 @@ pub(crate) fn worst_cases() -> Model {
     }
     let alloc = &mut model.snapshot.stacks[7];
     alloc.lowest_sp = alloc.peak.take();
+    model
+}
+
+/// The same, on a kernel that counts how long each thread runs.
+pub(crate) fn loads() -> Model {
+    let mut model = worst_cases();
+    for (index, share) in [(0, 0.0), (1, 0.123), (2, 0.0004), (3, 1.0), (5, 0.5)] {
+        model.snapshot.stacks[index].cpu = Some(share);
+    }
     model
 }
 
@@ -367,6 +382,60 @@ pub(crate) fn overflow() -> Model {
         since: Duration::from_secs(74),
         until: None,
     };
+    model
+}
+
+/// The same, with the core stopped at the store that broke the guard.
+pub(crate) fn caught() -> Model {
+    let mut model = overflow();
+    let growth = &model.snapshot.stacks[6];
+    let call = |function: &str, line: u32, inlined: bool, interrupted: bool| Call {
+        pc: 0x3a40 + line,
+        function: format!("app::{function}"),
+        file: Some("src/growth.rs".to_owned()),
+        line: Some(line),
+        inlined,
+        interrupted,
+    };
+    let mut chain = vec![call("store", 12, true, false), call("grow", 31, false, false)];
+    chain.extend(vec![call("grow", 36, false, false); 17]);
+    chain.push(call("step", 58, false, false));
+    let catch = Catch {
+        at: Duration::from_secs(74),
+        epoch: 0,
+        kind: CatchKind::Stopped,
+        stack: growth.id.clone(),
+        owner: growth.name.clone(),
+        thread: Some(growth.name.clone()),
+        address: Some(growth.range.start() + 24),
+        value: Some(0x2000_48f0),
+        depth: Some(growth.range.size() - 24),
+        pc: Some(0x3a4c),
+        by_exception: false,
+        chain,
+        complete: true,
+        victim: growth.victim.clone(),
+    };
+    let mark = Catch {
+        at: Duration::from_secs(12),
+        kind: CatchKind::Missed,
+        depth: Some(1200),
+        address: None,
+        value: None,
+        pc: None,
+        thread: None,
+        chain: Vec::new(),
+        ..catch.clone()
+    };
+    model.snapshot.tripwire = Some(Tripwire {
+        mode: Mode::Halt,
+        aims: vec![Aimed { stack: "sensor".to_owned(), pieces: vec![Region::new(0x2000_3cb0, 16)], wanted: 32 }],
+        catches: vec![mark, catch],
+        held: true,
+        note: None,
+        register_writes: 60,
+        word_writes: 0,
+    });
     model
 }
 

@@ -325,3 +325,21 @@ fn a_released_key_means_nothing() {
     key.kind = crossterm::event::KeyEventKind::Release;
     assert_eq!(send(&mut state, &model, &Event::Key(key)), Effect::None);
 }
+
+#[test]
+fn what_was_caught_is_shown_and_the_core_is_let_go() {
+    let (model, mut state) = (fixtures::caught(), start(Screen::Stacks));
+    types(&mut state, &model, "!");
+    assert_eq!(state.overlay, Overlay::Catch(1), "the newest first");
+    press(&mut state, &model, KeyCode::Up);
+    assert_eq!(state.overlay, Overlay::Catch(0));
+    press(&mut state, &model, KeyCode::Up);
+    assert_eq!(state.overlay, Overlay::Catch(0));
+    assert_eq!(press(&mut state, &model, KeyCode::Char('c')), Effect::GoOn);
+    assert_eq!(state.overlay, Overlay::None);
+    // Without a tripwire there is nothing to show, and that is said.
+    let calm = fixtures::calm();
+    types(&mut state, &calm, "!");
+    assert_eq!(state.overlay, Overlay::None);
+    assert!(state.notice.as_ref().is_some_and(|notice| notice.contains("--tripwire")));
+}

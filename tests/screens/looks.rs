@@ -62,9 +62,13 @@ look!(map_zoomed_stack, danger(), zoomed("ram/heap/stack:growth"), (120, 36));
 look!(stacks_40x12, danger(), on(Screen::Stacks), (40, 12));
 look!(stacks_80x24, danger(), on(Screen::Stacks), (80, 24));
 look!(stacks_120x36, fixtures::worst_cases(), on(Screen::Stacks), (120, 36));
+look!(stacks_loads_130x36, fixtures::loads(), on(Screen::Stacks), (130, 36));
 look!(stacks_200x60, danger(), on(Screen::Stacks), (200, 60));
 look!(alerts_120x36, danger(), on(Screen::Alerts), (120, 36));
 look!(alerts_none, fixtures::calm(), on(Screen::Alerts), (80, 24));
+look!(catch_120x36, fixtures::caught(), State { overlay: Overlay::Catch(1), ..map() }, (120, 36));
+look!(catch_80x24, fixtures::caught(), State { overlay: Overlay::Catch(1), ..map() }, (80, 24));
+look!(catch_unseen, fixtures::caught(), State { overlay: Overlay::Catch(0), ..map() }, (80, 24));
 look!(help_80x24, danger(), State { overlay: Overlay::Help(0), ..map() }, (80, 24));
 
 fn detail() -> State {

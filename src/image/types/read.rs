@@ -83,6 +83,9 @@ fn join(types: &mut Types, raw: &[(usize, Raw)]) {
                 known.push(index);
             }
         }
+        if let Some(address) = held.address.filter(|_| held.kind.is_some()) {
+            types.statics_by_address.entry(address).or_insert(index);
+        }
         types.statics.push(held);
     }
 }

@@ -36,6 +36,8 @@ pub enum Sort {
     Margin,
     /// What the peak is worth.
     Trust,
+    /// The share of the time in which its thread ran.
+    Cpu,
     /// The last minute.
     History,
     /// The size to choose.
@@ -48,6 +50,10 @@ fn always(_: &[Row<'_>]) -> bool {
 
 fn any_worst(rows: &[Row<'_>]) -> bool {
     rows.iter().any(|row| row.stack.worst_case.is_some())
+}
+
+fn any_cpu(rows: &[Row<'_>]) -> bool {
+    rows.iter().any(|row| row.stack.cpu.is_some())
 }
 
 fn any_wish(rows: &[Row<'_>]) -> bool {
@@ -74,7 +80,7 @@ const fn column<'a>(
 }
 
 /// All of them, from left to right.
-pub(super) fn columns<'a>() -> [Column<Sort, Row<'a>>; 11] {
+pub(super) fn columns<'a>() -> [Column<Sort, Row<'a>>; 12] {
     [
         column(
             Sort::Name,
@@ -136,6 +142,10 @@ pub(super) fn columns<'a>() -> [Column<Sort, Row<'a>>; 11] {
             Some(|row| number(row.stack.margin())),
         ),
         column(Sort::Trust, "trust", Width::Cells(9), Side::Left, 72, trust, None),
+        Column {
+            wanted: any_cpu,
+            ..column(Sort::Cpu, "cpu", Width::Cells(7), Side::Right, 128, cpu, Some(|row| Rank::Number(load(row))))
+        },
         column(Sort::History, "last 60 s", Width::Cells(10), Side::Left, 98, history, None),
         Column {
             wanted: any_wish,
@@ -264,6 +274,21 @@ fn trust(row: &Row<'_>, _: u16, theme: &Theme) -> Vec<Span<'static>> {
     let word = trust_word(row);
     let style = if word == "exact" { theme.styles.muted } else { theme.styles.ink };
     vec![Span::styled(word, style)]
+}
+
+/// Sorts finer than the cell shows.
+fn load(row: &Row<'_>) -> Option<u64> {
+    row.stack.cpu.map(|share| (f64::from(share) * 1e6) as u64)
+}
+
+fn cpu(row: &Row<'_>, _: u16, theme: &Theme) -> Vec<Span<'static>> {
+    let styles = &theme.styles;
+    match row.stack.cpu {
+        Some(share) => {
+            vec![Span::styled(format!("{:.1}", share * 100.0), styles.ink), Span::styled(" %", styles.muted)]
+        }
+        None => vec![Span::styled("-  ", styles.muted)],
+    }
 }
 
 fn history(row: &Row<'_>, cells: u16, theme: &Theme) -> Vec<Span<'static>> {

@@ -1,0 +1,35 @@
+//! Any content of RAM behind a kernel's symbols is survived.
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+
+use crate::fixture::{Fixture, RAM, compile};
+
+/// More than any of the fixtures places in RAM.
+const USED: u32 = 0x1800;
+
+#[test]
+#[ignore = "needs arm-none-eabi-gcc"]
+fn any_damage_of_a_kernels_memory_is_survived() {
+    for source in ["freertos.c", "rtx5.c", "zephyr.c", "threadx.c"] {
+        let image = compile(&[source], &["-g"]);
+        // Pointers into the structures do more than noise: they make lists that lead into one another.
+        let word = prop_oneof![(0..USED / 4).prop_map(|word| RAM.start() + 4 * word), any::<u32>(), Just(0), Just(4)];
+        let pokes = prop::collection::vec((0..USED / 4, word), 1..24);
+        let mut runner = TestRunner::new(Config { failure_persistence: None, ..Config::with_cases(200) });
+        let outcome = runner.run(&pokes, |pokes| {
+            let mut fixture = Fixture::of(image.clone());
+            fixture.look();
+            for (word, value) in pokes {
+                fixture.poke(RAM.start() + 4 * word, value);
+            }
+            let snapshot = fixture.look();
+            for stack in &snapshot.stacks {
+                prop_assert!(RAM.covers(stack.range) && !stack.range.is_empty(), "{source}: {stack:?}");
+            }
+            prop_assert!(snapshot.stacks.len() <= 600);
+            Ok(())
+        });
+        outcome.unwrap_or_else(|error| panic!("{source}: {error}"));
+    }
+}
