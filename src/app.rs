@@ -167,6 +167,8 @@ fn watch(wanted: &open::Wanted, format: Option<Format>, fit: FitArgs, look: &Loo
 fn print_snapshot(wanted: &open::Wanted, format: Format, fit: FitArgs, look: &Look) -> Result<(), Failure> {
     let Opened { mut sampler, mut model, run_first, .. } = open::open(wanted, open::For::Snapshot)?;
     let time = match (wanted.is_emulated(), wanted.has_tripwire()) {
+        // However long one looks, it stays the same.
+        _ if wanted.is_saved() => Duration::ZERO,
         (_, true) => CATCHING,
         (true, _) => SNAPSHOT_AFTER,
         (false, _) => SETTLING,

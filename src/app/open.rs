@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Failure, find};
 use crate::cli::measure::MeasureArgs;
-use crate::cli::{AttachArgs, ChipArgs, Firmware, ProbeArgs, SimArgs};
+use crate::cli::{AttachArgs, ChipArgs, Firmware, ProbeArgs, SavedArgs, SimArgs};
 use crate::config::{self, Rules};
 use crate::image::layout::{self, Memory};
 use crate::image::other::Other;
@@ -18,6 +18,7 @@ use crate::sampler::tripwire::{GoOn, Release, Tripwire};
 use crate::sampler::{Options, Sampler, static_snapshot};
 use crate::source::chip::{Chip, ChipError};
 use crate::source::control::left::Keeper;
+use crate::source::file::Saved;
 use crate::source::probe::{self, HostInstruments, OpenError, ProbeOptions, ProbeSource};
 use crate::source::{ReadError, Source};
 
@@ -33,6 +34,7 @@ pub struct Wanted {
     elf: Elf,
     chip: ChipArgs,
     probe: ProbeArgs,
+    saved: SavedArgs,
     sim: SimArgs,
     #[cfg(feature = "simulator")]
     scenario: Option<u32>,
@@ -65,6 +67,7 @@ impl Wanted {
             elf: Elf::Demo,
             chip: ChipArgs::default(),
             probe: ProbeArgs { probe: Some(SIM.into()), ..ProbeArgs::default() },
+            saved: SavedArgs::default(),
             sim: args.sim.clone(),
             scenario: Some(args.scenario.number()),
             rate_hz: args.pace.rate_hz(),
@@ -81,6 +84,7 @@ impl Wanted {
             elf: Elf::File(args.firmware.clone()),
             chip: args.firmware.chip.clone(),
             probe: args.probe.clone(),
+            saved: args.saved.clone(),
             sim: args.sim.clone(),
             #[cfg(feature = "simulator")]
             scenario: args.sim_scenario.map(crate::cli::Scenario::number),
@@ -98,6 +102,7 @@ impl Wanted {
             elf: Elf::File(args.firmware()),
             chip: args.chip.clone(),
             probe: args.probe.clone(),
+            saved: SavedArgs::default(),
             sim: args.sim.clone(),
             #[cfg(feature = "simulator")]
             scenario: args.sim_scenario.map(crate::cli::Scenario::number),
@@ -127,7 +132,13 @@ impl Wanted {
     /// Whether the emulated board is meant.
     #[must_use]
     pub fn is_emulated(&self) -> bool {
-        self.probe.probe.as_deref() == Some(SIM)
+        !self.is_saved() && self.probe.probe.as_deref() == Some(SIM)
+    }
+
+    /// Whether saved memory is meant, in which no time passes.
+    #[must_use]
+    pub fn is_saved(&self) -> bool {
+        self.saved.core.is_some() || !self.saved.ram.is_empty()
     }
 }
 
@@ -183,19 +194,24 @@ pub fn open(wanted: &Wanted, purpose: For) -> Result<Opened, Failure> {
     let chip = chip(&wanted.chip, &image)?;
     let known = chip.as_ref().map(Chip::memories).unwrap_or_default();
     let memories = layout::memories(&image, &known);
-    let source = if wanted.is_emulated() {
-        open_emulated(wanted, purpose, &image, bytes, &memories)?
-    } else {
-        open_probe(wanted, chip)?
-    };
     let go_on = GoOn::default();
-    let access = if wanted.paint { "paints stacks" } else { "read-only" };
-    let tripwire = match &wanted.tripwire {
-        Some(mode) => Some(tripwire(wanted, mode, &source, purpose, &go_on)?),
-        None => None,
+    let (source, touching, access): (Box<dyn Source>, _, _) = if wanted.is_saved() {
+        let saved = Saved::open(wanted.saved.core.as_deref(), &wanted.saved.ram).map_err(|failure| error(&failure))?;
+        (Box::new(saved), (None, None), "saved memory")
+    } else {
+        let source = if wanted.is_emulated() {
+            open_emulated(wanted, purpose, &image, bytes, &memories)?
+        } else {
+            open_probe(wanted, chip)?
+        };
+        let tripwire = match &wanted.tripwire {
+            Some(mode) => Some(tripwire(wanted, mode, &source, purpose, &go_on)?),
+            None => None,
+        };
+        let painter = wanted.paint.then(|| Painter::new(Box::new(source.control())));
+        (Box::new(source), (tripwire, painter), if wanted.paint { "paints stacks" } else { "read-only" })
     };
-    let painter = wanted.paint.then(|| Painter::new(Box::new(source.control())));
-    let source: Box<dyn Source> = Box::new(source);
+    let (tripwire, painter) = touching;
     let found = source.describe();
     let core = found.core.as_deref().unwrap_or("unknown");
     tracing::info!(
