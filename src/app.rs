@@ -1,5 +1,6 @@
 //! Carries out what the command line asks for. All effects on files, terminals and targets start here.
 
+pub mod find;
 pub mod live;
 pub mod log;
 mod measure;
@@ -39,6 +40,8 @@ const CATCHING: Duration = Duration::from_secs(30);
 pub enum Failure {
     /// Something is wrong with a file, an option's value, or the output.
     Error(String),
+    /// The command line does not say enough.
+    Usage(String),
     /// The probe or the target cannot be reached.
     Unreachable(String),
     /// A budget is exceeded, and the output says which.
@@ -48,11 +51,12 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// The exit code: 1 error, 3 a budget is exceeded, 4 not reachable, 0 for a closed pipe.
+    /// The exit code: 1 error, 2 usage, 3 a budget is exceeded, 4 not reachable, 0 for a closed pipe.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Error(_) => 1,
+            Self::Usage(_) => 2,
             Self::OverBudget => 3,
             Self::Unreachable(_) => 4,
             Self::BrokenPipe => 0,
@@ -63,7 +67,7 @@ impl Failure {
     #[must_use]
     pub fn message(&self) -> Option<&str> {
         match self {
-            Self::Error(text) | Self::Unreachable(text) => Some(text),
+            Self::Error(text) | Self::Usage(text) | Self::Unreachable(text) => Some(text),
             Self::OverBudget | Self::BrokenPipe => None,
         }
     }
@@ -92,7 +96,7 @@ pub fn run(mut cli: Cli) -> Result<(), Failure> {
         carry_out(&cli.command, &cli.look, &settings)
     });
     match &outcome {
-        Err(Failure::Error(text) | Failure::Unreachable(text)) => tracing::error!("{text}"),
+        Err(Failure::Error(text) | Failure::Usage(text) | Failure::Unreachable(text)) => tracing::error!("{text}"),
         Err(Failure::OverBudget) => tracing::error!("a budget is exceeded"),
         Err(Failure::BrokenPipe) => tracing::error!("nobody reads the output any more"),
         Ok(()) => {}
@@ -163,6 +167,8 @@ fn watch(wanted: &open::Wanted, format: Option<Format>, fit: FitArgs, look: &Loo
 fn print_snapshot(wanted: &open::Wanted, format: Format, fit: FitArgs, look: &Look) -> Result<(), Failure> {
     let Opened { mut sampler, mut model, run_first, .. } = open::open(wanted, open::For::Snapshot)?;
     let time = match (wanted.is_emulated(), wanted.has_tripwire()) {
+        // However long one looks, it stays the same.
+        _ if wanted.is_saved() => Duration::ZERO,
         (_, true) => CATCHING,
         (true, _) => SNAPSHOT_AFTER,
         (false, _) => SETTLING,

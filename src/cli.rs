@@ -13,6 +13,7 @@ use crate::config::{DEFAULT_RATE, MAX_RATE};
 use crate::image::other::Given;
 use crate::inventory::tree::{Level, Order};
 use crate::model::catch::Mode;
+use crate::source::file::Raw;
 use crate::source::probe::Protocol;
 use crate::tui::theme::ThemeName;
 use crate::view::{self, Format};
@@ -113,6 +114,8 @@ Without a terminal it prints one snapshot and ends."
   highwater snapshot app.elf
   highwater snapshot app.elf --format json | jq '.stacks[] | {name, peak, margin}'
   highwater snapshot app.elf --would-fit 2048
+  highwater snapshot app.elf --core crash.core                    memory that was saved
+  highwater snapshot app.elf --ram 0x20000000:ram.bin
   highwater snapshot app.elf --format json | jq '.heaps[].owners'
   highwater snapshot app.elf --format svg > map.svg")]
     Snapshot(AttachArgs),
@@ -204,9 +207,9 @@ Examples:
 /// Which firmware, on which chip.
 #[derive(Args, Clone, Debug)]
 pub struct Firmware {
-    /// The firmware's ELF file, as the linker wrote it
+    /// The firmware's ELF file, as the linker wrote it; else the only one that Cargo, Zephyr, PlatformIO or CMake built here
     #[arg(value_name = "ELF")]
-    pub elf: PathBuf,
+    pub elf: Option<PathBuf>,
     /// A folder with the compiler's .su files (gcc -fstack-usage): stack frames for the static worst case
     #[arg(long, value_name = "DIR", help_heading = "Target")]
     pub su: Option<PathBuf>,
@@ -251,6 +254,21 @@ pub struct ProbeArgs {
     #[arg(long, help_heading = "Target")]
     pub allow_mismatch: bool,
 }
+
+/// Saved memory in place of a target.
+#[derive(Args, Clone, Debug, Default)]
+pub struct SavedArgs {
+    /// Look at a core dump, or any ELF with RAM in its segments, in place of a target
+    #[arg(long, value_name = "FILE", conflicts_with_all = NOT_SAVED, help_heading = "Saved memory")]
+    pub core: Option<PathBuf>,
+    /// Look at a raw image of memory in place of a target: 0x20000000:ram.bin; can be given several times
+    #[arg(long, value_name = "ADDRESS:FILE", conflicts_with_all = NOT_SAVED, help_heading = "Saved memory")]
+    pub ram: Vec<Raw>,
+}
+
+/// What makes no sense with saved memory: it has no target that runs.
+const NOT_SAVED: [&str; 7] =
+    ["probe", "connect_under_reset", "tripwire", "culprit", "paint", "sim_time", "sim_scenario"];
 
 /// The refresh.
 #[derive(Args, Clone, Copy, Debug)]
@@ -434,6 +452,9 @@ pub struct AttachArgs {
     /// Which probe.
     #[command(flatten)]
     pub probe: ProbeArgs,
+    /// Saved memory in place of a target.
+    #[command(flatten)]
+    pub saved: SavedArgs,
     /// The refresh.
     #[command(flatten)]
     pub pace: PaceArgs,

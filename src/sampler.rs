@@ -119,7 +119,7 @@ impl Sampler {
         Ok(Self {
             placed: layout::placed(&image),
             last,
-            sentinel: identity::sentinel(&image),
+            sentinel: identity::sentinel(&image).filter(|_| !source.describe().never_sleeps),
             image,
             chips,
             options,

@@ -4,6 +4,7 @@ pub mod chip;
 pub mod control;
 #[cfg(feature = "simulator")]
 pub mod emulated;
+pub mod file;
 pub mod link;
 mod mem_ap;
 pub mod probe;
@@ -64,6 +65,8 @@ pub struct Description {
     pub core: Option<String>,
     /// Payload words of one USB packet, when the source has packets: reads are planned with it.
     pub packet_words: Option<u32>,
+    /// Whether zeros are always meant: memory that was saved has no core that sleeps.
+    pub never_sleeps: bool,
 }
 
 /// What the target is doing.

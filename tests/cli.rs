@@ -11,6 +11,8 @@ mod contract;
 mod firmware;
 #[path = "cli/manners.rs"]
 mod manners;
+#[path = "cli/saved.rs"]
+mod saved;
 #[path = "cli/sizing.rs"]
 mod sizing;
 

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Failure;
+use super::{Failure, find};
 use crate::cli::measure::MeasureArgs;
-use crate::cli::{AttachArgs, ChipArgs, Firmware, ProbeArgs, SimArgs};
+use crate::cli::{AttachArgs, ChipArgs, Firmware, ProbeArgs, SavedArgs, SimArgs};
 use crate::config::{self, Rules};
 use crate::image::layout::{self, Memory};
 use crate::image::other::Other;
@@ -18,6 +18,7 @@ use crate::sampler::tripwire::{GoOn, Release, Tripwire};
 use crate::sampler::{Options, Sampler, static_snapshot};
 use crate::source::chip::{Chip, ChipError};
 use crate::source::control::left::Keeper;
+use crate::source::file::Saved;
 use crate::source::probe::{self, HostInstruments, OpenError, ProbeOptions, ProbeSource};
 use crate::source::{ReadError, Source};
 
@@ -33,6 +34,7 @@ pub struct Wanted {
     elf: Elf,
     chip: ChipArgs,
     probe: ProbeArgs,
+    saved: SavedArgs,
     sim: SimArgs,
     #[cfg(feature = "simulator")]
     scenario: Option<u32>,
@@ -65,6 +67,7 @@ impl Wanted {
             elf: Elf::Demo,
             chip: ChipArgs::default(),
             probe: ProbeArgs { probe: Some(SIM.into()), ..ProbeArgs::default() },
+            saved: SavedArgs::default(),
             sim: args.sim.clone(),
             scenario: Some(args.scenario.number()),
             rate_hz: args.pace.rate_hz(),
@@ -81,6 +84,7 @@ impl Wanted {
             elf: Elf::File(args.firmware.clone()),
             chip: args.firmware.chip.clone(),
             probe: args.probe.clone(),
+            saved: args.saved.clone(),
             sim: args.sim.clone(),
             #[cfg(feature = "simulator")]
             scenario: args.sim_scenario.map(crate::cli::Scenario::number),
@@ -98,6 +102,7 @@ impl Wanted {
             elf: Elf::File(args.firmware()),
             chip: args.chip.clone(),
             probe: args.probe.clone(),
+            saved: SavedArgs::default(),
             sim: args.sim.clone(),
             #[cfg(feature = "simulator")]
             scenario: args.sim_scenario.map(crate::cli::Scenario::number),
@@ -127,7 +132,13 @@ impl Wanted {
     /// Whether the emulated board is meant.
     #[must_use]
     pub fn is_emulated(&self) -> bool {
-        self.probe.probe.as_deref() == Some(SIM)
+        !self.is_saved() && self.probe.probe.as_deref() == Some(SIM)
+    }
+
+    /// Whether saved memory is meant, in which no time passes.
+    #[must_use]
+    pub fn is_saved(&self) -> bool {
+        self.saved.core.is_some() || !self.saved.ram.is_empty()
     }
 }
 
@@ -163,7 +174,9 @@ pub fn open(wanted: &Wanted, purpose: For) -> Result<Opened, Failure> {
     let error = |error: &dyn std::error::Error| Failure::Error(error.to_string());
     let (image, bytes) = match &wanted.elf {
         Elf::File(firmware) => {
-            (self::image(firmware)?, std::fs::read(&firmware.elf).map_err(|failure| error(&failure))?)
+            let image = self::image(firmware)?;
+            let bytes = std::fs::read(&image.path).map_err(|failure| error(&failure))?;
+            (image, bytes)
         }
         #[cfg(feature = "simulator")]
         Elf::Demo => {
@@ -181,19 +194,24 @@ pub fn open(wanted: &Wanted, purpose: For) -> Result<Opened, Failure> {
     let chip = chip(&wanted.chip, &image)?;
     let known = chip.as_ref().map(Chip::memories).unwrap_or_default();
     let memories = layout::memories(&image, &known);
-    let source = if wanted.is_emulated() {
-        open_emulated(wanted, purpose, &image, bytes, &memories)?
-    } else {
-        open_probe(wanted, chip)?
-    };
     let go_on = GoOn::default();
-    let access = if wanted.paint { "paints stacks" } else { "read-only" };
-    let tripwire = match &wanted.tripwire {
-        Some(mode) => Some(tripwire(wanted, mode, &source, purpose, &go_on)?),
-        None => None,
+    let (source, touching, access): (Box<dyn Source>, _, _) = if wanted.is_saved() {
+        let saved = Saved::open(wanted.saved.core.as_deref(), &wanted.saved.ram).map_err(|failure| error(&failure))?;
+        (Box::new(saved), (None, None), "saved memory")
+    } else {
+        let source = if wanted.is_emulated() {
+            open_emulated(wanted, purpose, &image, bytes, &memories)?
+        } else {
+            open_probe(wanted, chip)?
+        };
+        let tripwire = match &wanted.tripwire {
+            Some(mode) => Some(tripwire(wanted, mode, &source, purpose, &go_on)?),
+            None => None,
+        };
+        let painter = wanted.paint.then(|| Painter::new(Box::new(source.control())));
+        (Box::new(source), (tripwire, painter), if wanted.paint { "paints stacks" } else { "read-only" })
     };
-    let painter = wanted.paint.then(|| Painter::new(Box::new(source.control())));
-    let source: Box<dyn Source> = Box::new(source);
+    let (tripwire, painter) = touching;
     let found = source.describe();
     let core = found.core.as_deref().unwrap_or("unknown");
     tracing::info!(
@@ -266,7 +284,7 @@ fn keeper(wanted: &Wanted, source: &ProbeSource) -> Result<Keeper, Failure> {
 ///
 /// It is no firmware, or the folder of `--su` has no frame sizes.
 pub fn image(firmware: &Firmware) -> Result<Image, Failure> {
-    let mut image = Image::open(&firmware.elf).map_err(|error| Failure::Error(error.to_string()))?;
+    let mut image = Image::open(&elf(firmware)?).map_err(|error| Failure::Error(error.to_string()))?;
     if let Some(folder) = &firmware.su {
         let functions = image.read_stack_usage(folder).map_err(|error| Failure::Error(error.to_string()))?;
         if functions == 0 {
@@ -280,6 +298,34 @@ pub fn image(firmware: &Firmware) -> Result<Image, Failure> {
         image.others.push(Other::open(given).map_err(|error| Failure::Error(error.to_string()))?);
     }
     Ok(image)
+}
+
+/// The ELF that was named, or the only one that a build system left here.
+fn elf(firmware: &Firmware) -> Result<std::path::PathBuf, Failure> {
+    if let Some(elf) = &firmware.elf {
+        return Ok(elf.clone());
+    }
+    let found = find::firmware(std::path::Path::new("."));
+    match found.as_slice() {
+        [one] => {
+            eprintln!("no ELF is named: taking {}, the only one built here ({})", printable(&one.path), one.by);
+            Ok(one.path.clone())
+        }
+        [] => Err(Failure::Usage(
+            "no ELF is named, and neither Cargo, Zephyr, PlatformIO nor CMake built one for Arm in this folder; give the \
+             linker's output as <ELF>: `highwater attach path/to/firmware.elf`"
+                .into(),
+        )),
+        several => {
+            let list: Vec<_> =
+                several.iter().map(|found| format!("  {} ({})", printable(&found.path), found.by)).collect();
+            Err(Failure::Usage(format!("no ELF is named, and there are several; give one of them as <ELF>:\n{}", list.join("\n"))))
+        }
+    }
+}
+
+fn printable(path: &std::path::Path) -> String {
+    crate::units::printable(&path.to_string_lossy(), 4096)
 }
 
 /// The chip by the flag or by what the project says; `None` when nobody says.

@@ -13,7 +13,7 @@ use crate::view::sizes::Dialect;
 #[derive(Args, Clone, Debug)]
 pub struct MeasureArgs {
     /// The firmware's ELF file, as the linker wrote it
-    #[arg(value_name = "ELF", required_unless_present = "demo")]
+    #[arg(value_name = "ELF")]
     pub elf: Option<PathBuf>,
     /// Take the built-in demo firmware on the emulated board, in this scenario
     #[arg(long, value_name = "SCENARIO", value_enum, conflicts_with = "elf", help_heading = "Emulated board")]
@@ -48,15 +48,10 @@ pub struct MeasureArgs {
 }
 
 impl MeasureArgs {
-    /// The firmware; its file is empty when the demo is meant.
+    /// The firmware; its file is looked for when none is named.
     #[must_use]
     pub fn firmware(&self) -> Firmware {
-        Firmware {
-            elf: self.elf.clone().unwrap_or_default(),
-            su: self.su.clone(),
-            also: self.also.clone(),
-            chip: self.chip.clone(),
-        }
+        Firmware { elf: self.elf.clone(), su: self.su.clone(), also: self.also.clone(), chip: self.chip.clone() }
     }
 }
 

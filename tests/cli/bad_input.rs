@@ -128,7 +128,7 @@ fn a_wrong_word_on_the_command_line_ends_with_2() {
         (&["attach", DEMO, "--rate", "NaN"], &["NaN", "a number from 0 to 10000"]),
         (&["attach", DEMO, "--protocol", "i2c"], &["i2c", "swd, jtag"]),
         (&["attach", DEMO, "--speed", "fast"], &["fast"]),
-        (&["attach"], &["<ELF>"]),
+        (&["attach"], &["no ELF is named", "<ELF>", "highwater attach"]),
         (&["layout"], &["<ELF>"]),
         (&["attach", DEMO, "--sped", "1"], &["--sped", "--speed"]),
         (&["atach", DEMO], &["atach", "attach"]),
