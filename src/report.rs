@@ -31,7 +31,7 @@ pub struct Report {
     pub at_s: f64,
     /// Resets seen since the attach.
     pub epoch: u32,
-    /// `static`, `live`, `stale` or `reconnecting`.
+    /// `static`, `saved`, `live`, `stale` or `reconnecting`.
     pub state: &'static str,
     /// What was looked at.
     pub target: Target,
@@ -329,6 +329,7 @@ impl Report {
             epoch: snapshot.epoch,
             state: match snapshot.health {
                 Health::Static => "static",
+                Health::Saved => "saved",
                 Health::Live => "live",
                 Health::Stale { .. } => "stale",
                 Health::Reconnecting { .. } => "reconnecting",

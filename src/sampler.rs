@@ -119,7 +119,7 @@ impl Sampler {
         Ok(Self {
             placed: layout::placed(&image),
             last,
-            sentinel: identity::sentinel(&image).filter(|_| !source.describe().never_sleeps),
+            sentinel: identity::sentinel(&image).filter(|_| !source.describe().is_saved),
             image,
             chips,
             options,
@@ -180,6 +180,8 @@ impl Sampler {
     pub fn wait_at_most(&mut self, spent: Duration, limit: Duration) {
         let period = match self.last.health {
             Health::Reconnecting { .. } => Some(Duration::from_millis(50)),
+            // It does not change: a look now and then is enough for what somebody selects.
+            Health::Saved => Some(Duration::from_millis(200)),
             _ => self.options.rate_hz.map(|hz| Duration::from_secs_f64(1.0 / hz.max(0.01))),
         };
         let Some(rest) = period.and_then(|period| period.checked_sub(spent)) else { return };
@@ -252,7 +254,7 @@ impl Sampler {
             Ok(refreshed) => {
                 self.ladder.succeed(now);
                 self.last = refreshed;
-                self.last.health = Health::Live;
+                self.last.health = if self.source.describe().is_saved { Health::Saved } else { Health::Live };
             }
             Err(error) => {
                 if !matches!(&error, ReadError::Gone(why) if why.is_empty()) {

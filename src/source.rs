@@ -65,8 +65,8 @@ pub struct Description {
     pub core: Option<String>,
     /// Payload words of one USB packet, when the source has packets: reads are planned with it.
     pub packet_words: Option<u32>,
-    /// Whether zeros are always meant: memory that was saved has no core that sleeps.
-    pub never_sleeps: bool,
+    /// Whether it is memory that was saved: it does not change, and its zeros are meant, because no core sleeps.
+    pub is_saved: bool,
 }
 
 /// What the target is doing.

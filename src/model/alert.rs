@@ -227,7 +227,7 @@ pub fn find(snapshot: &Snapshot, facts: &Facts, limits: Limits) -> Vec<Alert> {
             &snapshot.target.source,
             format!("The target does not answer: {why}."),
         ),
-        Health::Live | Health::Static => {}
+        Health::Live | Health::Static | Health::Saved => {}
     }
     if facts.core == Some(CoreStatus::LockedUp) {
         add(

@@ -59,6 +59,8 @@ pub struct Target {
 pub enum Health {
     /// There is no target: a static picture from the ELF.
     Static,
+    /// Memory that was saved earlier, from a file: it does not change.
+    Saved,
     /// The last refresh came through.
     Live,
     /// The target sleeps or does not answer for now; the numbers are from `since`.

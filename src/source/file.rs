@@ -204,7 +204,7 @@ impl Source for Saved {
     }
 
     fn describe(&self) -> Description {
-        Description { source: self.name.clone(), never_sleeps: true, ..Description::default() }
+        Description { source: self.name.clone(), is_saved: true, ..Description::default() }
     }
 
     fn counters(&self) -> Counters {

@@ -311,7 +311,7 @@ impl Source for ProbeSource {
             chip: self.options.chip.as_ref().map(|chip| chip.name().to_owned()),
             core: self.core.clone(),
             packet_words: self.instruments.packet_words(),
-            never_sleeps: false,
+            is_saved: false,
         }
     }
 

@@ -189,6 +189,7 @@ fn status(model: &Model, state: &State, theme: &Theme, density: Density) -> Vec<
     let mut words = vec![match (&state.picture, &snapshot.health) {
         (Picture::Frozen(_), _) => Span::styled(" PAUSED ", styles.chip),
         (_, Health::Static) => Span::styled("STATIC", styles.strong),
+        (_, Health::Saved) => Span::styled("SAVED", styles.strong),
         (_, Health::Live) => Span::styled(format!("{} LIVE", theme.glyphs.live), styles.strong),
         (_, Health::Stale { .. }) => Span::styled(" STALE ", styles.chip),
         (_, Health::Reconnecting { .. }) => Span::styled(" RECONNECTING ", styles.chip),
@@ -221,7 +222,7 @@ fn status(model: &Model, state: &State, theme: &Theme, density: Density) -> Vec<
         None if snapshot.health != Health::Static => words.push(muted(safe(&state.access, theme))),
         None => {}
     }
-    let steady = matches!(snapshot.health, Health::Live | Health::Static);
+    let steady = matches!(snapshot.health, Health::Live | Health::Static | Health::Saved);
     if state.screen == Screen::Map && density >= Density::Normal && steady {
         let scale = match (&state.map.zoom, state.map.scale) {
             (Some(_), _) => "zoomed, Esc back",

@@ -54,7 +54,7 @@ pub(crate) fn verdict(model: &Model, limit: u8) -> Verdict {
         Health::Stale { since, .. } | Health::Reconnecting { since, .. } => {
             verdict.aside = format!("as it was {} ago", units::duration(snapshot.at.saturating_sub(*since)));
         }
-        Health::Live | Health::Static => {}
+        Health::Live | Health::Static | Health::Saved => {}
     }
     verdict
 }
