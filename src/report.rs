@@ -10,11 +10,15 @@ pub use catches::{AimReport, CallReport, CatchReport, PieceReport, TripwireRepor
 use serde::Serialize;
 
 use crate::model::Model;
+use crate::model::event::{Event, EventKind};
 use crate::model::snapshot::{Health, Heap, MemoryKind, MemoryMap, Part, PartKind, Stack, StackKind, Trust, Victim};
 use crate::sizing::Suggestion;
 
 /// The schema's name and version.
 pub const SCHEMA: &str = "highwater/report@1";
+
+/// Events in a report.
+const MOST_EVENTS: usize = 200;
 
 /// One report.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -39,6 +43,8 @@ pub struct Report {
     pub heaps: Vec<HeapReport>,
     /// What is wrong now, worst first.
     pub alerts: Vec<AlertReport>,
+    /// What happened lately, oldest first: the newest 200 at most.
+    pub events: Vec<EventReport>,
     /// What the link did.
     pub link: LinkReport,
     /// What is not known and how to know it, in whole sentences.
@@ -210,6 +216,23 @@ pub struct AlertReport {
     pub since_s: f64,
 }
 
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct EventReport {
+    /// When it was seen, in seconds since the attach.
+    pub at_s: f64,
+    /// In which run of the target.
+    pub epoch: u32,
+    /// `started`, `gone`, `new_mark`, `reset`, `alert`, `alert_over`, `link_lost` or `link_back`.
+    pub kind: &'static str,
+    /// Whom it concerns.
+    pub subject: String,
+    /// What happened, in a few words.
+    pub text: String,
+    /// The calls that set a mark, the innermost first; `null` where nobody caught them.
+    pub calls: Option<Vec<String>>,
+}
+
 /// What the link did.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LinkReport {
@@ -262,6 +285,12 @@ impl Report {
             stacks: snapshot.stacks.iter().map(|one| stack(one, model.suggestion(one))).collect(),
             heaps: snapshot.heaps.iter().map(heap).collect(),
             alerts: model.active_alerts().map(alert).collect(),
+            events: model
+                .events
+                .iter()
+                .skip(model.events.iter().len().saturating_sub(MOST_EVENTS))
+                .map(event)
+                .collect(),
             link: LinkReport {
                 refresh_hz: (link.refresh_hz * 10.0).round() / 10.0,
                 transactions_per_refresh: link.transactions_per_refresh,
@@ -405,6 +434,26 @@ fn heap(heap: &Heap) -> HeapReport {
         fragmentation: heap.fragmentation(),
         trust: trust(heap.used.map_or(Trust::Gap, |used| used.trust)),
         owners: None,
+    }
+}
+
+fn event(event: &Event) -> EventReport {
+    EventReport {
+        at_s: seconds(event.at),
+        epoch: event.epoch,
+        kind: match event.kind {
+            EventKind::Started => "started",
+            EventKind::Gone => "gone",
+            EventKind::Mark { .. } => "new_mark",
+            EventKind::Reset => "reset",
+            EventKind::AlertBegan(_) => "alert",
+            EventKind::AlertEnded => "alert_over",
+            EventKind::LinkLost => "link_lost",
+            EventKind::LinkBack => "link_back",
+        },
+        subject: event.subject.clone(),
+        text: event.text.clone(),
+        calls: event.calls.clone(),
     }
 }
 

@@ -151,7 +151,7 @@ fn what_has_just_grown_is_marked_for_a_second_of_the_snapshots() {
     let mut model = fixtures::calm();
     let comms = model.snapshot.stacks[5].id.clone();
     let at = model.snapshot.at + Duration::from_millis(500);
-    model.stack_peaks.entry(comms).or_default().push(at, Some(860.0));
+    fixtures::remember(&mut model, at, &comms, 860);
     for (after, marked) in [(600, true), (1400, true), (1600, false)] {
         model.snapshot.at = fixtures::AT + Duration::from_millis(after);
         let screen = shown(&model, &map(), (120, 36));

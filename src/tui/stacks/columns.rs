@@ -6,6 +6,7 @@ use std::time::Duration;
 use ratatui::text::Span;
 
 use super::Row;
+use crate::model::history::Quantity;
 use crate::model::snapshot::{Measured, Trust};
 use crate::sizing::{Basis, Size};
 use crate::tui::bar::{self, Bar, Marks};
@@ -292,8 +293,8 @@ fn cpu(row: &Row<'_>, _: u16, theme: &Theme) -> Vec<Span<'static>> {
 }
 
 fn history(row: &Row<'_>, cells: u16, theme: &Theme) -> Vec<Span<'static>> {
-    let Some(series) = row.model.stack_peaks.get(&row.stack.id) else { return Vec::new() };
-    let columns = series.columns(row.model.snapshot.at, Duration::from_secs(60), usize::from(cells));
+    let Some(series) = row.model.history.series(Quantity::Peak, &row.stack.id) else { return Vec::new() };
+    let columns = series.highest(row.model.snapshot.at, Duration::from_secs(60), usize::from(cells));
     let lines = bar::history(&columns, row.stack.range.size().into(), 1, theme);
     let style = if row.condition.is_danger() { theme.styles.danger } else { theme.styles.level };
     lines.into_iter().map(|line| Span::styled(line, style)).collect()

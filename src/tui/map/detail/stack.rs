@@ -3,6 +3,7 @@
 use ratatui::text::{Line, Span};
 
 use super::{Block, Paper};
+use crate::model::history::Quantity;
 use crate::model::snapshot::{Measured, Part, Stack, Trust};
 use crate::tui::bar::{Bar, Marks};
 use crate::tui::frame::Density;
@@ -28,7 +29,7 @@ impl Paper<'_> {
             let line = spread(vec![self.muted(word)], vec![self.ink(name)], self.cells);
             blocks.push(Block { rank: 2, lines: vec![line] });
         }
-        let history = self.model.stack_peaks.get(&stack.id);
+        let history = self.model.history.series(Quantity::Peak, &stack.id);
         blocks.push(self.history(history, stack.range.size().into()));
         if self.density == Density::Wide {
             if let Some(part) = part {
