@@ -20,6 +20,7 @@ pub mod state;
 pub mod symbols;
 mod table;
 pub mod theme;
+pub mod timeline;
 pub mod update;
 mod verdict;
 
@@ -109,6 +110,8 @@ pub async fn run<B: Backend>(
                 match update(&mut state, &model, action) {
                     Effect::None => {}
                     Effect::Quit => return Ok(model),
+                    Effect::Baseline => state.mark_baseline(&mut model),
+                    Effect::Acknowledge(which) => state.acknowledge(&mut model, which),
                     effect @ (Effect::Export | Effect::GoOn) => {
                         let drawn = terminal.draw(|frame| draw(frame, &model, &state, &theme));
                         state.notice = carry_out(effect, drawn.map_err(Failure::Terminal)?.buffer);
@@ -173,6 +176,10 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, state: &State, theme: &Theme) 
                 let line = Rect { x: legend.x + 2, width: legend.width.saturating_sub(2), ..legend };
                 frame::draw_legend(&mut canvas, line, &detail::legend(theme, model, state));
             }
+            Screen::Timeline => {
+                let line = Rect { x: legend.x + 2, width: legend.width.saturating_sub(2), ..legend };
+                frame::draw_legend(&mut canvas, line, &timeline::legend(theme));
+            }
             Screen::Symbols | Screen::Alerts => {}
         }
     }
@@ -181,11 +188,13 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, state: &State, theme: &Theme) 
         Screen::Map => map::draw(&mut canvas, body, density, model, state),
         Screen::Stacks => stacks::draw(&mut canvas, body, density, model, state),
         Screen::StackDetail => detail::draw(&mut canvas, body, density, model, state),
+        Screen::Timeline => timeline::draw(&mut canvas, body, density, model, state),
         Screen::Symbols => symbols::draw(&mut canvas, body, density, state),
         Screen::Alerts => alerts::draw(&mut canvas, body, density, model, state),
     }
     match state.overlay {
         Overlay::Help(scroll) => help::draw(&mut canvas, body, scroll, model, state),
+        Overlay::Columns(index) => stacks::choose::draw(&mut canvas, body, index, model, state),
         Overlay::Catch(index) => catch::draw(&mut canvas, body, index, model),
         Overlay::None => {}
     }

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::alert::{Alert, AlertKind, Severity};
+use super::catch::CatchKind;
 use super::snapshot::{Health, Snapshot, Stack, Trust};
 use crate::units;
 
@@ -128,6 +129,7 @@ impl Events {
                 Some(_) => {}
             }
         }
+        self.catches(before, now);
     }
 
     /// Alerts that began and ended. Resets and the link have events of their own.
@@ -142,6 +144,19 @@ impl Events {
         for alert in before.iter().filter(told).filter(|alert| alert.until.is_none()) {
             if !holding(now, alert) {
                 self.of_alert(snapshot, EventKind::AlertEnded, alert, format!("over: {}", alert.text));
+            }
+        }
+    }
+
+    /// Whom the tripwire caught at a mark, since the snapshot before.
+    fn catches(&mut self, before: &Snapshot, now: &Snapshot) {
+        let caught = now.tripwire.iter().flat_map(|tripwire| &tripwire.catches);
+        for catch in caught.filter(|catch| catch.kind == CatchKind::Mark && catch.at > before.at) {
+            let newest = self.list.iter_mut().rev().find(|event| {
+                matches!(event.kind, EventKind::Mark { .. }) && event.stack.as_ref() == Some(&catch.stack)
+            });
+            if let Some(event) = newest.filter(|event| catch.at.abs_diff(event.at) < ONE_RISE) {
+                event.calls = Some(catch.folded().into_iter().map(|(call, _)| call.function.clone()).collect());
             }
         }
     }

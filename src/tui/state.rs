@@ -6,6 +6,7 @@ use ratatui::layout::Size;
 use super::lookup;
 use super::symbols::{Shared, SymbolsState};
 use super::theme::ThemeName;
+use super::timeline::{TimelineState, Values};
 use crate::model::Model;
 use crate::model::alert::Limits;
 use crate::model::snapshot::{Part, Snapshot, Stack};
@@ -57,6 +58,8 @@ pub enum Screen {
     Stacks,
     /// One stack word by word: it belongs to the stacks and has no tab of its own.
     StackDetail,
+    /// Any series over time, with what happened.
+    Timeline,
     /// Who owns the memory, by the ELF.
     Symbols,
     /// What is wrong, and what was.
@@ -65,10 +68,11 @@ pub enum Screen {
 
 impl Screen {
     /// All that have a tab.
-    pub const ALL: [Screen; 4] = [Screen::Map, Screen::Stacks, Screen::Symbols, Screen::Alerts];
+    pub const ALL: [Screen; 5] = [Screen::Map, Screen::Stacks, Screen::Timeline, Screen::Symbols, Screen::Alerts];
 
     /// All that exist.
-    pub const EVERY: [Screen; 5] = [Screen::Map, Screen::Stacks, Screen::StackDetail, Screen::Symbols, Screen::Alerts];
+    pub const EVERY: [Screen; 6] =
+        [Screen::Map, Screen::Stacks, Screen::StackDetail, Screen::Timeline, Screen::Symbols, Screen::Alerts];
 
     /// The screen whose tab is lit.
     #[must_use]
@@ -85,6 +89,7 @@ impl Screen {
         match self {
             Screen::Map => '1',
             Screen::Stacks | Screen::StackDetail => '2',
+            Screen::Timeline => '4',
             Screen::Symbols => '5',
             Screen::Alerts => '6',
         }
@@ -97,6 +102,7 @@ impl Screen {
             Screen::Map => "Map",
             Screen::Stacks => "Stacks",
             Screen::StackDetail => "stack word by word",
+            Screen::Timeline => "Timeline",
             Screen::Symbols => "Symbols",
             Screen::Alerts => "Alerts",
         }
@@ -113,6 +119,8 @@ pub enum Overlay {
     Help(u16),
     /// What the tripwire caught: the catch of this number, the oldest first.
     Catch(usize),
+    /// Which columns the stacks have: the one of this number is under the cursor.
+    Columns(usize),
 }
 
 /// Where keys go.
@@ -133,6 +141,15 @@ pub enum Picture {
     Live,
     /// It shows this, while the model goes on.
     Frozen(Box<Model>),
+}
+
+/// Which alerts the user knows of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// The one under the cursor.
+    Selected,
+    /// All that hold.
+    All,
 }
 
 /// What is selected. A thread's stack is the same thing on every screen.
@@ -197,6 +214,8 @@ pub struct StacksState {
     pub direction: Direction,
     /// Only stacks whose name contains this are shown.
     pub filter: String,
+    /// Columns that the user does not want to see.
+    pub hidden: Vec<super::stacks::Sort>,
 }
 
 /// Where one looks in the stack that is shown word by word.
@@ -232,6 +251,10 @@ pub struct State {
     pub cursor: Cursor,
     /// The symbols' own.
     pub symbols: SymbolsState,
+    /// The timeline's own.
+    pub timeline: TimelineState,
+    /// What values are compared with.
+    pub values: Values,
     /// The alert under the cursor, counted from the top.
     pub alert: usize,
     /// A stack whose peak reaches this share is in danger, in percent.
@@ -292,6 +315,34 @@ impl State {
             }
             _ => None,
         }
+    }
+
+    /// Marks the moment that is on the screen as the baseline, in the model and in a frozen picture of it.
+    pub fn mark_baseline(&mut self, newest: &mut Model) {
+        match &mut self.picture {
+            Picture::Live => newest.mark_baseline(),
+            Picture::Frozen(model) => {
+                model.mark_baseline();
+                newest.baseline.clone_from(&model.baseline);
+            }
+        }
+        self.notice = Some("baseline marked: d shows the difference".to_owned());
+    }
+
+    /// Notes that the user knows of alerts, in the model and in a frozen picture of it.
+    pub fn acknowledge(&mut self, newest: &mut Model, which: Known) {
+        let Some(known) = self.shown(newest).alerts.get(self.alert).cloned() else { return };
+        let note = |model: &mut Model| match which {
+            Known::Selected => model.acknowledge(&known),
+            Known::All => model.acknowledge_all(),
+        };
+        note(newest);
+        if let Picture::Frozen(model) = &mut self.picture {
+            note(model);
+        }
+        // The alert may stand elsewhere now: the cursor stays on it.
+        let alerts = &self.shown(newest).alerts;
+        self.alert = alerts.iter().position(|alert| alert.is(&known) && alert.until == known.until).unwrap_or(0);
     }
 
     /// The selected stack, or the worst one when nothing is selected and something is in danger.

@@ -96,3 +96,48 @@ fn events_are_bounded_and_the_oldest_go() {
     assert_eq!(model.events.iter().len(), MOST_EVENTS);
     assert_eq!(model.events.iter().next_back().map(|event| event.at.as_secs()), Some(1000));
 }
+
+#[test]
+fn a_mark_has_the_calls_that_the_tripwire_caught() {
+    use crate::model::catch::{Call, Catch, Mode, Tripwire};
+    let call = |function: &str| Call {
+        pc: 0x100,
+        function: function.into(),
+        file: None,
+        line: None,
+        inlined: false,
+        interrupted: false,
+    };
+    let catch = |kind| Catch {
+        at: Duration::from_millis(900),
+        epoch: 0,
+        kind,
+        stack: "a".into(),
+        owner: "a".into(),
+        thread: None,
+        address: None,
+        value: None,
+        depth: Some(140),
+        pc: None,
+        by_exception: false,
+        chain: vec![call("recurse"), call("recurse"), call("main")],
+        complete: true,
+        victim: None,
+    };
+    for (kind, expected) in
+        [(CatchKind::Mark, Some(vec!["recurse".to_owned(), "main".to_owned()])), (CatchKind::Missed, None)]
+    {
+        let tripwire = Tripwire {
+            mode: Mode::Culprit("a".into()),
+            aims: Vec::new(),
+            catches: vec![catch(kind)],
+            held: false,
+            note: None,
+            register_writes: 0,
+            word_writes: 0,
+        };
+        let mut model = Model::new(of(0, vec![stack("a", 100)]));
+        ingest(&mut model, Snapshot { tripwire: Some(tripwire), ..of(1, vec![stack("a", 140)]) });
+        assert_eq!(model.events.marks("a").next().and_then(|event| event.calls.clone()), expected, "{kind:?}");
+    }
+}
