@@ -142,7 +142,11 @@ impl Events {
             }
         }
         for alert in before.iter().filter(told).filter(|alert| alert.until.is_none()) {
-            if !holding(now, alert) {
+            // A stack that went from nearly full to over its end is told of by the new alert alone.
+            let worse = now.iter().any(|other| {
+                other.until.is_none() && alert.stack.is_some() && other.stack == alert.stack && other.kind < alert.kind
+            });
+            if !holding(now, alert) && !worse {
                 self.of_alert(snapshot, EventKind::AlertEnded, alert, format!("over: {}", alert.text));
             }
         }

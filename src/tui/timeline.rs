@@ -27,7 +27,7 @@ use super::theme::Theme;
 use super::verdict::{self, Tone, Verdict};
 use crate::model::Model;
 use crate::model::event::EventKind;
-use crate::model::history::{Column, Span};
+use crate::model::history::Span;
 use crate::model::snapshot::Health;
 use crate::units;
 use lines::Line;
@@ -108,8 +108,7 @@ impl<'a> View<'a> {
         let lines = lines::lines(model, &state.timeline, state.stack_limit, theme);
         let selected = match state.timeline.selected() {
             Some(key) => lines.iter().position(|line| line.key == key),
-            // Until somebody selects one, it is the first that is drawn.
-            None => lines.iter().position(|line| line.letter.is_some()),
+            None => lines::first(&lines),
         };
         let span = state.timeline.span(model);
         let columns = Grain::of(theme).columns(layout.plot.width);
@@ -125,11 +124,12 @@ impl<'a> View<'a> {
         drawn.into_iter().map(|(_, line)| line).collect()
     }
 
-    /// The mean of a series in the column of the cursor.
+    /// The mean of a series in the column of the cursor; of a mark, where it stood at the end of that.
     fn at_cursor(&self, line: &Line<'_>) -> Option<f64> {
         let column = usize::try_from(self.span.column(self.cursor?, self.columns)).ok()?;
         let columns = line.columns(self.span, self.columns);
-        columns.get(column).and_then(Column::envelope).map(|envelope| envelope.mean)
+        let envelope = columns.get(column)?.envelope()?;
+        Some(if line.key.quantity.is_mark() { envelope.most.into() } else { envelope.mean })
     }
 
     /// How far a value is from the baseline, in words.
@@ -198,10 +198,9 @@ fn draw_shares(canvas: &mut Canvas<'_>, layout: &Layout, plot: &Plot, limit: u8)
 fn draw_times(canvas: &mut Canvas<'_>, layout: &Layout, view: &View<'_>) {
     let (muted, now) = (canvas.theme.styles.muted, view.model.snapshot.at);
     let ticks = match layout.plot.width {
-        ..24 => 1,
-        24..56 => 2,
-        56..100 => 4,
-        _ => 6,
+        // A fifth of every length is a number that is easy to say.
+        56.. => 5,
+        _ => 1,
     };
     canvas.fill(layout.plot.left(), layout.plot.right(), layout.axis, canvas.theme.glyphs.frame.horizontal, muted);
     for tick in 0..=ticks {
@@ -209,7 +208,7 @@ fn draw_times(canvas: &mut Canvas<'_>, layout: &Layout, view: &View<'_>) {
         canvas.text(x, layout.axis, canvas.theme.glyphs.tick, muted);
         // Before the attach there is no time to tell, but there is a length.
         let age = now.saturating_sub(view.span.end()) + view.span.length() * (ticks - tick) / ticks;
-        let text = if age.is_zero() { "now".to_owned() } else { format!("-{}", units::duration(age)) };
+        let text = if age < Duration::from_millis(1) { "now".to_owned() } else { format!("-{}", units::duration(age)) };
         if tick == ticks {
             canvas.right(layout.plot.right(), layout.labels, &text, muted);
         } else {
@@ -248,9 +247,10 @@ pub(crate) fn verdict(model: &Model, state: &State) -> Verdict {
     let length = units::span(span.length());
     let aside = match model.snapshot.health {
         Health::Live if state.timeline.follows() => format!("last {length}"),
-        Health::Live | Health::Static => {
-            format!("{length} up to {} ago", units::duration(model.snapshot.at.saturating_sub(span.end())))
-        }
+        Health::Live | Health::Static => match model.snapshot.at.saturating_sub(span.end()) {
+            age if age < Duration::from_secs(1) => format!("{length} up to now"),
+            age => format!("{length} up to {} ago", units::duration(age)),
+        },
         Health::Stale { .. } | Health::Reconnecting { .. } => usual.aside.clone(),
     };
     let Some((stack, sentence, condition)) = rise(model, span, state.stack_limit) else {
@@ -307,16 +307,14 @@ pub(crate) fn columns(body: Rect, density: Density) -> usize {
 /// Moves the cursor of the list.
 pub(crate) fn walk(model: &Model, state: &mut State, steps: isize) {
     let theme = Theme::default();
-    let keys: Vec<_> = lines::lines(model, &state.timeline, state.stack_limit, &theme)
-        .into_iter()
-        .map(|line| (line.key.clone(), line.letter.is_some()))
-        .collect();
+    let lines = lines::lines(model, &state.timeline, state.stack_limit, &theme);
     let at = match state.timeline.selected() {
-        Some(key) => keys.iter().position(|(other, _)| other == key),
-        None => keys.iter().position(|(_, drawn)| *drawn),
+        Some(key) => lines.iter().position(|line| line.key == key),
+        None => lines::first(&lines),
     };
-    if let Some(at) = super::update::step(at, keys.len(), steps) {
-        state.timeline.select(keys[at].0.clone());
+    let to = super::update::step(at, lines.len(), steps).map(|at| lines[at].key.clone());
+    if let Some(key) = to {
+        state.timeline.select(key);
     }
 }
 

@@ -139,7 +139,11 @@ fn danger_is_told_without_colour() {
 fn the_default_theme_keeps_to_the_terminals_sixteen_colours_and_no_background() {
     for screen in Screen::EVERY {
         for cell in drawn(&fixtures::word_by_word(), &on(screen), &dark(), (120, 36)).content {
-            assert!(matches!(cell.fg, Color::Reset | Color::Red | Color::Cyan | Color::DarkGray), "{:?}", cell.fg);
+            assert!(
+                matches!(cell.fg, Color::Reset | Color::Red | Color::Cyan | Color::Magenta | Color::DarkGray),
+                "{:?}",
+                cell.fg
+            );
             assert_eq!(cell.bg, Color::Reset);
         }
     }

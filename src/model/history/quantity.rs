@@ -41,6 +41,12 @@ impl Quantity {
         }
     }
 
+    /// Whether it only rises within one run of the target.
+    #[must_use]
+    pub const fn is_mark(self) -> bool {
+        matches!(self, Self::Peak | Self::LowestSp | Self::HeapPeak)
+    }
+
     /// A value with its unit.
     #[must_use]
     pub fn text(self, value: f64) -> String {

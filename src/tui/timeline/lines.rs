@@ -59,6 +59,12 @@ pub(super) fn lines<'a>(model: &'a Model, state: &TimelineState, limit: u8, them
         .collect()
 }
 
+/// The series that is selected until somebody selects one: the first that is drawn, one in danger before others.
+pub(super) fn first(lines: &[Line<'_>]) -> Option<usize> {
+    let drawn = |line: &Line<'_>| line.letter.is_some();
+    lines.iter().position(|line| drawn(line) && line.danger).or_else(|| lines.iter().position(drawn))
+}
+
 /// The order of the list beside the order of names.
 fn place(quantity: Quantity) -> u8 {
     match quantity {

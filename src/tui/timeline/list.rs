@@ -15,11 +15,30 @@ use crate::units;
 /// Lines below the list about the selected series.
 const ABOUT: u16 = 4;
 
-/// Where the rows of the list are, and the first of them in sight.
+/// Where things stand in the pane.
+struct Places {
+    /// The series that are drawn, with their values.
+    drawn: Rect,
+    /// All series, to choose from.
+    all: Rect,
+    about: Rect,
+}
+
+fn places(area: Rect, view: &View<'_>) -> Places {
+    let about = if area.height >= 16 { ABOUT + 1 } else { 0 };
+    let room = area.height.saturating_sub(1 + about);
+    let count = paint::count(view.lines.iter().filter(|line| line.letter.is_some()).count());
+    let drawn = Rect { y: area.y + 1, height: count.min(room / 2), ..area };
+    let rule = u16::from(drawn.height > 0);
+    let all = Rect { y: drawn.bottom() + rule, height: room.saturating_sub(drawn.height + rule), ..area };
+    let about = Rect { y: all.bottom() + 1, height: about.saturating_sub(1), ..area };
+    Places { drawn, all, about }
+}
+
+/// Where the rows to choose from are, and the first of them in sight.
 pub(super) fn rows(area: Rect, view: &View<'_>) -> (Rect, usize) {
-    let about = if area.height >= 12 { ABOUT + 1 } else { 0 };
-    let rows = Rect { y: area.y + 1, height: area.height.saturating_sub(1 + about), ..area };
-    (rows, table::offset(view.selected, view.lines.len(), usize::from(rows.height)))
+    let all = places(area, view).all;
+    (all, table::offset(view.selected, view.lines.len(), usize::from(all.height)))
 }
 
 /// Draws it.
@@ -31,15 +50,24 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, view: &View<'_>, state: 
     canvas.text(area.x, area.y, "series", styles.muted);
     canvas.right(area.right().saturating_sub(10), area.y, cursor, styles.strong);
     canvas.right(area.right(), area.y, last, if difference { styles.strong } else { styles.muted });
+    let places = places(area, view);
+    let drawn = view.lines.iter().filter(|line| line.letter.is_some());
+    for (line, y) in drawn.zip(places.drawn.top()..places.drawn.bottom()) {
+        draw_row(canvas, Rect { y, height: 1, ..area }, view, line, false, difference);
+    }
+    let horizontal = canvas.theme.glyphs.frame.horizontal;
+    if places.drawn.height > 0 {
+        canvas.fill(area.x, area.right(), places.drawn.bottom(), horizontal, styles.muted);
+        canvas.text(area.x + 2, places.drawn.bottom(), &format!(" all {} ", view.lines.len()), styles.muted);
+    }
     let (place, offset) = rows(area, view);
     for ((index, line), y) in view.lines.iter().enumerate().skip(offset).zip(place.top()..place.bottom()) {
         draw_row(canvas, Rect { y, height: 1, ..place }, view, line, view.selected == Some(index), difference);
     }
-    if area.height > place.height + 1 {
-        let below = Rect { y: place.bottom() + 1, height: ABOUT, ..area }.intersection(area);
-        if let Some(line) = view.selected.and_then(|selected| view.lines.get(selected)) {
-            about(canvas, below, view, line);
-        }
+    if places.about.height > 0
+        && let Some(line) = view.selected.and_then(|selected| view.lines.get(selected))
+    {
+        about(canvas, places.about, view, line);
     }
 }
 
