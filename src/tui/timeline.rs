@@ -228,7 +228,8 @@ fn draw_moments(canvas: &mut Canvas<'_>, layout: &Layout, plot: &Plot, view: &Vi
     };
     if let Some(x) = view.model.baseline.as_ref().and_then(|baseline| place(baseline.at())) {
         plot.draw_moment(canvas, x, styles.muted);
-        canvas.text(x, layout.axis, "b", styles.strong);
+        let start = x.saturating_sub(4).clamp(layout.plot.x, layout.plot.right().saturating_sub(8).max(layout.plot.x));
+        canvas.text(start, layout.axis, "baseline", styles.strong);
     }
     let Some((cursor, x)) = view.cursor.and_then(|cursor| Some((cursor, place(cursor)?))) else { return };
     plot.draw_moment(canvas, x, styles.strong);

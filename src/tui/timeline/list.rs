@@ -15,6 +15,23 @@ use crate::units;
 /// Lines below the list about the selected series.
 const ABOUT: u16 = 4;
 
+/// Cells of a share: `100 %`.
+const SHARE: u16 = 5;
+/// Cells of a difference: `-12345 B`.
+const CHANGE: u16 = 9;
+/// Cells of a pane whose columns have room between them.
+const ROOMY: u16 = 32;
+
+/// Where the last column begins.
+fn last_start(row: Rect, difference: bool) -> u16 {
+    row.right().saturating_sub(if difference { CHANGE } else { SHARE })
+}
+
+/// Where the values at the cursor end.
+fn cursor_end(row: Rect, difference: bool) -> u16 {
+    last_start(row, difference).saturating_sub(if row.width < ROOMY { 1 } else { 4 })
+}
+
 /// Where things stand in the pane.
 struct Places {
     /// The series that are drawn, with their values.
@@ -45,10 +62,14 @@ pub(super) fn rows(area: Rect, view: &View<'_>) -> (Rect, usize) {
 pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, view: &View<'_>, state: &State) {
     let styles = canvas.theme.styles;
     let difference = state.values == Values::Difference;
-    let last = if difference { "since b" } else { "now" };
-    let cursor = if view.cursor.is_some() { "at cursor" } else { "" };
+    let last = if difference { "change" } else { "now" };
+    let cursor = match view.cursor {
+        Some(_) if area.width < ROOMY => "cursor",
+        Some(_) => "at cursor",
+        None => "",
+    };
     canvas.text(area.x, area.y, "series", styles.muted);
-    canvas.right(area.right().saturating_sub(10), area.y, cursor, styles.strong);
+    canvas.right(cursor_end(area, difference), area.y, cursor, styles.strong);
     canvas.right(area.right(), area.y, last, if difference { styles.strong } else { styles.muted });
     let places = places(area, view);
     let drawn = view.lines.iter().filter(|line| line.letter.is_some());
@@ -80,7 +101,12 @@ fn draw_row(canvas: &mut Canvas<'_>, row: Rect, view: &View<'_>, line: &Line<'_>
     let letter = line.letter.map_or_else(|| canvas.theme.glyphs.never.to_owned(), String::from);
     let letter_style = if line.danger { styles.danger_text } else { line.style };
     canvas.text(row.x, row.y, &letter, letter_style);
-    let room = row.width.saturating_sub(if view.cursor.is_some() { 20 } else { 13 });
+    let before = if view.cursor.is_some() {
+        cursor_end(row, difference).saturating_sub(SHARE)
+    } else {
+        last_start(row, difference)
+    };
+    let room = before.saturating_sub(row.x + 3);
     let title = fit(&line.title(), room, canvas.theme);
     let ink = if line.letter.is_some() { styles.ink } else { styles.muted };
     let style = match (selected, line.danger && line.letter.is_some()) {
@@ -90,7 +116,7 @@ fn draw_row(canvas: &mut Canvas<'_>, row: Rect, view: &View<'_>, line: &Line<'_>
     };
     canvas.text(row.x + 2, row.y, &title, style);
     if let Some(value) = view.at_cursor(line) {
-        canvas.right(row.right().saturating_sub(10), row.y, &percent(line, value), styles.strong);
+        canvas.right(cursor_end(row, difference), row.y, &percent(line, value), styles.strong);
     }
     let newest = line.kept.series.last().filter(|_| line.kept.series.ended().is_none());
     let text = match newest {
