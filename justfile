@@ -43,6 +43,15 @@ firmware:
 measure:
     bash target-agent/measure.sh
 
+# The agent in C against the one in Rust; needs gcc, clang and arm-none-eabi-gcc.
+c:
+    cargo nextest run --test c_agent --run-ignored all -E 'not test(kernels::)'
+
+# Its ports on real kernels, which are fetched into this folder.
+ports folder:
+    sh target-agent/ports/fetch.sh {{folder}}
+    HIGHWATER_KERNELS={{folder}} cargo nextest run --test c_agent --run-ignored all -E 'test(kernels::)'
+
 # The agent under Miri.
 miri:
     cargo +nightly miri test --package highwater-agent

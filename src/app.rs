@@ -14,7 +14,7 @@ use std::time::Duration;
 use clap::CommandFactory;
 
 use crate::cli::measure::ConfigCommand;
-use crate::cli::{Cli, Color, Command, LayoutArgs, ListArgs, ListFormat, Look};
+use crate::cli::{Cli, Color, Command, FitArgs, LayoutArgs, ListArgs, ListFormat, Look};
 use crate::config::{self, Rules, Settings};
 use crate::image::layout;
 use crate::model::Model;
@@ -118,14 +118,14 @@ fn carry_out(command: &Command, look: &Look, settings: &Settings) -> Result<(), 
         #[cfg(feature = "simulator")]
         Command::Demo(args) => {
             let wanted = open::Wanted::demo(args, settings.rules(args.sizing.margin));
-            watch(&wanted, args.format, look)
+            watch(&wanted, args.format, args.fit, look)
         }
         Command::Attach(args) => {
-            watch(&open::Wanted::attach(args, settings.rules(args.sizing.margin)), args.format, look)
+            watch(&open::Wanted::attach(args, settings.rules(args.sizing.margin)), args.format, args.fit, look)
         }
         Command::Snapshot(args) => {
             let wanted = open::Wanted::attach(args, settings.rules(args.sizing.margin));
-            print_snapshot(&wanted, args.format.unwrap_or(Format::Human), look)
+            print_snapshot(&wanted, args.format.unwrap_or(Format::Human), args.fit, look)
         }
         Command::Layout(args) => print_layout(args, look, settings.rules(None)),
         Command::Check(args) => measure::check(args, look, settings),
@@ -150,17 +150,17 @@ fn carry_out(command: &Command, look: &Look, settings: &Settings) -> Result<(), 
 }
 
 /// The live screen on a terminal; elsewhere, or when a format is asked for, one snapshot.
-fn watch(wanted: &open::Wanted, format: Option<Format>, look: &Look) -> Result<(), Failure> {
+fn watch(wanted: &open::Wanted, format: Option<Format>, fit: FitArgs, look: &Look) -> Result<(), Failure> {
     let on_terminal = io::stdout().is_terminal() && io::stdin().is_terminal();
-    if format.is_some() || !on_terminal {
-        return print_snapshot(wanted, format.unwrap_or(Format::Human), look);
+    if format.is_some() || fit.would_fit.is_some() || !on_terminal {
+        return print_snapshot(wanted, format.unwrap_or(Format::Human), fit, look);
     }
     let opened = open::open(wanted, open::For::Watching)?;
     live::run(opened, look)
 }
 
 /// One report, after a thorough look.
-fn print_snapshot(wanted: &open::Wanted, format: Format, look: &Look) -> Result<(), Failure> {
+fn print_snapshot(wanted: &open::Wanted, format: Format, fit: FitArgs, look: &Look) -> Result<(), Failure> {
     let Opened { mut sampler, mut model, run_first, .. } = open::open(wanted, open::For::Snapshot)?;
     let time = match (wanted.is_emulated(), wanted.has_tripwire()) {
         (_, true) => CATCHING,
@@ -173,7 +173,12 @@ fn print_snapshot(wanted: &open::Wanted, format: Format, look: &Look) -> Result<
         ended.load(Ordering::Relaxed) || (run_first.is_none() && caught(model))
     });
     as_last_seen(&mut sampler, &mut model, |_| {})?;
-    print(&Report::new(&model), format, look)
+    let report = Report::new(&model);
+    let report = match fit.would_fit {
+        Some(size) => report.with_fit(&model, size, MALLOC_ALIGN),
+        None => report,
+    };
+    print(&report, format, look)
 }
 
 /// A thorough look at what is there now.
@@ -211,6 +216,9 @@ fn pass_time_until(sampler: &mut Sampler, model: &mut Model, until: Duration, mu
         sampler.wait_at_most(spent, until.saturating_sub(sampler.now()));
     }
 }
+
+/// The alignment of a block that is asked about: what C's `malloc` and most of Rust's types need at most.
+const MALLOC_ALIGN: u32 = 8;
 
 fn print_layout(args: &LayoutArgs, look: &Look, rules: Rules) -> Result<(), Failure> {
     let image = open::image(&args.firmware)?;

@@ -112,6 +112,8 @@ Without a terminal it prints one snapshot and ends."
     #[command(after_help = "Examples:
   highwater snapshot app.elf
   highwater snapshot app.elf --format json | jq '.stacks[] | {name, peak, margin}'
+  highwater snapshot app.elf --would-fit 2048
+  highwater snapshot app.elf --format json | jq '.heaps[].owners'
   highwater snapshot app.elf --format svg > map.svg")]
     Snapshot(AttachArgs),
     /// The static picture of an ELF, without a target
@@ -410,6 +412,17 @@ pub struct DemoArgs {
     /// Format of the snapshot; asks for one even on a terminal
     #[arg(long, value_enum)]
     pub format: Option<Format>,
+    /// A question about the heap.
+    #[command(flatten)]
+    pub fit: FitArgs,
+}
+
+/// A question about the heap.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct FitArgs {
+    /// In a snapshot, say too whether a block of so many bytes could be allocated now, and what is in the way
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(1..))]
+    pub would_fit: Option<u32>,
 }
 
 /// `highwater attach` and `highwater snapshot`.
@@ -433,6 +446,9 @@ pub struct AttachArgs {
     /// Format of the snapshot; with attach, asks for one even on a terminal
     #[arg(long, value_enum)]
     pub format: Option<Format>,
+    /// A question about the heap.
+    #[command(flatten)]
+    pub fit: FitArgs,
     /// With `--probe sim` and the demo firmware: what it does
     #[arg(long, value_enum, help_heading = "Emulated board")]
     pub sim_scenario: Option<Scenario>,

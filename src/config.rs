@@ -110,6 +110,7 @@ impl Settings {
             limits: Limits {
                 stack_percent: self.value(|file| file.limits.stack).map_or(usual.stack_percent, |share| share.0),
                 heap_percent: self.value(|file| file.limits.heap).map_or(usual.heap_percent, |share| share.0),
+                ..Limits::default()
             },
         }
     }
@@ -143,7 +144,7 @@ mod tests {
         let settings = Settings::load(None, &inner, Some(&user)).expect("the files are good");
         let rules = settings.rules(None);
         assert_eq!(rules.margin, Amount::Bytes(256));
-        assert_eq!(rules.limits, Limits { stack_percent: 60, heap_percent: 70 });
+        assert_eq!(rules.limits, Limits { stack_percent: 60, heap_percent: 70, ..Limits::default() });
         assert_eq!(settings.find(|file| file.rate), Some(Said { value: 10.0, by: user.clone() }));
         assert_eq!(settings.rules(Some(Amount::Percent(1))).margin, Amount::Percent(1));
         let other = folder.path().join("other.toml");

@@ -1,90 +1,91 @@
 //! Heaps: how much is in use, and by whom it is told.
+//!
+//! ```text
+//!   detect(image) -> walkers -> Heaps::refresh(memory, heaps that the kernel told of) -> their blocks, confirmed
+//! ```
+//!
+//! A walker knows one allocator's structures. It reads through [`Memory`] only, never more than [`MAX_BLOCKS`] blocks of
+//! one heap, and ends at the first word that cannot be right.
 
+pub mod blocks;
+pub mod byte_pool;
+mod chain;
+pub mod fit;
+pub mod heap4;
 pub mod linked_list;
+pub mod newlib;
+pub mod rtx_memory;
+pub mod sites;
+pub mod sys_heap;
+#[cfg(test)]
+mod testing;
+pub mod watch;
 
-use crate::model::snapshot::{Measured, Trust};
+use std::sync::Arc;
+
+use crate::image::Image;
+use crate::memory::Memory;
+use crate::model::snapshot::{Block, Damage, Heap, Measured, Trust};
 use crate::region::Region;
-use linked_list::Holes;
+use blocks::Noted;
 
-/// One heap as its decoder tells it.
+/// The most blocks of one heap that are walked. A heap with more is shown up to there, and the rest as unknown.
+pub const MAX_BLOCKS: usize = 1 << 13;
+
+/// One heap as its kernel or agent tells of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HeapLook {
-    /// Its name, made printable.
-    pub name: String,
-    /// Where it is.
-    pub range: Region,
-    /// In use now, the allocator's own bytes included where they are known.
-    pub used: Option<Measured>,
-    /// The most ever in use.
-    pub peak: Option<Measured>,
-    /// In use as the program asked for it.
-    pub requested: Option<Measured>,
-    /// The most ever in use as the program asked for it.
-    pub requested_peak: Option<Measured>,
-    /// The free parts in address order, where the allocator's list was walked.
-    pub free: Option<Vec<Region>>,
-    /// Where its highest block ends now.
-    pub top: Option<u32>,
-    /// Allocations that failed since the start.
-    pub failures: Option<u32>,
-    /// Allocations since the start.
-    pub allocations: Option<u32>,
-    /// Blocks in use.
-    pub blocks: Option<u32>,
+    /// What is told of it.
+    pub heap: Heap,
+    /// What tells whether the heap stayed the same.
+    pub witness: Option<Witness>,
+    /// Each block that says who asked for it, in address order, and what that is worth.
+    pub noted: Option<(Vec<Noted>, Trust)>,
+}
+
+/// Words that change with each call of alloc or free: as long as they stay the same, so does the heap.
+#[derive(Clone, Copy, Debug)]
+pub struct Witness {
+    /// Where they lie.
+    pub at: Region,
+    /// What they say of the heap; `None` when they were read while they changed.
+    pub count: fn(&[u32]) -> Option<Counted>,
+}
+
+impl PartialEq for Witness {
+    fn eq(&self, other: &Self) -> bool {
+        self.at == other.at
+    }
 }
 
 impl HeapLook {
     /// A heap of which only the place is known.
     #[must_use]
     pub fn unknown(name: &str, range: Region) -> Self {
-        Self {
-            name: name.into(),
-            range,
-            used: None,
-            peak: None,
-            requested: None,
-            requested_peak: None,
-            free: None,
-            top: None,
-            failures: None,
-            allocations: None,
-            blocks: None,
-        }
+        Self { heap: Heap::unknown(name, range), witness: None, noted: None }
     }
 
     /// A heap whose agent counts: totals wrap, and their difference stays right. What the program asked for is the
     /// least that is in use: the allocator rounds up.
     #[must_use]
-    pub fn counted(name: &str, range: Region, counters: &Counted) -> Self {
+    pub fn counted(name: &str, range: Region, counters: &Counted, witness: Option<Witness>) -> Self {
         let exact = if counters.torn { Trust::Torn } else { Trust::Exact };
         let at_least = if counters.torn { Trust::Torn } else { Trust::AtLeast };
         let requested = counters.allocated.wrapping_sub(counters.freed);
         let measured = |bytes: u32, trust: Trust| Some(Measured { bytes, trust });
-        Self {
+        let heap = Heap {
             used: measured(requested, at_least),
             peak: measured(counters.peak, at_least),
             requested: measured(requested, exact),
             requested_peak: measured(counters.peak, exact),
             failures: Some(counters.failures),
             allocations: Some(counters.allocs),
-            blocks: Some(counters.allocs.wrapping_sub(counters.frees)),
-            ..Self::unknown(name, range)
-        }
-    }
-
-    /// The same with the holes its allocator has: what is not a hole is in use.
-    #[must_use]
-    pub fn with_holes(mut self, holes: &Holes, trust: Trust) -> Self {
-        let free: u32 = holes.free.iter().map(|hole| hole.size()).sum();
-        let used = self.range.size().saturating_sub(free);
-        self.used = Some(Measured { bytes: used, trust });
-        // The peak is counted as asked for; with the allocator's rounding it was at least what is in use now.
-        self.peak = self.peak.map(|peak| Measured { bytes: peak.bytes.max(used), ..peak });
-        // The end of the last block: the hole above it, if there is one, reaches the end.
-        let last = holes.free.last().filter(|hole| hole.end() >= holes.range.end());
-        self.top = Some(last.map_or(self.range.end_address(), |hole| hole.start()));
-        self.free = Some(holes.free.clone());
-        self
+            in_use: Some(counters.allocs.wrapping_sub(counters.frees)),
+            failed_size: counters.failed_size.filter(|size| *size > 0),
+            callers: counters.callers,
+            ..Heap::unknown(name, range)
+        };
+        Self { heap, witness, noted: None }
     }
 }
 
@@ -103,6 +104,73 @@ pub struct Counted {
     pub failures: u32,
     /// The most bytes in use at once.
     pub peak: u32,
+    /// Bytes that the last failed allocation asked for, 0 when none failed; `None` from an agent before 1.1.
+    pub failed_size: Option<u32>,
+    /// How many callers the header of each block names; 0 when blocks have none.
+    pub callers: u32,
     /// They were read while they changed, three times over.
     pub torn: bool,
+}
+
+/// What one walk over an allocator's structures found.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Walk {
+    /// The memory that the allocator was given, in ascending order: most have one range, some several.
+    pub ranges: Vec<Region>,
+    /// Blocks in ascending address order. They fill the ranges exactly.
+    pub blocks: Arc<[Block]>,
+    /// Where the walk had to end.
+    pub damage: Option<Damage>,
+    /// The fewest bytes that were ever free, where the allocator keeps that.
+    pub lowest_free: Option<u32>,
+    /// Allocations that failed, where it counts them.
+    pub failures: Option<u32>,
+    /// Allocations that succeeded, where it counts them.
+    pub allocations: Option<u32>,
+}
+
+impl Walk {
+    /// The blocks within one of the ranges.
+    #[must_use]
+    pub fn blocks_of(&self, range: Region) -> Arc<[Block]> {
+        if self.ranges.len() == 1 {
+            return self.blocks.clone();
+        }
+        self.blocks.iter().filter(|block| range.covers(block.range)).cloned().collect()
+    }
+}
+
+/// Knows the structures of one allocator, at one place in one firmware.
+pub trait Walker: Send {
+    /// The allocator's name as people write it: `heap_4`.
+    fn name(&self) -> &'static str;
+
+    /// The statics that each walk reads.
+    fn wants(&self) -> Vec<Region>;
+
+    /// One walk over the structures as they are now. `None` when the heap is not set up yet, or could not be read.
+    fn walk(&self, memory: &mut Memory<'_>) -> Option<Walk>;
+
+    /// The most bytes by which one block is larger than what was asked for, where that is known.
+    fn rounding(&self) -> Option<u32> {
+        None
+    }
+}
+
+/// All allocators of this firmware that are understood.
+#[must_use]
+pub fn detect(image: &Image) -> Vec<Box<dyn Walker>> {
+    let mut walkers: Vec<Box<dyn Walker>> = Vec::new();
+    walkers.extend(linked_list::LinkedList::find(image).into_iter().map(boxed));
+    walkers.extend(heap4::Heap4::find(image).map(boxed));
+    walkers.extend(newlib::DlMalloc::find(image).map(boxed));
+    walkers.extend(newlib::Nano::find(image).map(boxed));
+    walkers.extend(rtx_memory::RtxMemory::find(image).into_iter().map(boxed));
+    walkers.extend(sys_heap::SysHeap::find(image).into_iter().map(boxed));
+    walkers.extend(byte_pool::BytePool::find(image).into_iter().map(boxed));
+    walkers
+}
+
+fn boxed<W: Walker + 'static>(walker: W) -> Box<dyn Walker> {
+    Box::new(walker)
 }

@@ -105,13 +105,18 @@ impl<'a> Memory<'a> {
 
     /// The bytes of `range` as the target has them now, past the cache: a second look.
     pub fn read_again(&mut self, range: Region) -> Option<Cow<'_, [u8]>> {
-        self.cache.retain(|(cached, _)| !cached.overlaps(range));
+        self.forget_within(range);
         self.read(range)
     }
 
     /// Forgets what was read, so that all of it is read again: a second look at everything.
     pub fn forget(&mut self) {
         self.cache.clear();
+    }
+
+    /// Forgets what was read of `range`, so that it is read again.
+    pub fn forget_within(&mut self, range: Region) {
+        self.cache.retain(|(cached, _)| !cached.overlaps(range));
     }
 
     /// The little-endian words of a range whose size is a multiple of four.

@@ -6,6 +6,8 @@ pub mod alert;
 pub mod baseline;
 pub mod catch;
 pub mod event;
+pub mod growth;
+pub mod heap;
 pub mod history;
 pub mod picture;
 pub mod snapshot;
@@ -44,6 +46,7 @@ pub struct Model {
     pub alerts: Vec<Alert>,
     /// Counts the changes: a view that has drawn this number has nothing to draw.
     pub revision: u64,
+    growth: growth::Growth,
     revised: Duration,
     limits: Limits,
     margin: Amount,
@@ -63,6 +66,7 @@ impl Model {
             baseline: None,
             alerts: Vec::new(),
             revision: 0,
+            growth: growth::Growth::default(),
             revised: Duration::ZERO,
             limits: Limits::default(),
             margin: sizing::DEFAULT_MARGIN,
@@ -139,6 +143,10 @@ impl Model {
         }
         self.history.observe(&self.snapshot, was_reset);
         self.events.observe(&before, &self.snapshot);
+        if was_reset {
+            self.growth = growth::Growth::default();
+        }
+        self.growth.follow(self.snapshot.at, &mut self.snapshot.heaps);
         let mut found = alert::find(&self.snapshot, &facts, self.limits);
         found.extend(self.stalled(&facts));
         if was_reset {
@@ -257,6 +265,10 @@ fn differs(old: &Snapshot, new: &Snapshot) -> bool {
         quiet.link.refresh_hz = quiet.link.refresh_hz.round();
         for stack in &mut quiet.stacks {
             stack.rescanned = None;
+        }
+        for owner in quiet.heaps.iter_mut().filter_map(|heap| heap.owners.as_mut()).flatten() {
+            owner.growth = None;
+            owner.leaks = false;
         }
         if let Some(detail) = &mut quiet.detail {
             detail.at = Duration::ZERO;

@@ -9,13 +9,19 @@ pub use catches::{AimReport, CallReport, CatchReport, PieceReport, TripwireRepor
 
 use serde::Serialize;
 
+use crate::heap::fit::Fit;
 use crate::model::Model;
 use crate::model::event::{Event, EventKind};
-use crate::model::snapshot::{Health, Heap, MemoryKind, MemoryMap, Part, PartKind, Stack, StackKind, Trust, Victim};
+use crate::model::snapshot::{
+    Block, BlockState, Health, Heap, MemoryKind, MemoryMap, Owner, Part, PartKind, SizeClass, Stack, StackKind, Trust,
+    Victim,
+};
 use crate::sizing::Suggestion;
 
 /// The schema's name and version.
 pub const SCHEMA: &str = "highwater/report@1";
+/// The most blocks of one heap that are listed.
+const LISTED_BLOCKS: usize = 1000;
 
 /// Events in a report.
 const MOST_EVENTS: usize = 200;
@@ -180,8 +186,89 @@ pub struct HeapReport {
     pub fragmentation: Option<f64>,
     /// What the numbers are worth.
     pub trust: &'static str,
+    /// The allocator whose structures were walked; `null` when none was.
+    pub allocator: Option<&'static str>,
+    /// The allocator's own bytes as a share of `used`, from 0 to 1.
+    pub overhead_share: Option<f64>,
+    /// How many blocks there are of each size, by powers of two; `null` when blocks are not known.
+    pub sizes: Option<Vec<SizeReport>>,
+    /// The blocks in address order, at most the first 1000; `null` when they are not known.
+    pub block_list: Option<Vec<BlockReport>>,
+    /// Where its structures make no sense.
+    pub damage: Option<DamageReport>,
     /// Who holds the memory; `null` when nobody keeps account of it.
     pub owners: Option<Vec<OwnerReport>>,
+    /// What the owners are worth; `null` when there are none.
+    pub owners_trust: Option<&'static str>,
+    /// Bytes that the last failed allocation asked for.
+    pub failed_size: Option<u32>,
+    /// Whether a block of the size that was asked about would fit now; `null` when nobody asked.
+    pub would_fit: Option<FitReport>,
+}
+
+/// Whether a block would fit.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FitReport {
+    /// Bytes that were asked about.
+    pub size: u32,
+    /// Their alignment in bytes.
+    pub align: u32,
+    /// Yes or no; `null` when only totals are known.
+    pub fits: Option<bool>,
+    /// Address of the block that it would be, header included.
+    pub at: Option<u32>,
+    /// Bytes of the largest free block that would be left.
+    pub largest_left: Option<u32>,
+    /// Bytes that it needs in one piece, header and rounding included, when it does not fit.
+    pub needs: Option<u32>,
+    /// The smallest block that would have to go for it to fit.
+    pub in_the_way: Option<InTheWay>,
+}
+
+/// A block that is in the way.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct InTheWay {
+    /// First address.
+    pub start: u32,
+    /// Bytes, header and rounding included.
+    pub size: u32,
+    /// What it holds, or the function that asked for it.
+    pub name: String,
+}
+
+/// Blocks of about one size.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SizeReport {
+    /// The largest payload that counts here, in bytes.
+    pub up_to: u32,
+    /// Blocks in use.
+    pub used: u32,
+    /// Free blocks.
+    pub free: u32,
+}
+
+/// A block of a heap.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct BlockReport {
+    /// First address, that of its header.
+    pub start: u64,
+    /// Bytes, with its header.
+    pub size: u64,
+    /// First address that its owner may use.
+    pub payload: u64,
+    /// `used`, `free`, `own` (the allocator's), `stretch` (in use, one block or several) or `lost` (behind damage).
+    pub state: &'static str,
+}
+
+/// Where a heap's structures make no sense.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct DamageReport {
+    /// The address of the word that cannot be right.
+    pub address: u64,
+    /// What is wrong with it.
+    pub what: String,
+    /// First address of the block before it, whose owner may have written past its end.
+    pub suspect: Option<u64>,
 }
 
 /// A call site that holds memory.
@@ -307,6 +394,51 @@ impl Report {
     }
 }
 
+impl Report {
+    /// The same with the answer for each heap: whether a block of `size` bytes would fit now.
+    #[must_use]
+    pub fn with_fit(mut self, model: &Model, size: u32, align: u32) -> Self {
+        for (report, heap) in self.heaps.iter_mut().zip(&model.snapshot.heaps) {
+            report.would_fit = Some(fit(heap, size, align));
+        }
+        self
+    }
+}
+
+/// Whether a block of `size` bytes, aligned to `align`, would fit into a heap now.
+#[must_use]
+pub fn fit(heap: &Heap, size: u32, align: u32) -> FitReport {
+    let none = FitReport { size, align, fits: None, at: None, largest_left: None, needs: None, in_the_way: None };
+    match heap.fit(size, align) {
+        Fit::Yes { at, left, .. } => {
+            FitReport { fits: Some(true), at: Some(at.start()), largest_left: Some(left), ..none }
+        }
+        Fit::No { needs, in_the_way } => FitReport {
+            fits: Some(false),
+            needs: Some(needs),
+            in_the_way: in_the_way.map(|block| InTheWay {
+                start: block.start(),
+                size: block.size(),
+                name: heap.block_name(block.start()),
+            }),
+            ..none
+        },
+        Fit::TooLarge { needs } => FitReport { fits: Some(false), needs: Some(needs), ..none },
+        Fit::Unknown => none,
+    }
+}
+
+fn owner(owner: &Owner) -> OwnerReport {
+    OwnerReport {
+        function: owner.site.short().to_owned(),
+        file: owner.site.file.clone(),
+        line: owner.site.line,
+        blocks: owner.blocks,
+        bytes: owner.bytes,
+        bytes_per_minute: owner.growth.map(f64::round),
+    }
+}
+
 /// Seconds to the millisecond.
 fn seconds(time: std::time::Duration) -> f64 {
     (time.as_secs_f64() * 1000.0).round() / 1000.0
@@ -428,12 +560,43 @@ fn heap(heap: &Heap) -> HeapReport {
         peak: heap.peak.map(|peak| peak.bytes),
         free: heap.free(),
         largest_free: heap.largest_free.map(|largest| largest.bytes),
-        blocks: heap.blocks,
+        blocks: heap.in_use,
         overhead: heap.overhead,
         failures: heap.failures,
         fragmentation: heap.fragmentation(),
         trust: trust(heap.used.map_or(Trust::Gap, |used| used.trust)),
-        owners: None,
+        allocator: heap.allocator,
+        overhead_share: heap.overhead_share(),
+        sizes: heap.blocks.as_ref().map(|_| heap.sizes().into_iter().map(size).collect()),
+        block_list: heap.blocks.as_ref().map(|blocks| blocks.iter().take(LISTED_BLOCKS).map(block).collect()),
+        damage: heap.damage.as_ref().map(|damage| DamageReport {
+            address: damage.address.into(),
+            what: damage.what.clone(),
+            suspect: damage.suspect.map(|suspect| suspect.start().into()),
+        }),
+        owners: heap.owners.as_ref().map(|owners| owners.iter().map(owner).collect()),
+        owners_trust: heap.owners.as_ref().map(|_| trust(heap.owners_trust)),
+        failed_size: heap.failed_size,
+        would_fit: None,
+    }
+}
+
+fn size(class: SizeClass) -> SizeReport {
+    SizeReport { up_to: class.up_to, used: class.used, free: class.free }
+}
+
+fn block(block: &Block) -> BlockReport {
+    BlockReport {
+        start: block.range.start().into(),
+        size: block.range.size().into(),
+        payload: block.payload.start().into(),
+        state: match block.state {
+            BlockState::Used => "used",
+            BlockState::Free => "free",
+            BlockState::Own => "own",
+            BlockState::Stretch => "stretch",
+            BlockState::Lost => "lost",
+        },
     }
 }
 
@@ -464,9 +627,13 @@ fn alert(alert: &crate::model::alert::Alert) -> AlertReport {
             AlertKind::Overflow => "overflow",
             AlertKind::Tripwire => "tripwire",
             AlertKind::Fault => "fault",
+            AlertKind::HeapCorrupt => "heap_corrupt",
             AlertKind::HeapFailure => "heap_failure",
             AlertKind::StackLimit => "stack_limit",
+            AlertKind::BlockOverStack => "block_over_stack",
+            AlertKind::Leak => "leak",
             AlertKind::HeapLimit => "heap_limit",
+            AlertKind::Fragmentation => "fragmentation",
             AlertKind::WrongElf => "wrong_elf",
             AlertKind::AgentMissing => "agent_missing",
             AlertKind::Stalled => "stalled",

@@ -24,11 +24,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::fault::{self, Faults};
+use crate::heap::blocks::Notes;
+use crate::heap::sites::Sites;
+use crate::heap::watch::Heaps;
 use crate::image::Image;
 use crate::image::layout::{self, Memory as Chip, Placed};
 use crate::kernel::{self, Kernel, Look};
 use crate::memory::{Memory, Sentinel};
-use crate::model::snapshot::{Health, Link, MemoryKind, Snapshot, Target};
+use crate::model::snapshot::{Health, Heap, Link, MemoryKind, Snapshot, Target};
 use crate::source::link::LinkCost;
 use crate::source::{CoreStatus, Counters, ReadError, Source};
 use crate::stack::{Paint, victim};
@@ -68,8 +71,11 @@ pub struct Sampler {
     cost: LinkCost,
     kernel: Option<Box<dyn Kernel>>,
     fallback: Box<dyn Kernel>,
+    heaps: Heaps,
+    notes: Notes,
     stacks: Stacks,
     worst_cases: WorstCases,
+    sites: Sites,
     interest: Interest,
     detail: Detail,
     ladder: Ladder,
@@ -100,6 +106,7 @@ impl Sampler {
         options: Options,
     ) -> Result<Self, ReadError> {
         let (kernel, fallback) = kernel::detect(&image, &chips);
+        let heaps = Heaps::new(&image, &chips);
         // A reset that lies before the attach is not news.
         source.status()?;
         let cost = match chips.iter().find(|memory| memory.kind == MemoryKind::Ram) {
@@ -119,8 +126,11 @@ impl Sampler {
             cost,
             kernel,
             fallback,
+            heaps,
+            notes: Notes::default(),
             stacks: Stacks::default(),
             worst_cases: WorstCases::default(),
+            sites: Sites::default(),
             interest: Interest::default(),
             detail: Detail::default(),
             ladder: Ladder::new(now),
@@ -277,6 +287,7 @@ impl Sampler {
             .with_max_age(max_age)
             .with_sentinel(self.sentinel);
         let mut wants = self.kernel.as_ref().map(|kernel| kernel.wants()).unwrap_or_default();
+        wants.extend(self.heaps.wants());
         wants.extend(self.stacks.wants(&plan));
         memory.prefetch(&wants);
         let (kernel_name, mut look) = look(self.kernel.as_mut(), self.fallback.as_mut(), &mut memory, &self.image);
@@ -298,10 +309,14 @@ impl Sampler {
         if news != News::None {
             // What was read of the stacks until now may be the old run's, before the new one painted them.
             self.stacks.clear();
+            self.heaps.clear();
+            self.notes.clear();
             self.detail = Detail::default();
             self.verified = false;
             was_reset = true;
         }
+        self.heaps.refresh(&mut memory, &mut look.heaps);
+        self.notes.refresh(&mut memory, &mut look.heaps);
         self.facts.wrong_elf = self.differing.clone().or_else(|| identity::other_build(&self.image, look.build_id));
         let now = memory.now();
         let mut stacks = self.stacks.refresh(&mut memory, &look.stacks, &plan, now);
@@ -338,8 +353,13 @@ impl Sampler {
         self.facts.heartbeat = look.heartbeat.filter(|_| !held);
         self.facts.refused = look.refused;
         let memories = compose::draw(&self.chips, &look, &self.placed);
+        let named = compose::named(&look);
+        let heaps: Vec<Heap> =
+            look.heaps.iter().map(|heap| compose::heap(heap, &self.image, &mut self.sites, &named)).collect();
         for stack in &mut stacks {
-            stack.victim = victim::below(stack.range, &memories, &self.image);
+            // What the agent notes in front of a block belongs to the stack in it: the victim is what lies below that.
+            let whole = heaps.iter().find_map(|heap| heap.block_around(stack.range)).unwrap_or(stack.range);
+            stack.victim = victim::below(whole, &memories, &self.image);
         }
         let mut hints = look.hints;
         hints.extend(self.worst_cases.tell(&self.image, &look.stacks, &mut stacks));
@@ -358,7 +378,7 @@ impl Sampler {
         Ok(Snapshot {
             memories,
             stacks,
-            heaps: look.heaps.iter().map(compose::heap).collect(),
+            heaps,
             hints,
             detail,
             target,
@@ -388,6 +408,8 @@ impl Sampler {
             }
             self.last_faults = None;
             self.stacks.clear();
+            self.heaps.clear();
+            self.notes.clear();
             self.detail = Detail::default();
             self.verified = false;
             let (kernel, fallback) = kernel::detect(&self.image, &self.chips);

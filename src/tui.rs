@@ -8,6 +8,7 @@ mod bar;
 mod catch;
 mod detail;
 mod frame;
+pub mod heap;
 mod help;
 pub mod keys;
 mod lookup;
@@ -176,6 +177,7 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, state: &State, theme: &Theme) 
                 let line = Rect { x: legend.x + 2, width: legend.width.saturating_sub(2), ..legend };
                 frame::draw_legend(&mut canvas, line, &detail::legend(theme, model, state));
             }
+            Screen::Heap => frame::draw_legend(&mut canvas, legend, &heap::legend(theme)),
             Screen::Timeline => {
                 let line = Rect { x: legend.x + 2, width: legend.width.saturating_sub(2), ..legend };
                 frame::draw_legend(&mut canvas, line, &timeline::legend(theme));
@@ -188,6 +190,7 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, state: &State, theme: &Theme) 
         Screen::Map => map::draw(&mut canvas, body, density, model, state),
         Screen::Stacks => stacks::draw(&mut canvas, body, density, model, state),
         Screen::StackDetail => detail::draw(&mut canvas, body, density, model, state),
+        Screen::Heap => heap::draw(&mut canvas, body, density, model, state),
         Screen::Timeline => timeline::draw(&mut canvas, body, density, model, state),
         Screen::Symbols => symbols::draw(&mut canvas, body, density, state),
         Screen::Alerts => alerts::draw(&mut canvas, body, density, model, state),

@@ -61,12 +61,15 @@ for target in $targets; do
             line("running thread", "running"); line("switch (optional)", "switch")
             line("region add", "region_add"); line("region retire", "region_retire")
             line("paint", "paint"); line("paint below SP", "paint_below_sp"); line("guard check", "guard")
+            line("alloc with 1 caller", "owned_1"); line("alloc with 3 callers", "owned_3")
+            line("free with callers", "owned_free")
             start()
             reach("measure_thread_add"); reach("measure_thread_retire"); reach("measure_alloc"); reach("measure_free")
             core = bytes
             reach("measure_init")
             bytes += constants
             printf "  threads, alloc and free: %d bytes of flash; with init: %d (goal 256)\n", core, bytes
+            print "  callers in each block: 8 bytes of heap for 1, 16 for 3 (0 without)"
             printf "  8 threads, 1 heap, 4 regions: %d bytes of RAM\n", size["HIGHWATER"]
             if (bytes > 592) over = over " flash"
             if (alloc > 40 || free > 40 || realloc > 40) over = over " malloc"

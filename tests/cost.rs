@@ -147,7 +147,8 @@ fn the_demo_with_its_heap_is_watched_fluently_over_full_speed() {
     demo.watch_until(Duration::from_secs(4));
     let link = demo.model.snapshot.link.clone();
     println!("the demo, 9 stacks and a heap that is walked: {link:?}");
-    assert!(link.refresh_hz > 60.0, "{link:?}");
+    // Its heap is read block by block, each new one with who asked for it.
+    assert!(link.refresh_hz > 50.0, "{link:?}");
     assert_eq!((link.halts, link.writes), (Some(0), Some(0)));
 }
 

@@ -13,8 +13,20 @@ use clap::Parser;
 use highwater::cli::Cli;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
-const DOCUMENTS: [&str; 5] =
-    ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "target-agent/README.md"];
+const DOCUMENTS: [&str; 12] = [
+    "README.md",
+    "ARCHITECTURE.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "target-agent/README.md",
+    "target-agent/c/README.md",
+    "target-agent/ports/baremetal/README.md",
+    "target-agent/ports/freertos/README.md",
+    "target-agent/ports/mbed/README.md",
+    "target-agent/ports/rtx5/README.md",
+    "target-agent/ports/threadx/README.md",
+    "target-agent/ports/zephyr/README.md",
+];
 /// What stands for lines that are left out.
 const LEFT_OUT: &str = "[..]";
 

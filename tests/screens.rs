@@ -4,6 +4,8 @@
 mod any;
 #[path = "screens/fixtures.rs"]
 mod fixtures;
+#[path = "screens/heap.rs"]
+mod heap;
 #[path = "screens/keys.rs"]
 mod keys;
 #[path = "screens/looks.rs"]

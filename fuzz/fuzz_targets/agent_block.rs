@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use highwater::heap::linked_list::LinkedList;
+use highwater::heap::watch::Heaps;
 use highwater::image::Image;
 use highwater::image::layout::{self, Memory as Chip};
 use highwater::memory::Memory;
@@ -39,9 +39,6 @@ static IMAGE: LazyLock<Arc<Image>> = LazyLock::new(|| {
 /// The demo with its debug information.
 static WHOLE: LazyLock<Image> =
     LazyLock::new(|| Image::parse(Path::new("demo.elf"), ELF).expect("the demo's ELF is sound"));
-
-/// The demo's heap, which the sampler finds by the debug information.
-static LISTS: LazyLock<Vec<LinkedList>> = LazyLock::new(|| LinkedList::find(&WHOLE));
 
 /// A RAM with a sound block, as the demo has it after its start.
 static RAM: LazyLock<Vec<u8>> = LazyLock::new(sound_ram);
@@ -226,21 +223,13 @@ fuzz_target!(|data: &[u8]| {
 
 /// Walks the heap's list over the same changes.
 fn walk(mut target: Target, refreshes: usize) {
-    let cost = LinkCost::default();
-    let mut last = None;
-    for calls in 0..refreshes.min(REFRESHES) as u32 {
-        let mut memory = Memory::new(&mut target, cost, 1 << 20);
-        for list in LISTS.iter() {
-            memory.prefetch(&[list.wants()]);
-            let mut confirm = |_: &mut Memory<'_>, holes: &highwater::heap::linked_list::Holes| {
-                assert!(holes.used() <= holes.range.size());
-                true
-            };
-            if let Some((holes, _)) = list.walk_when_due(&mut memory, (calls, 0), &mut last, &mut confirm) {
-                for hole in holes.free {
-                    assert!(holes.range.covers(hole));
-                }
-            }
+    let mut heaps = Heaps::new(&WHOLE, &[]);
+    for _ in 0..refreshes.min(REFRESHES) {
+        let mut looks = Vec::new();
+        heaps.refresh(&mut Memory::new(&mut target, LinkCost::default(), 1 << 20), &mut looks);
+        for heap in looks.iter().map(|look| &look.heap) {
+            let blocks = heap.blocks.as_deref().unwrap_or_default();
+            assert_eq!(blocks.iter().map(|block| u64::from(block.range.size())).sum::<u64>(), u64::from(heap.range.size()));
         }
         target.wait(Duration::from_millis(33));
     }

@@ -5,26 +5,11 @@
 //! the address of the next. The allocator keeps no header in front of a block, so what lies between two holes is in
 //! use, and cannot be told apart into blocks.
 
-use std::time::Duration;
-
+use super::{MAX_BLOCKS, Walk, Walker, chain};
 use crate::image::Image;
 use crate::memory::Memory;
-use crate::model::snapshot::Trust;
+use crate::model::snapshot::{Block, BlockState, Damage};
 use crate::region::Region;
-
-/// The most holes that are followed: more than a 1 MiB heap of 16-byte blocks can have.
-const MAX_HOLES: usize = 1 << 15;
-/// Looks at a list that changes while it is read.
-const TRIES: usize = 3;
-
-/// A walk that may still be true.
-#[derive(Clone, Debug)]
-pub struct Walked {
-    /// What it found.
-    pub holes: Holes,
-    at: Duration,
-    calls: (u32, u32),
-}
 
 /// One such heap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,32 +20,6 @@ pub struct LinkedList {
     top: u32,
     hole_size: u32,
     hole_next: u32,
-}
-
-/// The free parts of a heap, in address order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Holes {
-    /// From the allocator's lowest address to its highest.
-    pub range: Region,
-    /// The holes.
-    pub free: Vec<Region>,
-}
-
-impl Holes {
-    /// Bytes that are no hole.
-    #[must_use]
-    pub fn used(&self) -> u32 {
-        self.range.size().saturating_sub(self.free.iter().map(|hole| hole.size()).sum())
-    }
-
-    /// Whether `blocks` blocks of `requested` bytes in all can be what is in use: the allocator rounds each one up to
-    /// its smallest hole and its alignment, and no further.
-    #[must_use]
-    pub fn can_hold(&self, requested: u32, blocks: u32) -> bool {
-        const ROUNDING: u32 = 24;
-        let used = self.used();
-        used >= requested && used - requested <= blocks.saturating_add(1).saturating_mul(ROUNDING)
-    }
 }
 
 impl LinkedList {
@@ -91,72 +50,72 @@ impl LinkedList {
             .collect()
     }
 
-    /// What a refresh surely reads.
-    #[must_use]
-    pub fn wants(&self) -> Region {
-        self.fields().unwrap_or(Region::new(self.list, 0))
-    }
-
-    /// The holes now or a little earlier, kept in `last`, and what they are worth: a list cannot change between two
-    /// looks that count the same `calls` of alloc and free. A running allocator may be met with half of its list: a
-    /// walk counts only when `confirm` finds that nothing happened meanwhile.
-    pub fn walk_when_due(
-        &self,
-        memory: &mut Memory<'_>,
-        calls: (u32, u32),
-        last: &mut Option<Walked>,
-        confirm: &mut dyn FnMut(&mut Memory<'_>, &Holes) -> bool,
-    ) -> Option<(Holes, Trust)> {
-        let now = memory.now();
-        let same = last.as_ref().is_some_and(|walked| walked.calls == calls);
-        let due = last.as_ref().is_none_or(|walked| now.saturating_sub(walked.at) >= memory.max_age());
-        if due && !same {
-            for attempt in 0..TRIES {
-                if attempt > 0 {
-                    memory.read_again(self.fields()?)?;
-                }
-                if let Some(holes) = self.try_walk(memory, attempt > 0)
-                    && confirm(memory, &holes)
-                {
-                    *last = Some(Walked { holes: holes.clone(), at: now, calls });
-                    return Some((holes, Trust::Exact));
-                }
-            }
-        }
-        last.as_ref().map(|walked| (walked.holes.clone(), if same { Trust::Exact } else { Trust::Stale }))
-    }
-
     fn fields(&self) -> Option<Region> {
         let lowest = self.first_next.min(self.bottom).min(self.top);
         let highest = self.first_next.max(self.bottom).max(self.top);
         Some(Region::new(self.list.checked_add(lowest)?, highest - lowest + 4))
     }
+}
 
-    fn try_walk(&self, memory: &mut Memory<'_>, again: bool) -> Option<Holes> {
+impl Walker for LinkedList {
+    fn name(&self) -> &'static str {
+        "linked_list_allocator"
+    }
+
+    fn wants(&self) -> Vec<Region> {
+        self.fields().into_iter().collect()
+    }
+
+    /// Each block is rounded up to the smallest hole and to the alignment.
+    fn rounding(&self) -> Option<u32> {
+        Some(24)
+    }
+
+    fn walk(&self, memory: &mut Memory<'_>) -> Option<Walk> {
         let word = |memory: &mut Memory<'_>, offset: u32| memory.word(self.list.checked_add(offset)?);
         let range = Region::between(word(memory, self.bottom)?, word(memory, self.top)?);
         let mut next = word(memory, self.first_next)?;
         if range.is_empty() {
             return None;
         }
-        let mut free: Vec<Region> = Vec::new();
-        while next != 0 {
+        let mut link = self.list.saturating_add(self.first_next);
+        let mut blocks: Vec<Block> = Vec::new();
+        let mut rest = range;
+        let mut damage = None;
+        while next != 0 && blocks.len() < MAX_BLOCKS {
             // The list is sorted by address: a hole that lies before the last one is damage, or a torn read.
-            let in_order = free.last().is_none_or(|last| u64::from(next) >= last.end());
-            if !range.contains(next) || next % 4 != 0 || !in_order || free.len() == MAX_HOLES {
-                return None;
+            if !rest.contains(next) || next % 4 != 0 {
+                damage = Some((link, "a link to where no free part can be"));
+                break;
             }
             let header = Region::new(next, self.hole_size.max(self.hole_next) + 4);
-            if again {
-                memory.read_again(header)?;
+            let size = header.slice(self.hole_size, 4).start();
+            let hole = Region::new(next, memory.word(size)?);
+            if hole.size() < 8 || !rest.covers(hole) {
+                damage = Some((size, "a free part of a size that cannot be"));
+                break;
             }
-            let hole = Region::new(next, memory.word(header.slice(self.hole_size, 4).start())?);
-            if hole.size() < 8 || !range.covers(hole) {
-                return None;
-            }
-            next = memory.word(header.slice(self.hole_next, 4).start())?;
-            free.push(hole);
+            push(&mut blocks, rest.below(hole.start()), BlockState::Stretch);
+            push(&mut blocks, hole, BlockState::Free);
+            rest = rest.top(rest.size() - rest.below(hole.start()).size() - hole.size());
+            link = header.slice(self.hole_next, 4).start();
+            next = memory.word(link)?;
         }
-        Some(Holes { range, free })
+        let damage = damage.map(|(address, what)| damaged(&blocks, address, what));
+        let behind = if damage.is_none() && next == 0 { BlockState::Stretch } else { BlockState::Lost };
+        push(&mut blocks, rest, behind);
+        Some(Walk { ranges: vec![range], blocks: blocks.into(), damage, ..Walk::default() })
     }
+}
+
+fn push(blocks: &mut Vec<Block>, range: Region, state: BlockState) {
+    if !range.is_empty() {
+        let header = if state == BlockState::Lost { range.size() } else { 0 };
+        blocks.push(Block::new(range, header, state));
+    }
+}
+
+/// A hole's header is written by whoever writes too far in the stretch before it.
+fn damaged(blocks: &[Block], address: u32, what: &str) -> Damage {
+    chain::damaged(blocks, address, what.into())
 }

@@ -7,8 +7,7 @@
 use highwater_agent::layout::{self, ThreadKind, ThreadState};
 
 use super::{Kernel, Look, StackLook};
-use crate::heap::linked_list::{Holes, LinkedList, Walked};
-use crate::heap::{Counted, HeapLook};
+use crate::heap::{Counted, HeapLook, Witness};
 use crate::image::Image;
 use crate::image::layout::{Memory as Chip, Placed};
 use crate::memory::Memory;
@@ -30,6 +29,8 @@ const TRIES: usize = 3;
 const SLOW: u32 = 16;
 /// The longest name that is read, in bytes.
 const NAME_LIMIT: u32 = 64;
+/// What is read of a name that a kernel keeps in RAM, in bytes: FreeRTOS gives it 16 by default.
+const NAME_IN_RAM: u32 = 16;
 
 /// Decodes the block.
 #[derive(Clone, Debug)]
@@ -39,10 +40,11 @@ pub struct Agent {
     version: Option<u32>,
     tables: Option<Tables>,
     threads: Vec<Vec<u32>>,
+    /// The tag and the address of each slot's name, and the name.
+    names: Vec<((u32, u32), Option<String>)>,
     tags: Vec<u32>,
     threads_frame: Option<u32>,
     regions: Vec<Vec<u32>>,
-    allocators: Vec<(LinkedList, Option<Walked>)>,
     looks: u32,
 }
 
@@ -107,10 +109,10 @@ impl Agent {
             version: None,
             tables: None,
             threads: Vec::new(),
+            names: Vec::new(),
             tags: Vec::new(),
             threads_frame: None,
             regions: Vec::new(),
-            allocators: LinkedList::find(image).into_iter().map(|list| (list, None)).collect(),
             looks: 0,
         })
     }
@@ -128,7 +130,8 @@ impl Agent {
         let size = header[h::SIZE].min(self.block.size());
         let block = self.block.bottom(size);
         Some(Tables {
-            heaps: Table::unpack(header[h::HEAPS], block, heap::WORDS, false)?,
+            // ABI 1.0 had nothing behind the frame.
+            heaps: Table::unpack(header[h::HEAPS], block, heap::FRAME, false)?,
             marks: Table::unpack(header[h::MARKS], block, mark::WORDS, false)?,
             threads: Table::unpack(header[h::THREADS], block, thread::WORDS, true)?,
             regions: Table::unpack(header[h::REGIONS], block, region::WORDS, true)?,
@@ -163,7 +166,28 @@ impl Agent {
         !range.is_empty() && (self.ram.is_empty() || self.ram.iter().any(|ram| ram.covers(range)))
     }
 
-    fn stacks(&self, memory: &mut Memory<'_>, tables: &Tables, header: &[u32], image: &Image) -> Vec<StackLook> {
+    /// Finds the names of threads that are new: in the ELF, or in RAM where a kernel keeps them with its threads.
+    fn learn_names(&mut self, memory: &mut Memory<'_>, image: &Image) {
+        use layout::thread;
+        let known = std::mem::take(&mut self.names);
+        for (index, slot) in self.threads.iter().enumerate() {
+            let (tag, address) = (slot[thread::TAG], slot[thread::NAME]);
+            self.names.push(match known.get(index) {
+                Some((of, Some(name))) if *of == (tag, address) => ((tag, address), Some(name.clone())),
+                _ if tag & layout::LIVE == 0 => ((tag, address), None),
+                _ => ((tag, address), name_of(image, address).or_else(|| self.name_in_ram(memory, address))),
+            });
+        }
+    }
+
+    fn name_in_ram(&self, memory: &mut Memory<'_>, address: u32) -> Option<String> {
+        let range = Region::new(address, NAME_IN_RAM);
+        let bytes = if self.in_ram(range) { memory.read(range)? } else { return None };
+        let text = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
+        readable(&String::from_utf8_lossy(text))
+    }
+
+    fn stacks(&self, memory: &mut Memory<'_>, tables: &Tables, header: &[u32]) -> Vec<StackLook> {
         use layout::{mark, thread};
         let (running, paint) = (header[layout::header::RUNNING], header[layout::header::PAINT]);
         let mut stacks = Vec::new();
@@ -187,7 +211,7 @@ impl Agent {
             let painted = info & layout::PAINTED != 0;
             stacks.push(StackLook {
                 id: format!("{:08x}.{}", range.start(), slot[thread::TAG] & layout::GENERATION),
-                name: name_of(image, slot[thread::NAME]).unwrap_or_else(|| default_name(kind, index)),
+                name: self.names[index as usize].1.clone().unwrap_or_else(|| default_name(kind, index)),
                 kind,
                 range,
                 paint: if painted { Paint::Word(paint) } else { Paint::None },
@@ -204,10 +228,9 @@ impl Agent {
         stacks
     }
 
-    fn heaps(&mut self, memory: &mut Memory<'_>, table: Table, image: &Image) -> Vec<HeapLook> {
+    fn heaps(&self, memory: &mut Memory<'_>, table: Table, image: &Image) -> Vec<HeapLook> {
         use layout::region;
         let mut heaps = Vec::new();
-        let mut allocators = std::mem::take(&mut self.allocators);
         for slot in self.live_regions(layout::RegionKind::Heap) {
             let range = Region::new(slot[region::BASE], slot[region::SIZE]);
             let index = slot[region::INFO] >> 8 & 0xff;
@@ -216,29 +239,13 @@ impl Agent {
             }
             let name = name_of(image, slot[region::NAME]).unwrap_or_else(|| "heap".into());
             let counters = (index < table.count).then(|| heap_counters(memory, table.slot(index))).flatten();
-            let mut counted = counters;
-            let mut confirm = |memory: &mut Memory<'_>, holes: &Holes| {
-                let Some(before) = counted else { return true };
-                memory.read_again(table.slot(index));
-                counted = heap_counters(memory, table.slot(index)).or(counted);
-                let blocks = before.allocs.wrapping_sub(before.frees);
-                counted == Some(before) && holes.can_hold(before.allocated.wrapping_sub(before.freed), blocks)
-            };
-            let calls = counters.map_or((0, 0), |counters| (counters.allocs, counters.frees));
-            let walks =
-                allocators.iter_mut().filter_map(|(list, last)| list.walk_when_due(memory, calls, last, &mut confirm));
-            // The allocator rounds its ends to its alignment, so its range lies within the registered one.
-            let holes = walks.into_iter().find(|(holes, _)| range.covers(holes.range));
-            let look = match counted {
-                Some(counters) => HeapLook::counted(&name, range, &counters),
+            heaps.push(match counters {
+                Some((counters, at)) => {
+                    HeapLook::counted(&name, range, &counters, Some(Witness { at, count: untorn_counters }))
+                }
                 None => HeapLook::unknown(&name, range),
-            };
-            heaps.push(match holes {
-                Some((holes, trust)) => look.with_holes(&holes, trust),
-                None => look,
             });
         }
-        self.allocators = allocators;
         heaps
     }
 
@@ -281,9 +288,7 @@ impl Kernel for Agent {
     }
 
     fn wants(&self) -> Vec<Region> {
-        let mut wants = vec![self.burst()];
-        wants.extend(self.allocators.iter().map(|(list, _)| list.wants()));
-        wants
+        vec![self.burst()]
     }
 
     fn look(&mut self, memory: &mut Memory<'_>, image: &Image) -> Option<Look> {
@@ -316,7 +321,8 @@ impl Kernel for Agent {
                  not whole."
             ));
         }
-        let stacks = self.stacks(memory, &tables, &header, image);
+        self.learn_names(memory, image);
+        let stacks = self.stacks(memory, &tables, &header);
         self.tags = self.threads.iter().map(|slot| slot[layout::thread::TAG]).collect();
         Some(Look {
             stacks,
@@ -347,23 +353,44 @@ fn frame(memory: &mut Memory<'_>, range: Region) -> Option<(Vec<u32>, bool)> {
     })
 }
 
-fn heap_counters(memory: &mut Memory<'_>, range: Region) -> Option<Counted> {
+/// The counters of one heap, and where they lie.
+fn heap_counters(memory: &mut Memory<'_>, range: Region) -> Option<(Counted, Region)> {
+    let at = range.bottom(4 * layout::heap::WORDS as u32);
+    let (mut words, torn) = frame(memory, at.bottom(4 * layout::heap::FRAME as u32))?;
+    // What lies behind the frame is single words: an older block has none.
+    words.extend(memory.words(at.from(at.start() + 4 * layout::heap::FRAME as u32)).unwrap_or_default());
+    Some((counters(&words, torn), at))
+}
+
+/// The counters in the words of their frame and behind it, unless they were read while they changed.
+fn untorn_counters(words: &[u32]) -> Option<Counted> {
+    let frame = words.get(..layout::heap::FRAME)?;
+    (frame.first() == frame.last()).then(|| counters(words, false))
+}
+
+fn counters(words: &[u32], torn: bool) -> Counted {
     use layout::heap;
-    let (words, torn) = frame(memory, range.bottom(4 * heap::WORDS as u32))?;
-    Some(Counted {
+    let behind = |word: usize| words.get(word).copied();
+    Counted {
         freed: words[heap::FREED],
         frees: words[heap::FREES],
         allocated: words[heap::ALLOCATED],
         allocs: words[heap::ALLOCS],
         failures: words[heap::FAILURES],
         peak: words[heap::PEAK],
+        failed_size: behind(heap::FAILED_SIZE),
+        callers: behind(heap::OWNERS).filter(|depth| *depth <= layout::owner::MAX_DEPTH as u32).unwrap_or(0),
         torn,
-    })
+    }
 }
 
 /// A name from the linked bytes: names are pointers into flash, so they cost no read.
 fn name_of(image: &Image, address: u32) -> Option<String> {
-    let name = (address != 0).then(|| image.text(address, NAME_LIMIT)).flatten()?;
+    readable(&(address != 0).then(|| image.text(address, NAME_LIMIT)).flatten()?)
+}
+
+/// A name as it may be shown; `None` when nothing of it can be.
+fn readable(name: &str) -> Option<String> {
     let name = printable(name.trim(), 32);
     (!name.is_empty()).then_some(name)
 }
@@ -481,8 +508,8 @@ mod tests {
         assert_eq!(stack.current, Some(Measured { bytes: 0x80, trust: Trust::Exact }));
         assert_eq!((stack.paint, stack.entry), (Paint::Word(0xA5A5_A5A5), Some(0x1235)), "the header's paint word");
         let heap = &seen.heaps[0];
-        assert_eq!(heap.requested, Some(Measured { bytes: 200, trust: Trust::Exact }));
-        assert_eq!((heap.blocks, heap.failures, heap.allocations), (Some(3), Some(1), Some(5)));
+        assert_eq!(heap.heap.requested, Some(Measured { bytes: 200, trust: Trust::Exact }));
+        assert_eq!((heap.heap.in_use, heap.heap.failures, heap.heap.allocations), (Some(3), Some(1), Some(5)));
     }
 
     #[test]
@@ -494,6 +521,27 @@ mod tests {
         ram.poke(slot + 20, 0);
         let seen = look(&mut agent, &mut ram, &image).expect("the block is good");
         assert_eq!((seen.stacks[0].paint, seen.stacks[0].entry), (Paint::None, None));
+    }
+
+    #[test]
+    fn a_name_in_ram_is_read_when_its_thread_is_new() {
+        let (image, mut agent) = demo();
+        let mut ram = ram(&agent);
+        let slot = agent.block.slice(116, 24).start();
+        let name = 0x2000_f000;
+        let seen = |ram: &mut Bytes, agent: &mut Agent| {
+            look(agent, ram, &image).expect("the block is good").stacks[0].name.clone()
+        };
+        for (word, bytes) in (0u32..).zip([*b"idle", *b"\x1b[2J", *b"\0xyz"]) {
+            ram.poke(name + 4 * word, u32::from_le_bytes(bytes));
+        }
+        for (address, expected) in [(0x3000_0000, "thread 0"), (name, "idle?[2J"), (name + 4, "?[2J")] {
+            ram.poke(slot + 16, address);
+            agent.threads_frame = None;
+            assert_eq!(seen(&mut ram, &mut agent), expected, "{address:#x}");
+        }
+        ram.poke(name + 4, 0x2020_2020);
+        assert_eq!(seen(&mut ram, &mut agent), "?[2J", "it is known");
     }
 
     #[test]
@@ -520,7 +568,7 @@ mod tests {
         let first = agent.block.slice(64, 4).start();
         ram.poke(first, 6);
         let seen = look(&mut agent, &mut ram, &image).expect("the block is good");
-        assert_eq!(seen.heaps[0].used.map(|used| used.trust), Some(Trust::Torn));
+        assert_eq!(seen.heaps[0].heap.used.map(|used| used.trust), Some(Trust::Torn));
     }
 
     #[test]
@@ -547,7 +595,7 @@ mod tests {
             }
             for _ in 0..3 {
                 if let Some(seen) = look(&mut agent, &mut ram, &image) {
-                    let ranges = seen.stacks.iter().map(|stack| stack.range).chain(seen.heaps.iter().map(|heap| heap.range));
+                    let ranges = seen.stacks.iter().map(|stack| stack.range).chain(seen.heaps.iter().map(|heap| heap.heap.range));
                     for range in ranges {
                         prop_assert!(ram.range.covers(range));
                     }

@@ -51,7 +51,7 @@ impl Kernel for Both {
             }
         }
         for heap in told.heaps {
-            if !look.heaps.iter().any(|known| known.range.overlaps(heap.range)) {
+            if !look.heaps.iter().any(|known| known.heap.range.overlaps(heap.heap.range)) {
                 look.heaps.push(heap);
             }
         }

@@ -265,7 +265,7 @@ impl<L: Layout + 'static> Rtos<L> {
         let block = |thread: &Thread| Region::new(thread.tcb, self.layout.extent().whole);
         self.known
             .iter()
-            .filter(|thread| heaps.iter().any(|heap| heap.range.covers(block(thread))))
+            .filter(|thread| heaps.iter().any(|heap| heap.heap.range.covers(block(thread))))
             .filter(|thread| !self.known.iter().any(|other| other.stack.overlaps(block(thread))))
             .map(|thread| Placed { name: format!("{} TCB", thread.name), kind: PartKind::Other, range: block(thread) })
             .collect()

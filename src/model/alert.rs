@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::catch::{Catch, CatchKind};
-use super::snapshot::{Health, Snapshot, Stack};
+use super::growth;
+use super::snapshot::{Health, Heap, LiveBlock, Owner, Snapshot, Stack, Trust};
 use crate::fault::Faults;
 use crate::sampler::observation::Facts;
 use crate::source::CoreStatus;
@@ -60,12 +61,20 @@ pub enum AlertKind {
     Tripwire,
     /// The core recorded a fault.
     Fault,
+    /// A heap's structures make no sense.
+    HeapCorrupt,
     /// An allocation failed.
     HeapFailure,
     /// A stack's peak is past its limit (80 % unless configured).
     StackLimit,
+    /// A block of a heap lies across the end of a stack.
+    BlockOverStack,
+    /// A place in the program takes memory and never gives any back.
+    Leak,
     /// A heap's peak is past its limit.
     HeapLimit,
+    /// What is free in a heap lies in pieces, past its limit.
+    Fragmentation,
     /// The firmware on the target is not this ELF.
     WrongElf,
     /// The ELF has an agent but the target has no block (not started yet, or another firmware).
@@ -100,12 +109,37 @@ pub struct Limits {
     pub stack_percent: u8,
     /// Of a heap's size, by its peak.
     pub heap_percent: u8,
+    /// Of what is free in a heap, by how much of it is outside of the largest piece.
+    pub fragmentation_percent: u8,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { stack_percent: 80, heap_percent: 90 }
+        Self { stack_percent: 80, heap_percent: 90, fragmentation_percent: 75 }
     }
+}
+
+/// Who takes and never gives back, how fast, and how long that can go on.
+fn leak(heap: &Heap, owner: &Owner) -> Option<String> {
+    let rate = owner.growth.filter(|rate| *rate >= 1.0)?;
+    let site = &owner.site;
+    let place = match (&site.file, site.line) {
+        (Some(file), Some(line)) => format!(" ({}:{line})", file.rsplit('/').next().unwrap_or(file)),
+        _ => String::new(),
+    };
+    let full = growth::until_full(heap, rate)
+        .map_or_else(String::new, |time| format!(": {} is full in about {}", heap.name, units::duration(time)));
+    let (blocks, rate) = (owner.blocks, units::bytes(rate as u64));
+    Some(format!("{}{place} keeps {blocks} blocks and adds {rate} each minute{full}.", site.short()))
+}
+
+/// Blocks that reach across an end of a stack.
+fn across<'a>(snapshot: &'a Snapshot, heap: &'a Heap) -> impl Iterator<Item = (&'a Stack, &'a LiveBlock)> {
+    let blocks = heap.live.iter().flatten().filter(|_| heap.owners_trust == Trust::Exact);
+    blocks.flat_map(|block| {
+        let hit = move |stack: &&Stack| block.range.overlaps(stack.range) && !block.range.covers(stack.range);
+        snapshot.stacks.iter().filter(hit).map(move |stack| (stack, block))
+    })
 }
 
 /// Everything that is wrong in `snapshot`, worst first; all begin now.
@@ -154,12 +188,48 @@ pub fn find(snapshot: &Snapshot, facts: &Facts, limits: Limits) -> Vec<Alert> {
         add(AlertKind::Fault, Severity::Danger, target, text);
     }
     for heap in &snapshot.heaps {
+        if let Some(text) = corrupt(heap) {
+            add(AlertKind::HeapCorrupt, Severity::Danger, &heap.name, text);
+        }
         if let Some(failures) = heap.failures.filter(|failures| *failures > 0) {
             let free =
                 heap.free().map_or_else(String::new, |free| format!(" {} are free now.", units::bytes(free.into())));
             let times =
                 if failures == 1 { "1 allocation failed".into() } else { format!("{failures} allocations failed") };
-            add(AlertKind::HeapFailure, Severity::Danger, &heap.name, format!("{times} in {}.{free}", heap.name));
+            let asked = heap
+                .failed_size
+                .map_or_else(String::new, |size| format!(", the last for {}", units::bytes(size.into())));
+            add(
+                AlertKind::HeapFailure,
+                Severity::Danger,
+                &heap.name,
+                format!("{times} in {}{asked}.{free}", heap.name),
+            );
+        }
+        for owner in heap.owners.iter().flatten().filter(|owner| owner.leaks) {
+            if let Some(text) = leak(heap, owner) {
+                add(AlertKind::Leak, Severity::Warning, owner.site.short(), text);
+            }
+        }
+        let pieces = heap.fragmentation().map(|share| (share * 100.0).round() as u8);
+        if let Some(percent) = pieces.filter(|percent| *percent >= limits.fragmentation_percent) {
+            let largest = heap.largest_free.map_or(0, |largest| largest.bytes);
+            let text = format!(
+                "{} has {} free, but in pieces of at most {}: fragmentation {percent} %, past its limit of {} %.",
+                heap.name,
+                units::bytes(heap.free().unwrap_or(0).into()),
+                units::bytes(largest.into()),
+                limits.fragmentation_percent
+            );
+            add(AlertKind::Fragmentation, Severity::Warning, &heap.name, text);
+        }
+        for (stack, block) in across(snapshot, heap) {
+            let text = format!(
+                "{} shares memory with a block at {} that reaches across the end of its stack.",
+                stack.name,
+                units::address(block.range.start().into())
+            );
+            add(AlertKind::BlockOverStack, Severity::Danger, &stack.name, text);
         }
         let peak = heap.peak.and_then(|peak| units::percent(peak.bytes.into(), heap.range.size().into()));
         if let Some(percent) = peak.filter(|percent| *percent >= limits.heap_percent) {
@@ -240,6 +310,19 @@ fn overflow(stack: &Stack) -> Option<String> {
     Some(format!("{} overflowed: its guard at {limit} is broken{hit}.", stack.name))
 }
 
+fn corrupt(heap: &Heap) -> Option<String> {
+    let damage = heap.damage.as_ref()?;
+    let suspect = damage.suspect.map_or_else(String::new, |suspect| {
+        format!(
+            " Suspect is whoever writes to the block before it, at {} with {}.",
+            units::address(suspect.start().into()),
+            units::bytes(suspect.size().into())
+        )
+    });
+    let address = units::address(damage.address.into());
+    Some(format!("{} is corrupt at {address}: {}.{suspect}", heap.name, damage.what))
+}
+
 /// A frame that was reserved and never written leaves no mark (hubris#1872): only the stack pointer tells of it.
 fn unwritten_frame(stack: &Stack) -> Option<String> {
     let (sp, peak) = (stack.lowest_sp?, stack.peak?);
@@ -269,7 +352,7 @@ fn nearly_full(stack: &Stack, limits: Limits) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::snapshot::{Measured, StackKind, Trust, Victim};
+    use crate::model::snapshot::{Damage, Measured, StackKind, Trust, Victim};
     use crate::region::Region;
 
     fn stack(peak: u32, overflowed: bool) -> Stack {
@@ -290,6 +373,20 @@ mod tests {
             state: None,
             cpu: None,
         }
+    }
+
+    #[test]
+    fn a_corrupt_heap_is_told_with_the_place_and_the_block_before_it() {
+        let suspect = Some(Region::new(0x2000_4180, 0x40));
+        let damage = Damage { address: 0x2000_41c4, what: "a block of 3 B".into(), suspect };
+        let heap = Heap { damage: Some(damage), ..Heap::unknown("heap", Region::new(0x2000_4000, 0x1000)) };
+        assert_eq!(
+            corrupt(&heap).as_deref(),
+            Some(
+                "heap is corrupt at 2000_41c4: a block of 3 B. Suspect is whoever writes to the block before it, at \
+                 2000_4180 with 64 B."
+            )
+        );
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+pub use super::heap::{Block, BlockState, CallSite, Damage, Heap, LiveBlock, Owner, SizeClass};
 use crate::region::Region;
 
 /// Everything known at one moment.
@@ -323,50 +324,6 @@ pub struct Victim {
     pub name: String,
     /// Where it is; empty at the end of the memory.
     pub range: Region,
-}
-
-/// One heap.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Heap {
-    /// What a person calls it.
-    pub name: String,
-    /// Where it is.
-    pub range: Region,
-    /// In use now, the allocator's own bytes included as far as they are known.
-    pub used: Option<Measured>,
-    /// The most ever in use.
-    pub peak: Option<Measured>,
-    /// Bytes in use as the program asked for them.
-    pub requested: Option<Measured>,
-    /// The most bytes ever in use as the program asked for them.
-    pub requested_peak: Option<Measured>,
-    /// The largest single free block.
-    pub largest_free: Option<Measured>,
-    /// Blocks in use.
-    pub blocks: Option<u32>,
-    /// Allocator's own bytes within `used`, when the allocator tells.
-    pub overhead: Option<u32>,
-    /// Allocations that failed since the start.
-    pub failures: Option<u32>,
-    /// Allocations since the start.
-    pub allocations: Option<u32>,
-    /// The end of the highest block ever seen: above it nothing was handed out while we looked.
-    pub high_water: Option<u32>,
-}
-
-impl Heap {
-    /// Bytes not in use.
-    #[must_use]
-    pub fn free(&self) -> Option<u32> {
-        self.used.map(|used| self.range.size().saturating_sub(used.bytes))
-    }
-
-    /// `1 - largest free / free`, from 0 (one free block) to 1; `None` when nothing is free or not known.
-    #[must_use]
-    pub fn fragmentation(&self) -> Option<f64> {
-        let free = self.free().filter(|free| *free > 0)?;
-        Some(1.0 - f64::from(self.largest_free?.bytes.min(free)) / f64::from(free))
-    }
 }
 
 /// What the link did: totals, and per refresh where it says so.

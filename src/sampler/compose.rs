@@ -1,17 +1,21 @@
 //! From what the decoders tell to what a snapshot says: every byte gets its owner.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use super::identity;
 use super::stacks::Stacks;
 use super::worst_case::WorstCases;
 use crate::heap::HeapLook;
+use crate::heap::sites::Sites;
 use crate::image::Image;
 use crate::image::callgraph::CallGraph;
 use crate::image::layout::{self, Memory as Chip, Placed};
 use crate::kernel::{Look, StackLook};
 use crate::model::picture::{self, Claim};
-use crate::model::snapshot::{Health, Heap, Link, Measured, MemoryMap, PartKind, Snapshot, StackKind, Target, Trust};
+use crate::model::snapshot::{
+    BlockState, CallSite, Health, Heap, Link, LiveBlock, MemoryMap, Owner, PartKind, Snapshot, StackKind, Target, Trust,
+};
 use crate::region::Region;
 use crate::stack::victim;
 
@@ -50,7 +54,7 @@ pub fn static_snapshot(image: &Image, chips: &[Chip]) -> Snapshot {
         health: Health::Static,
         memories,
         stacks,
-        heaps: look.heaps.iter().map(heap).collect(),
+        heaps: look.heaps.iter().map(|told| heap(told, image, &mut Sites::default(), &[])).collect(),
         link: Link::default(),
         hints: hints.into_iter().chain(layout::conflicts(image)).collect(),
         detail: None,
@@ -60,8 +64,8 @@ pub fn static_snapshot(image: &Image, chips: &[Chip]) -> Snapshot {
 
 /// The memory map of one look.
 pub(super) fn draw(chips: &[Chip], look: &Look, placed: &[Placed]) -> Vec<MemoryMap> {
-    // What is left of a heap is in use when its holes are known, and anything when they are not.
-    let rest = |index: usize| match look.heaps.get(index).and_then(|heap| heap.free.as_ref()) {
+    // What is left of a heap is in use when its free blocks are known, and anything when they are not.
+    let rest = |index: usize| match look.heaps.get(index).and_then(|look| look.heap.blocks.as_ref()) {
         Some(_) => PartKind::Block,
         None => PartKind::Blocks,
     };
@@ -70,7 +74,7 @@ pub(super) fn draw(chips: &[Chip], look: &Look, placed: &[Placed]) -> Vec<Memory
 
 /// Everything that claims memory, the most precise first.
 fn claims(look: &Look, placed: &[Placed]) -> Vec<Claim> {
-    let in_heap = |range: Region| look.heaps.iter().any(|heap| heap.range.covers(range));
+    let in_heap = |range: Region| look.heaps.iter().any(|look| look.heap.range.covers(range));
     let mut claims = Vec::new();
     for (index, stack) in look.stacks.iter().enumerate() {
         let name = match stack.kind {
@@ -89,11 +93,14 @@ fn claims(look: &Look, placed: &[Placed]) -> Vec<Claim> {
     for named in look.named.iter().filter(|named| !told(named)) {
         claims.push(Claim { placed: named.clone(), is_static: !in_heap(named.range), index: None });
     }
-    for hole in look.heaps.iter().filter_map(|heap| heap.free.as_ref()).flatten() {
-        let placed = Placed { name: "free".into(), kind: PartKind::Free, range: *hole };
-        claims.push(Claim { placed, is_static: false, index: None });
+    for heap in look.heaps.iter().map(|look| &look.heap) {
+        let lost = heap.blocks.iter().flat_map(|blocks| blocks.iter()).filter(|block| block.state == BlockState::Lost);
+        let free = heap.free_runs().map(|range| ("free", PartKind::Free, range));
+        for (name, kind, range) in free.chain(lost.map(|block| ("blocks or free", PartKind::Blocks, block.range))) {
+            claims.push(Claim { placed: Placed { name: name.into(), kind, range }, is_static: false, index: None });
+        }
     }
-    for (index, heap) in look.heaps.iter().enumerate() {
+    for (index, heap) in look.heaps.iter().map(|look| &look.heap).enumerate() {
         let placed = Placed { name: heap.name.clone(), kind: PartKind::Heap, range: heap.range };
         claims.push(Claim { placed, is_static: true, index: Some(index) });
     }
@@ -102,23 +109,40 @@ fn claims(look: &Look, placed: &[Placed]) -> Vec<Claim> {
 }
 
 /// What a snapshot says of a heap.
-pub(super) fn heap(look: &HeapLook) -> Heap {
-    Heap {
-        name: look.name.clone(),
-        range: look.range,
-        used: look.used,
-        peak: look.peak,
-        largest_free: look
-            .free
-            .as_ref()
-            .map(|free| free.iter().map(|hole| hole.size()).max().unwrap_or(0))
-            .map(|bytes| Measured { bytes, trust: Trust::Exact }),
-        requested: look.requested,
-        requested_peak: look.requested_peak,
-        blocks: look.blocks,
-        overhead: None,
-        failures: look.failures,
-        allocations: look.allocations,
-        high_water: look.top,
+pub(super) fn heap(look: &HeapLook, image: &Image, sites: &mut Sites, named: &[(Region, String)]) -> Heap {
+    let mut owners: Vec<Owner> = Vec::new();
+    let mut index: HashMap<CallSite, usize> = HashMap::new();
+    let mut live: Option<Vec<LiveBlock>> = look.noted.as_ref().map(|(blocks, _)| {
+        let live = blocks.iter().map(|block| {
+            let site = sites.of(image, &block.callers);
+            let owner = *index.entry(site.clone()).or_insert_with(|| {
+                owners.push(Owner { site, blocks: 0, bytes: 0, growth: None, leaks: false });
+                owners.len() - 1
+            });
+            owners[owner].blocks += 1;
+            owners[owner].bytes = owners[owner].bytes.saturating_add(block.range.size());
+            let holds = named.iter().find(|(range, _)| block.range.covers(*range)).map(|(_, name)| name.clone());
+            LiveBlock { range: block.range, asked: block.asked, front: block.front, owner, holds, seen: block.seen }
+        });
+        live.collect()
+    });
+    // The largest first; places are told apart by name where they hold as much.
+    let mut order: Vec<usize> = (0..owners.len()).collect();
+    order.sort_by(|a, b| owners[*b].bytes.cmp(&owners[*a].bytes).then_with(|| owners[*a].site.cmp(&owners[*b].site)));
+    for block in live.iter_mut().flatten() {
+        block.owner = order.iter().position(|owner| *owner == block.owner).unwrap_or(0);
     }
+    let owners = order.into_iter().map(|index| owners[index].clone()).collect();
+    Heap {
+        owners: live.is_some().then_some(owners),
+        owners_trust: look.noted.as_ref().map_or(Trust::Gap, |(_, trust)| *trust),
+        live,
+        ..look.heap.clone()
+    }
+}
+
+/// What has a name of its own in a heap: stacks and registered ranges.
+pub(super) fn named(look: &Look) -> Vec<(Region, String)> {
+    let stacks = look.stacks.iter().map(|stack| (stack.range, format!("{} stack", stack.name)));
+    stacks.chain(look.named.iter().map(|named| (named.range, named.name.clone()))).collect()
 }

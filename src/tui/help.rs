@@ -34,6 +34,7 @@ fn lines(canvas: &Canvas<'_>, cells: u16, model: &Model, state: &State) -> Vec<L
         Screen::Map => map::legend(theme, state),
         Screen::Stacks => stacks::legend(theme, model),
         Screen::StackDetail => detail::legend(theme, model, state),
+        Screen::Heap => super::heap::legend(theme),
         Screen::Timeline => timeline::legend(theme),
         Screen::Symbols | Screen::Alerts => Vec::new(),
     };

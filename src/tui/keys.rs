@@ -121,16 +121,18 @@ const ALL: &[Screen] = &Screen::EVERY;
 const MAP: &[Screen] = &[Screen::Map];
 const STACKS: &[Screen] = &[Screen::Stacks];
 const SYMBOLS: &[Screen] = &[Screen::Symbols];
+const HEAP: &[Screen] = &[Screen::Heap];
 const DETAIL: &[Screen] = &[Screen::StackDetail];
 const STACK_PLACES: &[Screen] = &[Screen::Stacks, Screen::StackDetail];
 const TIMELINE: &[Screen] = &[Screen::Timeline];
 const ALERTS: &[Screen] = &[Screen::Alerts];
 /// Screens on which the keys for first, last and pages walk a selection.
-const WALKS: &[Screen] = &[Screen::Map, Screen::Stacks, Screen::StackDetail, Screen::Symbols, Screen::Alerts];
+const WALKS: &[Screen] =
+    &[Screen::Map, Screen::Stacks, Screen::StackDetail, Screen::Heap, Screen::Symbols, Screen::Alerts];
 /// Screens that compare with the baseline.
 const COMPARES: &[Screen] = &[Screen::Timeline];
 const LISTS: &[Screen] = &[Screen::Stacks, Screen::Symbols];
-const PLACES: &[Screen] = &[Screen::Map, Screen::Stacks];
+const PLACES: &[Screen] = &[Screen::Map, Screen::Stacks, Screen::Heap];
 
 const fn letter(c: char) -> Key {
     Key::Plain(KeyCode::Char(c))
@@ -204,6 +206,18 @@ pub const BINDINGS: &[Binding] = &[
     ),
     bind(&[letter('A')], Action::AcknowledgeAll, ALERTS, Some("all known"), "say that you know of all"),
     bind(&[letter('/')], Action::Filter, LISTS, Some("filter"), "show only names that contain ..."),
+    bind(&[Key::Plain(KeyCode::Left), letter('h')], Action::Left, HEAP, None, "the block at higher addresses"),
+    bind(
+        &[Key::Plain(KeyCode::Right), letter('l')],
+        Action::Right,
+        HEAP,
+        Some("block"),
+        "the block at lower addresses",
+    ),
+    bind(&[letter('f')], Action::Filter, HEAP, Some("would it fit"), "ask whether so many bytes would fit"),
+    bind(&[letter('o'), letter('s')], Action::Sort, HEAP, Some("sort"), "sort by growth or by bytes"),
+    bind(&[letter('n')], Action::Enter, HEAP, None, "the next heap"),
+    bind(&[letter('3')], Action::Show(Screen::Heap), ALL, None, "the heap"),
     bind(&[letter('1')], Action::Show(Screen::Map), ALL, None, "the map"),
     bind(&[letter('2')], Action::Show(Screen::Stacks), ALL, None, "the stacks"),
     bind(&[letter('4')], Action::Show(Screen::Timeline), ALL, None, "what was measured over time"),

@@ -58,6 +58,8 @@ pub enum Screen {
     Stacks,
     /// One stack word by word: it belongs to the stacks and has no tab of its own.
     StackDetail,
+    /// A heap block by block, and who holds it.
+    Heap,
     /// Any series over time, with what happened.
     Timeline,
     /// Who owns the memory, by the ELF.
@@ -68,11 +70,19 @@ pub enum Screen {
 
 impl Screen {
     /// All that have a tab.
-    pub const ALL: [Screen; 5] = [Screen::Map, Screen::Stacks, Screen::Timeline, Screen::Symbols, Screen::Alerts];
+    pub const ALL: [Screen; 6] =
+        [Screen::Map, Screen::Stacks, Screen::Heap, Screen::Timeline, Screen::Symbols, Screen::Alerts];
 
     /// All that exist.
-    pub const EVERY: [Screen; 6] =
-        [Screen::Map, Screen::Stacks, Screen::StackDetail, Screen::Timeline, Screen::Symbols, Screen::Alerts];
+    pub const EVERY: [Screen; 7] = [
+        Screen::Map,
+        Screen::Stacks,
+        Screen::StackDetail,
+        Screen::Heap,
+        Screen::Timeline,
+        Screen::Symbols,
+        Screen::Alerts,
+    ];
 
     /// The screen whose tab is lit.
     #[must_use]
@@ -89,6 +99,7 @@ impl Screen {
         match self {
             Screen::Map => '1',
             Screen::Stacks | Screen::StackDetail => '2',
+            Screen::Heap => '3',
             Screen::Timeline => '4',
             Screen::Symbols => '5',
             Screen::Alerts => '6',
@@ -102,6 +113,7 @@ impl Screen {
             Screen::Map => "Map",
             Screen::Stacks => "Stacks",
             Screen::StackDetail => "stack word by word",
+            Screen::Heap => "Heap",
             Screen::Timeline => "Timeline",
             Screen::Symbols => "Symbols",
             Screen::Alerts => "Alerts",
@@ -247,6 +259,8 @@ pub struct State {
     pub map: MapState,
     /// The stacks' own.
     pub stacks: StacksState,
+    /// The heap's own.
+    pub heap: super::heap::HeapState,
     /// Where one looks in the stack that is shown word by word.
     pub cursor: Cursor,
     /// The symbols' own.
@@ -284,6 +298,7 @@ impl State {
     #[must_use]
     pub fn filter(&self) -> &str {
         match self.screen {
+            Screen::Heap => &self.heap.asked,
             Screen::Symbols => &self.symbols.filter,
             _ => &self.stacks.filter,
         }
@@ -292,6 +307,7 @@ impl State {
     /// The same, to be written into.
     pub fn filter_mut(&mut self) -> &mut String {
         match self.screen {
+            Screen::Heap => &mut self.heap.asked,
             Screen::Symbols => &mut self.symbols.filter,
             _ => &mut self.stacks.filter,
         }

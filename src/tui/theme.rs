@@ -85,6 +85,8 @@ pub struct Glyphs {
     pub lowest: &'static str,
     /// The static worst case.
     pub worst: &'static str,
+    /// Blocks of the selected owner.
+    pub owner: &'static str,
     /// A line of dashes: a limit over time.
     pub dashes: &'static str,
     /// A reset.
@@ -137,6 +139,7 @@ const UNICODE: Glyphs = Glyphs {
     live: "●",
     lowest: "▼",
     worst: "◇",
+    owner: "◆",
     dashes: "╌",
     reset: "↺",
     gone: "○",
@@ -191,6 +194,7 @@ const ASCII: Glyphs = Glyphs {
     live: "*",
     lowest: "v",
     worst: "o",
+    owner: "@",
     dashes: "-",
     reset: "R",
     gone: "o",

@@ -7,7 +7,7 @@ use super::keys::Action;
 use super::state::{AddressOrder, Cursor, Direction, Input, Known, Overlay, Picture, Scale, Screen, Selection, State};
 use super::symbols::Figure;
 use super::timeline::{self, Values};
-use super::{alerts, detail, lookup, map, stacks, symbols};
+use super::{alerts, detail, heap, lookup, map, stacks, symbols};
 use crate::model::Model;
 use crate::model::catch::{Catch, CatchKind};
 
@@ -170,11 +170,14 @@ fn back(state: &mut State) {
     }
     match state.screen {
         Screen::Map if state.map.zoom.is_some() => state.map.zoom = None,
-        Screen::Stacks | Screen::Symbols if state.input == Input::Filter || !state.filter().is_empty() => {
+        Screen::Stacks | Screen::Symbols | Screen::Heap
+            if state.input == Input::Filter || !state.filter().is_empty() =>
+        {
             state.input = Input::Keys;
             state.filter_mut().clear();
         }
         Screen::Map | Screen::Stacks => state.selection = Selection::Nothing,
+        Screen::Heap => state.heap.block = None,
         Screen::StackDetail => show(state, Screen::Stacks),
         Screen::Timeline if state.timeline.cursor().is_some() || !state.timeline.follows() => state.timeline.follow(),
         Screen::Timeline => show(state, Screen::Map),
@@ -261,6 +264,7 @@ fn walk(state: &mut State, model: &Model, areas: &Areas, steps: isize) {
             }
         }
         Screen::StackDetail => state.cursor = detail::walk(areas.body, areas.density, model, state, steps),
+        Screen::Heap => state.heap.owner = heap::walk(model, state, steps),
         Screen::Timeline => match steps {
             isize::MIN => state.timeline.oldest(model),
             isize::MAX => state.timeline.follow(),
@@ -282,6 +286,10 @@ fn side(state: &mut State, model: &Model, areas: &Areas, to_right: bool) {
     }
     if state.screen == Screen::Symbols {
         return if to_right { symbols::step_in(&mut state.symbols) } else { symbols::step_out(&mut state.symbols) };
+    }
+    if state.screen == Screen::Heap {
+        state.heap.block = heap::side(model, state, to_right);
+        return;
     }
     if state.screen == Screen::StackDetail {
         let list = stacks::order(model, state);
@@ -315,6 +323,10 @@ fn enter(state: &mut State, model: &Model) {
         }
         Screen::Stacks => open(state, model, Screen::StackDetail),
         Screen::StackDetail => {}
+        Screen::Heap => {
+            state.heap.shown = (state.heap.shown + 1) % model.snapshot.heaps.len().max(1);
+            state.heap.block = None;
+        }
         Screen::Timeline => timeline::toggle(model, state),
         Screen::Symbols => symbols::step_in(&mut state.symbols),
         Screen::Alerts => {
@@ -347,6 +359,13 @@ fn open(state: &mut State, model: &Model, screen: Screen) {
 fn next_sort(state: &mut State, model: &Model, areas: &Areas) {
     if state.screen == Screen::Symbols {
         state.symbols.order = state.symbols.order.next();
+        return;
+    }
+    if state.screen == Screen::Heap {
+        state.heap.order = match state.heap.order {
+            heap::Order::Growth => heap::Order::Bytes,
+            heap::Order::Bytes => heap::Order::Growth,
+        };
         return;
     }
     let sorts = stacks::sorts(model, state, areas.body.width);
@@ -384,6 +403,7 @@ fn click(state: &mut State, model: &Model, areas: &Areas, at: Position) {
                 state.cursor = cursor;
             }
         }
+        Screen::Heap => {}
         Screen::Timeline => timeline::click(areas.body, areas.density, model, state, at),
         Screen::Symbols => {
             if let Some(path) = symbols::hit(areas.body, areas.density, state, at) {

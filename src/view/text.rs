@@ -17,7 +17,7 @@ mod catches;
 use std::fmt::Write;
 
 use super::{Row, heap_of, is_nearly_full, memories, rows, stack_of};
-use crate::report::{Report, StackReport};
+use crate::report::{FitReport, Report, StackReport};
 use crate::sizing::Basis;
 use crate::units;
 
@@ -76,6 +76,7 @@ fn write_all(out: &mut String, report: &Report, style: Style) -> std::fmt::Resul
     stacks(out, report)?;
     heaps(out, report)?;
     catches::write(out, report)?;
+    owners(out, report)?;
     for hint in &report.hints {
         writeln!(out, "\nhint: {hint}")?;
     }
@@ -226,6 +227,72 @@ fn heaps(out: &mut String, report: &Report) -> std::fmt::Result {
         )?;
     }
     Ok(())
+}
+
+/// Who holds each heap, and whether what was asked about would fit.
+fn owners(out: &mut String, report: &Report) -> std::fmt::Result {
+    const MOST: usize = 8;
+    for heap in &report.heaps {
+        if let Some(owners) = heap.owners.as_ref().filter(|owners| !owners.is_empty()) {
+            writeln!(out)?;
+            let title = format!("who holds {}", units::printable(&heap.name, 14));
+            writeln!(out, "{title:<26}{:<22}{:>8}{:>11}{:>14}", "at", "blocks", "bytes", "each minute")?;
+            for owner in owners.iter().take(MOST) {
+                let place = match (&owner.file, owner.line) {
+                    (Some(file), Some(line)) => format!("{}:{line}", file.rsplit('/').next().unwrap_or(file)),
+                    _ => "-".into(),
+                };
+                let rate = owner.bytes_per_minute.map_or_else(|| "-".into(), growth);
+                writeln!(
+                    out,
+                    "{:<26}{:<22}{:>8}{:>11}{rate:>14}",
+                    units::printable(&owner.function, 25),
+                    units::printable(&place, 21),
+                    owner.blocks,
+                    units::bytes(owner.bytes.into()),
+                )?;
+            }
+            if owners.len() > MOST {
+                writeln!(out, "and {} others", owners.len() - MOST)?;
+            }
+        }
+    }
+    for heap in &report.heaps {
+        if let Some(fit) = &heap.would_fit {
+            writeln!(out, "\n{}", fit_sentence(&heap.name, fit))?;
+        }
+    }
+    Ok(())
+}
+
+/// Bytes per minute with their sign, when there is one.
+fn growth(rate: f64) -> String {
+    if rate.abs() < 0.5 { "0 B".into() } else { format!("{rate:+.0} B") }
+}
+
+/// The answer to "would it fit?" in a sentence.
+#[must_use]
+pub fn fit_sentence(heap: &str, fit: &FitReport) -> String {
+    let size = units::bytes(fit.size.into());
+    let left = fit
+        .largest_left
+        .map_or_else(String::new, |left| format!(" Then left in one piece: {}.", units::bytes(left.into())));
+    match (fit.fits, fit.at, &fit.in_the_way, fit.needs) {
+        (Some(true), Some(at), ..) => {
+            format!("{size} would fit into {heap} now, at {}.{left}", units::address(at.into()))
+        }
+        (Some(_), _, Some(block), _) => format!(
+            "{size} would not fit into {heap} now: {} at {}, {}, is in the way.",
+            units::printable(&block.name, 40),
+            units::address(block.start.into()),
+            units::bytes(block.size.into())
+        ),
+        (Some(_), _, None, Some(needs)) => format!(
+            "{size} would not fit into {heap} now: it needs {} in one piece, and no single block is in the way.",
+            units::bytes(needs.into())
+        ),
+        _ => format!("{size} may fit into {heap} now: so much is free in all, and nobody knows in which pieces."),
+    }
 }
 
 fn link(out: &mut String, report: &Report) -> std::fmt::Result {

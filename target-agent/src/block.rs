@@ -29,7 +29,7 @@ use crate::{critical, layout::table};
 ///
 /// # Cost
 ///
-/// RAM, rounded up to 64 bytes: 80 + 32 for each thread + 32 for each heap + 20 for each region. 8 bytes of flash.
+/// RAM, rounded up to 64 bytes: 80 + 32 for each thread + 40 for each heap + 20 for each region. 8 bytes of flash.
 #[macro_export]
 macro_rules! block {
     (threads: $threads:expr, heaps: $heaps:expr, regions: $regions:expr $(, section: $section:literal)? $(,)?) => {

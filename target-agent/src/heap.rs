@@ -4,7 +4,7 @@ use core::alloc::{GlobalAlloc, Layout};
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use crate::critical;
-use crate::layout::heap::{ALLOCATED, ALLOCS, FAILURES, FIRST, FREED, FREES, LAST, PEAK, WORDS};
+use crate::layout::heap::{ALLOCATED, ALLOCS, FAILED_SIZE, FAILURES, FIRST, FREED, FREES, LAST, OWNERS, PEAK, WORDS};
 use crate::table::framed;
 
 /// The counters of one heap: bytes handed out and given back, calls, failures, and the peak.
@@ -79,16 +79,41 @@ impl HeapCounters {
         });
     }
 
-    /// Counts an allocation that failed.
+    /// Counts an allocation that failed, of a size that is not known.
     ///
     /// # Cost
     ///
-    /// 30 bytes of flash, 13 instructions, all but four of them with interrupts masked.
+    /// As [`on_failure_of`](Self::on_failure_of).
     #[inline]
     pub fn on_failure(&self) {
+        self.on_failure_of(0);
+    }
+
+    /// Counts an allocation of `bytes` bytes that failed.
+    ///
+    /// # Cost
+    ///
+    /// 32 bytes of flash, 14 instructions, all but four of them with interrupts masked.
+    #[inline]
+    pub fn on_failure_of(&self, bytes: u32) {
         self.change(|| {
             self.add(FAILURES, 1);
+            self.0[FAILED_SIZE].store(bytes, Relaxed);
         });
+    }
+
+    /// Counts a block that was handed out with a header which names `depth` callers.
+    #[inline(always)]
+    pub(crate) fn on_owned(&self, depth: u32, bytes: u32) {
+        self.change(|| {
+            self.0[OWNERS].store(depth, Relaxed);
+            self.count_alloc(bytes, self.0[FREED].load(Relaxed));
+        });
+    }
+
+    #[cfg(test)]
+    pub(crate) fn failed_size(&self) -> u32 {
+        self.0[FAILED_SIZE].load(Relaxed)
     }
 }
 
@@ -129,7 +154,7 @@ impl<A> Tracked<A> {
 
     fn counted(&self, block: *mut u8, size: u32) -> *mut u8 {
         if block.is_null() {
-            self.counters.on_failure();
+            self.counters.on_failure_of(size);
         } else {
             self.counters.on_alloc(size);
         }
@@ -160,7 +185,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Tracked<A> {
         // SAFETY: the caller keeps the contract of `realloc`, which is the inner allocator's too.
         let moved = unsafe { self.inner.realloc(block, layout, new_size) };
         if moved.is_null() {
-            self.counters.on_failure();
+            self.counters.on_failure_of(word(new_size));
         } else {
             self.counters.on_realloc(word(layout.size()), word(new_size));
         }
@@ -169,7 +194,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Tracked<A> {
 }
 
 #[allow(clippy::cast_possible_truncation, reason = "targets have 32-bit addresses")]
-fn word(size: usize) -> u32 {
+pub(crate) fn word(size: usize) -> u32 {
     size as u32
 }
 
@@ -223,7 +248,7 @@ mod tests {
         assert_eq!(counter(ALLOCATED), 500);
         assert_eq!(counter(FREED), 500);
         assert_eq!((counter(ALLOCS), counter(FREES)), (3, 3));
-        assert_eq!(counter(FAILURES), 2);
+        assert_eq!((counter(FAILURES), counter(FAILED_SIZE)), (2, 1001));
         assert_eq!(counter(PEAK), 400);
         assert_eq!(counter(FIRST), counter(LAST));
         assert_eq!(counter(FIRST), 7, "one change of the frame for each call");

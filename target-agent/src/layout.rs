@@ -6,7 +6,7 @@
 //!
 //! ```text
 //!   offset 0    header      16 words, each stands alone (a debugger reads words atomically)
-//!               heaps       one frame of 8 words for each heap, 32-aligned
+//!               heaps       one frame of 8 words for each heap and 2 words behind it, the first 32-aligned
 //!               marks       2 words for each thread: lowest SP, last saved SP; no frame, each word stands alone
 //!               threads     one frame: first, slots of 6 words, last
 //!               regions     one frame: first, slots of 5 words, last
@@ -28,8 +28,8 @@
 pub const MAGIC: u32 = u32::from_le_bytes(*b"hwtr");
 
 /// Version of this layout, `major << 16 | minor`. A host reads every block with its own major: a newer minor only
-/// makes tables longer or strides wider.
-pub const ABI: u32 = 1 << 16;
+/// makes tables longer or strides wider. 1.1 has two more words behind each heap's frame.
+pub const ABI: u32 = 1 << 16 | 1;
 
 /// The word the agent paints unused stack with. No valid address, instruction or small number looks like it.
 pub const PAINT: u32 = 0xCCCC_CCCC;
@@ -89,8 +89,60 @@ pub mod heap {
     pub const PEAK: usize = 6;
     /// Lamport's counter at the highest address: written first.
     pub const LAST: usize = 7;
-    /// Words in a frame.
-    pub const WORDS: usize = 8;
+    /// Words in the frame.
+    pub const FRAME: usize = 8;
+    /// Bytes that the last failed allocation asked for; 0 when none failed. It stands alone, behind the frame, and may
+    /// be newer than the frame's count of failures. Since 1.1.
+    pub const FAILED_SIZE: usize = 8;
+    /// How many callers the [`owner`](super::owner) header in front of each block names; 0 when blocks have none. It
+    /// stands alone. Since 1.1.
+    pub const OWNERS: usize = 9;
+    /// Words for a heap: the stride in the header. A block of ABI 1.0 has the frame only.
+    pub const WORDS: usize = 10;
+}
+
+/// Word indices in the header that each block of a heap begins with, when [`heap::OWNERS`] says how many callers it
+/// names.
+///
+/// The block is what the allocator inside hands out, and begins at an address that is aligned as the caller asked:
+///
+/// ```text
+///   offset 0           size asked for | log2 of the alignment << 27
+///          4           return address of the innermost caller, 0 when unknown
+///          8           the next one, when the depth is more than 1, and so on up to the depth
+///          front       what the caller got; `front` is the header's size rounded up to the alignment
+/// ```
+///
+/// The header is written when the block is handed out, before it is counted. With the sizes a reader goes from block to
+/// block between two holes; the sum of the sizes and the number of blocks must be what the counters say.
+pub mod owner {
+    /// `size | log2(alignment) << 27`: see [`pack`].
+    pub const ASKED: usize = 0;
+    /// The first of the return addresses.
+    pub const CALLERS: usize = 1;
+    /// The most callers that a header names.
+    pub const MAX_DEPTH: usize = 8;
+    /// The bits of [`ASKED`] that hold the size.
+    pub const SIZE: u32 = (1 << 27) - 1;
+
+    /// Bytes from the start of a block to what its caller got: the header, rounded up to the alignment.
+    #[must_use]
+    pub const fn front(depth: usize, align: usize) -> usize {
+        let header = 4 * (CALLERS + depth);
+        if align <= 4 { header } else { (header + align - 1) & !(align - 1) }
+    }
+
+    /// The first word of a header; `align` is a power of two.
+    #[must_use]
+    pub const fn pack(size: u32, align: usize) -> u32 {
+        (size & SIZE) | align.trailing_zeros() << 27
+    }
+
+    /// Size and alignment from the first word of a header.
+    #[must_use]
+    pub const fn unpack(asked: u32) -> (u32, usize) {
+        (asked & SIZE, 1 << (asked >> 27))
+    }
 }
 
 /// Word indices in a thread's pair of marks.

@@ -5,7 +5,7 @@ use layout::{header, heap, mark, region, thread};
 
 /// Every word of a block, read as the host reads it.
 fn words<const T: usize, const H: usize, const R: usize>(block: &'static Block<T, H, R>) -> Vec<u32> {
-    let end = 16 + 8 * H + 2 * T + 2 + 6 * T + 2 + 5 * R;
+    let end = 16 + heap::WORDS * H + 2 * T + 2 + 6 * T + 2 + 5 * R;
     // SAFETY: the block is a static that holds that many words, all of them atomic.
     (0..end)
         .map(|index| unsafe { &*(&raw const *block).cast::<std::sync::atomic::AtomicU32>().add(index) })

@@ -109,7 +109,7 @@ fn every_scenario_keeps_the_contract() {
         keeps_the_contract(&report);
         assert_eq!(list(&report, "stacks").len(), 9, "{scenario}");
         assert_eq!((number(&report["link"], "halts"), number(&report["link"], "writes")), (0, 0), "{scenario}");
-        assert_eq!(report["target"]["kernel"], "agent 1.0", "{scenario}");
+        assert_eq!(report["target"]["kernel"], "agent 1.1", "{scenario}");
     }
 }
 

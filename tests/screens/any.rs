@@ -131,11 +131,15 @@ fn heap() -> impl Strategy<Value = Heap> {
             requested: None,
             requested_peak: None,
             largest_free,
-            blocks: Some(3),
+            allocator: None,
+            in_use: Some(3),
+            blocks: None,
+            damage: None,
             overhead: None,
             failures: high_water,
             allocations: None,
             high_water,
+            ..Heap::unknown("heap", range)
         },
     )
 }

@@ -194,11 +194,15 @@ fn heap() -> Heap {
         requested: None,
         requested_peak: None,
         largest_free: Some(exact(0x8968)),
-        blocks: Some(20),
+        allocator: None,
+        in_use: Some(20),
+        blocks: None,
+        damage: None,
         overhead: Some(344),
         failures: Some(0),
         allocations: Some(812),
         high_water: Some(0x2000_8f98),
+        ..Heap::unknown("heap", Region::between(0x2000_3890, 0x2000_fc00))
     }
 }
 

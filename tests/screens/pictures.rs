@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use highwater::model::Model;
+use highwater::tui::heap::HeapState;
 use highwater::tui::picture;
 use highwater::tui::state::{MapState, Overlay, Scale, Screen, State};
 use highwater::tui::theme::{Theme, ThemeName};
 
-use crate::{dark, drawn, fixtures, on, symbols, timeline};
+use crate::{dark, drawn, fixtures, heap, on, symbols, timeline};
 
 fn check(name: &str, model: &Model, state: &State, theme: &Theme, size: (u16, u16), on_dark: bool) {
     let svg = picture::svg(&drawn(model, state, theme, size), on_dark);
@@ -42,6 +43,12 @@ fn the_kept_pictures_are_what_is_drawn() {
     check("stacks-dark", &fixtures::worst_cases(), &stacks, &dark(), (120, 36), true);
     check("stacks-light", &fixtures::worst_cases(), &stacks, &dark(), (120, 36), false);
     check("stacks-small", &danger, &stacks, &dark(), (80, 24), true);
+    let on_heap = State { heap: HeapState { asked: "2048".into(), ..HeapState::default() }, ..on(Screen::Heap) };
+    check("heap-dark", &heap::leaking(), &on_heap, &dark(), (120, 36), true);
+    check("heap-light", &heap::leaking(), &on_heap, &dark(), (120, 36), false);
+    check("heap-small", &heap::leaking(), &on_heap, &dark(), (80, 24), true);
+    check("heap-ascii", &heap::leaking(), &on_heap, &ascii, (120, 36), true);
+    check("heap-mono", &heap::leaking(), &on_heap, &mono, (120, 36), true);
     let (words, detail) = (fixtures::word_by_word(), on(Screen::StackDetail));
     check("stack-detail-dark", &words, &detail, &dark(), (120, 36), true);
     check("stack-detail-light", &words, &detail, &dark(), (120, 36), false);

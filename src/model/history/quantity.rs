@@ -122,7 +122,7 @@ fn of_heap(heap: &Heap) -> [Reading; 5] {
         (Quantity::Used, size, bytes(heap.used)),
         (Quantity::HeapPeak, size, bytes(heap.peak)),
         (Quantity::LargestFree, size, bytes(heap.largest_free)),
-        (Quantity::Blocks, None, heap.blocks),
+        (Quantity::Blocks, None, heap.in_use),
         (Quantity::Fragmentation, Some(1000), share),
     ]
     .map(|(quantity, whole, value)| Reading {

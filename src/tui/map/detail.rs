@@ -278,7 +278,7 @@ impl Paper<'_> {
             lines.push(self.number("room", heap.largest_free, size, ink, Some("largest free block")));
         }
         let mut words = Vec::new();
-        words.extend(heap.blocks.map(|blocks| format!("{blocks} blocks")));
+        words.extend(heap.in_use.map(|blocks| format!("{blocks} blocks")));
         words.extend(heap.overhead.map(|overhead| format!("{overhead} B of headers")));
         words.extend(heap.fragmentation().map(|share| format!("fragmentation {share:.2}")));
         let failures = heap.failures.unwrap_or(0);

@@ -214,7 +214,7 @@ fn heap_top(canvas: &mut Canvas<'_>, area: Rect, y: u16, part: &Part, sketch: &S
 pub(crate) fn heap_in_danger(model: &Model, heap: &Heap) -> bool {
     model.alerts.iter().any(|alert| {
         alert.until.is_none()
-            && matches!(alert.kind, AlertKind::HeapLimit | AlertKind::HeapFailure)
+            && matches!(alert.kind, AlertKind::HeapLimit | AlertKind::HeapFailure | AlertKind::HeapCorrupt)
             && alert.subject == heap.name
     })
 }

@@ -1,0 +1,120 @@
+//! Whether a block of some size would fit into a heap now, by the rule of its allocator.
+//!
+//! The rule is that of linked_list_allocator 0.10 (`HoleList::allocate_first_fit`, src/hole.rs): sizes are rounded up to
+//! words and to the smallest hole; the first hole wins in which the block leaves nothing, or room for a hole, on either
+//! side.
+
+use crate::region::Region;
+
+/// What an allocator needs to know to place a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// Bytes in a word of the machine: a hole is two words, and sizes are multiples of one.
+    pub word: u32,
+}
+
+/// Whether it would fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fit {
+    /// Yes.
+    Yes {
+        /// The whole block.
+        at: Region,
+        /// The hole that it would be taken from.
+        hole: Region,
+        /// The largest hole that would be left, in bytes.
+        left: u32,
+    },
+    /// No hole has room.
+    No {
+        /// Bytes that it needs in one piece, header and rounding included.
+        needs: u32,
+        /// The smallest block in use that would have to go for it to fit; `None` when no single one would do.
+        in_the_way: Option<Region>,
+    },
+    /// More than all that is free: it cannot fit, wherever the holes are.
+    TooLarge {
+        /// Bytes that it needs.
+        needs: u32,
+    },
+    /// Only totals are known: there is enough in all, and nobody knows whether in one piece.
+    Unknown,
+}
+
+impl Rule {
+    /// That of 32-bit targets.
+    pub const TARGET: Self = Self { word: 4 };
+
+    /// The size that the allocator makes of `size`; `None` when it passes the address space.
+    #[must_use]
+    pub fn rounded(self, size: u32) -> Option<u32> {
+        size.max(2 * self.word).checked_next_multiple_of(self.word)
+    }
+
+    /// Where a block of `size` bytes, rounded already, would lie in `hole`.
+    #[must_use]
+    pub fn place(self, hole: Region, size: u32, align: u32) -> Option<Region> {
+        let align = align.max(1);
+        let start = if hole.start().is_multiple_of(align) {
+            hole.start()
+        } else {
+            // What is left in front has to be a hole of its own.
+            hole.start().checked_add(2 * self.word)?.checked_next_multiple_of(align)?
+        };
+        let end = start.checked_add(size)?;
+        let left = hole.end().checked_sub(u64::from(end))?;
+        (left == 0 || left >= u64::from(2 * self.word)).then(|| Region::new(start, size))
+    }
+
+    /// Whether `size` bytes would fit into one of `holes`, in address order; `blocks` are those that may be in the way.
+    #[must_use]
+    pub fn fit(self, holes: &[Region], blocks: &[Region], size: u32, align: u32) -> Fit {
+        let free: u64 = holes.iter().map(|hole| u64::from(hole.size())).sum();
+        let Some(needs) = self.rounded(size).filter(|needs| u64::from(*needs) <= free) else {
+            return Fit::TooLarge { needs: size };
+        };
+        if let Some((hole, at)) = holes.iter().find_map(|hole| Some((*hole, self.place(*hole, needs, align)?))) {
+            let rest =
+                [Region::between(hole.start(), at.start()), Region::between(at.end_address(), hole.end_address())];
+            let others = holes.iter().filter(|other| **other != hole);
+            let left = others.chain(&rest).map(|region| region.size()).max().unwrap_or(0);
+            return Fit::Yes { at, hole, left };
+        }
+        let would_do = |block: &&Region| {
+            let below = holes.iter().find(|hole| hole.end() == u64::from(block.start()));
+            let above = holes.iter().find(|hole| u64::from(hole.start()) == block.end());
+            let joined = below.map_or(**block, |hole| hole.hull(**block));
+            let joined = above.map_or(joined, |hole| hole.hull(joined));
+            self.place(joined, needs, align).is_some()
+        };
+        Fit::No { needs, in_the_way: blocks.iter().filter(would_do).min_by_key(|block| block.size()).copied() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(holes: &[(u32, u32)], size: u32, align: u32, expected: Fit) {
+        let holes: Vec<Region> = holes.iter().map(|(start, size)| Region::new(*start, *size)).collect();
+        let blocks = [Region::new(100, 60), Region::new(200, 20), Region::new(260, 40)];
+        assert_eq!(Rule::TARGET.fit(&holes, &blocks, size, align), expected, "{size} in {holes:?}");
+    }
+
+    #[test]
+    fn the_answer_names_the_place_or_what_is_in_the_way() {
+        let holes = [(160, 40), (220, 40)];
+        let yes = |start, size, hole: (u32, u32), left| Fit::Yes {
+            at: Region::new(start, size),
+            hole: Region::new(hole.0, hole.1),
+            left,
+        };
+        check(&holes, 40, 4, yes(160, 40, (160, 40), 40));
+        check(&holes, 1, 4, yes(160, 8, (160, 40), 40));
+        check(&holes, 33, 4, Fit::No { needs: 36, in_the_way: Some(Region::new(200, 20)) });
+        check(&holes, 80, 4, Fit::No { needs: 80, in_the_way: Some(Region::new(200, 20)) });
+        check(&holes, 81, 4, Fit::TooLarge { needs: 81 });
+        check(&holes, u32::MAX, 4, Fit::TooLarge { needs: u32::MAX });
+        check(&holes, 8, 64, yes(192, 8, (160, 40), 40));
+    }
+}

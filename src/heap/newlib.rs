@@ -1,0 +1,210 @@
+//! The two mallocs of newlib: dlmalloc in libc.a (`mallocr.c`), and the small one in libc_nano.a (`nano-mallocr.c`).
+//!
+//! ```text
+//!   dlmalloc   chunk { prev_size, size | 1 when the chunk before it is in use }, up to the top chunk
+//!   nano       chunk { size }, free when it is on __malloc_free_list; a negative size is padding before the payload
+//! ```
+//!
+//! In dlmalloc the last word of a block in use lies where the next chunk keeps `prev_size`, so a block here begins with
+//! the chunk's `size` and ends before the next one's: that is what `malloc_usable_size` counts, and one word.
+
+use std::collections::HashMap;
+
+use super::chain::{self, Step};
+use super::{MAX_BLOCKS, Walk, Walker};
+use crate::image::Image;
+use crate::image::layout;
+use crate::memory::Memory;
+use crate::model::snapshot::{Block, BlockState};
+use crate::region::Region;
+
+/// `PREV_INUSE` and the bits of a size that are none.
+const PREVIOUS_IN_USE: u32 = 1;
+const FLAGS: u32 = 7;
+/// The names of the pointer to the break that `_sbrk` keeps, without the number that gcc adds: libnosys, what vendors'
+/// templates write, and Mbed OS.
+const BREAKS: &[&str] = &["heap_end", "__sbrk_heap_end", "_ZZ5_sbrkE4heap", "current_heap_end", "heap_ptr"];
+
+/// newlib's dlmalloc.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DlMalloc {
+    base: u32,
+    bins: Region,
+    room: Option<Region>,
+}
+
+/// newlib-nano's malloc.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Nano {
+    start: u32,
+    list: u32,
+    end: u32,
+    room: Option<Region>,
+}
+
+impl DlMalloc {
+    /// The malloc of this firmware, when it is that one.
+    #[must_use]
+    pub fn find(image: &Image) -> Option<Self> {
+        let base = image.symbols.get("__malloc_sbrk_base")?.range.start();
+        let bins = image.symbols.get("__malloc_av_")?.range;
+        (bins.size() >= 16).then_some(Self { base, bins, room: layout::heap(image) })
+    }
+}
+
+impl Walker for DlMalloc {
+    fn name(&self) -> &'static str {
+        "newlib malloc"
+    }
+
+    fn wants(&self) -> Vec<Region> {
+        vec![Region::new(self.base, 4), self.bins.slice(8, 4)]
+    }
+
+    fn walk(&self, memory: &mut Memory<'_>) -> Option<Walk> {
+        // It is -1 until the first call.
+        let base = memory.word(self.base).filter(|base| *base != 0 && *base < u32::MAX - FLAGS)?;
+        let first = base.next_multiple_of(8);
+        let top = memory.word(self.bins.slice(8, 4).start())?;
+        if top % 8 != 0 || top < first {
+            return None;
+        }
+        let top_size = memory.word(top.checked_add(4)?)? & !FLAGS;
+        let range = widened(Region::between(base, top.checked_add(top_size)?), self.room);
+        let tail = range.from(top).top(range.from(top).size().checked_sub(4)?);
+        let cut = range.below(first.checked_add(4)?);
+        let within = |address: u32| range.contains(address) || self.bins.contains(address);
+        chain::follow(range, |at| {
+            if at < first + 4 {
+                return Some(Step::Block(Block::new(cut, cut.size(), BlockState::Own)));
+            }
+            if at == tail.start() {
+                return Some(Step::Block(Block::new(tail, 4, BlockState::Free)));
+            }
+            let size = memory.word(at)?;
+            let block = Region::new(at, size & !FLAGS);
+            if block.size() < 16 || size & FLAGS & !PREVIOUS_IN_USE != 0 || block.end() > u64::from(tail.start()) {
+                return Some(Step::Wrong(at, format!("a block of {} B with flags {}", size & !FLAGS, size & FLAGS)));
+            }
+            // The next chunk's size says whether this one is in use; its prev_size, how large it is when it is free.
+            let next = memory.words(block.top(4).hull(Region::new(block.end_address(), 4)))?;
+            let state = if next[1] & PREVIOUS_IN_USE == 0 { BlockState::Free } else { BlockState::Used };
+            if state == BlockState::Free {
+                if next[0] != block.size() {
+                    let what = format!("{} B, where the free block before it has {} B", next[0], block.size());
+                    return Some(Step::Wrong(block.top(4).start(), what));
+                }
+                let links = memory.words(Region::new(at, 12))?;
+                for (link, place) in [(links[1], at + 4), (links[2], at + 8)] {
+                    if !within(link) {
+                        return Some(Step::Wrong(place, format!("a link of a free block to {link:08x}")));
+                    }
+                }
+            }
+            Some(Step::Block(Block::new(block, 4, state)))
+        })
+    }
+}
+
+impl Nano {
+    /// The malloc of this firmware, when it is that one, and its `_sbrk` keeps the break where it can be found.
+    #[must_use]
+    pub fn find(image: &Image) -> Option<Self> {
+        let address = |name: &str| image.symbols.get(name).map(|symbol| symbol.range.start());
+        let (start, list) = (address("__malloc_sbrk_start")?, address("__malloc_free_list")?);
+        let plain =
+            |name: &str| name.trim_end_matches(|letter: char| letter.is_ascii_digit() || letter == '.').to_owned();
+        let end = image
+            .symbols
+            .iter()
+            .find(|symbol| symbol.range.size() == 4 && BREAKS.contains(&plain(&symbol.name).as_str()))?
+            .range
+            .start();
+        Some(Self { start, list, end, room: layout::heap(image) })
+    }
+
+    /// The free chunks by address, with the word that leads to each; or the word that leads nowhere.
+    fn free(&self, memory: &mut Memory<'_>, range: Region) -> Option<Result<HashMap<u32, u32>, u32>> {
+        let mut free = HashMap::new();
+        let mut link = self.list;
+        let mut rest = range;
+        for _ in 0..MAX_BLOCKS {
+            let next = memory.word(link)?;
+            if next == 0 {
+                break;
+            }
+            // The list is in address order.
+            if next % 4 != 0 || !rest.covers(Region::new(next, 8)) || Region::new(next, 8).size() < 8 {
+                return Some(Err(link));
+            }
+            free.insert(next, link);
+            rest = rest.from(next).top(rest.from(next).size() - 4);
+            link = next + 4;
+        }
+        Some(Ok(free))
+    }
+}
+
+impl Walker for Nano {
+    fn name(&self) -> &'static str {
+        "newlib-nano malloc"
+    }
+
+    fn wants(&self) -> Vec<Region> {
+        vec![Region::new(self.start, 4), Region::new(self.list, 4), Region::new(self.end, 4)]
+    }
+
+    fn walk(&self, memory: &mut Memory<'_>) -> Option<Walk> {
+        let start = memory.word(self.start).filter(|start| *start != 0)?;
+        let end = memory.word(self.end).filter(|end| *end > start)?;
+        // The first chunk begins at the next word.
+        let first = start.checked_next_multiple_of(4)?;
+        let taken = Region::between(start, end);
+        let range = widened(taken, self.room);
+        let (mut free, broken) = match self.free(memory, taken)? {
+            Ok(free) => (free, None),
+            Err(link) => (HashMap::new(), Some(link)),
+        };
+        let mut walk = chain::follow(range, |at| {
+            if at < first {
+                let cut = range.below(first);
+                return Some(Step::Block(Block::new(cut, cut.size(), BlockState::Own)));
+            }
+            if at >= end {
+                return Some(Step::Block(Block::new(range.from(at), 4.min(range.from(at).size()), BlockState::Free)));
+            }
+            if let Some(link) = broken.filter(|link| at == first || *link < at) {
+                return Some(Step::Wrong(link, "a link to where no free block can be".into()));
+            }
+            let size = memory.word(at)?;
+            let block = Region::new(at, size);
+            if size % 4 != 0 || size < 12 || block.end() > taken.end() {
+                return Some(Step::Wrong(at, format!("a block of {} B", size.cast_signed())));
+            }
+            // A payload is a multiple of 8: the word before it is padding when the chunk is not.
+            let header = (at + 4).next_multiple_of(8) - at;
+            let state = if free.remove(&at).is_some() { BlockState::Free } else { BlockState::Used };
+            if let Some(link) =
+                free.iter().find(|(chunk, _)| **chunk > at && block.contains(**chunk)).map(|(_, link)| *link)
+            {
+                return Some(Step::Wrong(link, "a link into the middle of a block".into()));
+            }
+            if state == BlockState::Used && header == 8 && memory.word(at + 4)? != 4u32.wrapping_neg() {
+                return Some(Step::Wrong(at + 4, "padding that was written over".into()));
+            }
+            Some(Step::Block(Block::new(block, header, state)))
+        })?;
+        if walk.damage.is_none()
+            && walk.blocks.iter().all(|block| block.state != BlockState::Lost)
+            && let Some(link) = free.values().min()
+        {
+            walk.damage = Some(chain::damaged(&walk.blocks, *link, "a link to where no block begins".into()));
+        }
+        Some(walk)
+    }
+}
+
+/// The heap up to where it may grow, when the linker script says that.
+fn widened(range: Region, room: Option<Region>) -> Region {
+    room.filter(|room| room.covers(range)).map_or(range, |room| range.hull(room))
+}

@@ -1,0 +1,49 @@
+//! Checks that hold for every walker: blocks fill the ranges, and damage in a header is found.
+
+use super::{Walk, Walker};
+use crate::memory::Memory;
+use crate::model::snapshot::BlockState;
+use crate::source::link::LinkCost;
+use crate::source::testing::Bytes;
+
+pub(super) fn walk(walker: &dyn Walker, bytes: &mut Bytes) -> Option<Walk> {
+    let walk = walker.walk(&mut Memory::new(bytes, LinkCost::default(), 1 << 20))?;
+    let mut at = u64::from(walk.ranges[0].start());
+    for (block, index) in walk.blocks.iter().zip(0..) {
+        if let Some(range) = walk.ranges.iter().find(|range| u64::from(range.start()) == u64::from(block.range.start()))
+        {
+            at = range.start().into();
+        }
+        assert_eq!(u64::from(block.range.start()), at, "block {index}");
+        assert!(!block.range.is_empty() && block.range.covers(block.payload), "block {index}");
+        at = block.range.end();
+    }
+    assert_eq!(
+        walk.blocks.iter().map(|block| u64::from(block.range.size())).sum::<u64>(),
+        walk.ranges.iter().map(|range| u64::from(range.size())).sum::<u64>()
+    );
+    Some(walk)
+}
+
+/// The blocks that are the program's or nobody's, with their sizes.
+pub(super) fn told(walk: &Walk) -> Vec<(BlockState, u32)> {
+    let shared = walk.blocks.iter().filter(|block| block.state != BlockState::Own);
+    shared.map(|block| (block.state, block.range.size())).collect()
+}
+
+/// Flips each of `words` in several ways: each walk ends, and says that there is damage, with a suspect before it.
+pub(super) fn damage_is_found(walker: &dyn Walker, bytes: &mut Bytes, words: &[u32]) {
+    for address in words {
+        let offset = bytes.range.offset_of(*address).expect("inside the memory") as usize;
+        let word: [u8; 4] = bytes.content[offset..offset + 4].try_into().expect("a word");
+        for flip in [8u32, 1 << 6, 1 << 30, 0x5555_5555, u32::MAX] {
+            bytes.poke(*address, u32::from_le_bytes(word) ^ flip);
+            if let Some(walk) = walk(walker, bytes) {
+                let damage = walk.damage.unwrap_or_else(|| panic!("{address:08x} ^ {flip:08x} goes unseen"));
+                assert!(damage.suspect.is_none_or(|suspect| suspect.start() < damage.address), "{damage:?}");
+            }
+        }
+        bytes.poke(*address, u32::from_le_bytes(word));
+    }
+    assert_eq!(walk(walker, bytes).expect("it is whole again").damage, None);
+}

@@ -1,0 +1,408 @@
+//! One heap at one moment: its blocks where they are known, and the figures that follow from them.
+//!
+//! ```text
+//!   |own| used | free | used | used | free ........|   blocks: ascending, no gap, no overlap, the whole range
+//! ```
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use highwater_agent::layout::owner;
+
+use super::snapshot::{Measured, Trust};
+use crate::heap::fit::{Fit, Rule};
+use crate::region::Region;
+
+/// The alignment of a stack, in bytes (AAPCS32, 6.2.1.2).
+const STACK_ALIGN: usize = 8;
+
+/// One heap.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Heap {
+    /// What a person calls it, made printable.
+    pub name: String,
+    /// Where it is.
+    pub range: Region,
+    /// The allocator whose structures were walked: `heap_4`; `None` when none was.
+    pub allocator: Option<&'static str>,
+    /// In use now, the allocator's own bytes included as far as they are known.
+    pub used: Option<Measured>,
+    /// The most ever in use.
+    pub peak: Option<Measured>,
+    /// Bytes in use as the program asked for them.
+    pub requested: Option<Measured>,
+    /// The most bytes ever in use as the program asked for them.
+    pub requested_peak: Option<Measured>,
+    /// The largest single free block.
+    pub largest_free: Option<Measured>,
+    /// Blocks in use.
+    pub in_use: Option<u32>,
+    /// Allocator's own bytes within `used`: headers, and rounding as far as it is known.
+    pub overhead: Option<u32>,
+    /// Allocations that failed since the start.
+    pub failures: Option<u32>,
+    /// Allocations since the start.
+    pub allocations: Option<u32>,
+    /// The end of the highest block ever seen: above it nothing was handed out while we looked.
+    pub high_water: Option<u32>,
+    /// Its blocks in ascending address order; they fill `range` without gap or overlap. `None` when nobody walked it.
+    pub blocks: Option<Arc<[Block]>>,
+    /// Where its structures make no sense.
+    pub damage: Option<Damage>,
+    /// Bytes that the last failed allocation asked for.
+    pub failed_size: Option<u32>,
+    /// How many callers each block names in front of it; 0 when blocks say nothing of themselves.
+    pub callers: u32,
+    /// Each block that says who asked for it, in address order.
+    pub live: Option<Vec<LiveBlock>>,
+    /// Who holds the blocks, the most bytes first; `None` when nobody keeps account of it.
+    pub owners: Option<Vec<Owner>>,
+    /// What blocks and owners are worth.
+    pub owners_trust: Trust,
+}
+
+/// A block that says who asked for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveBlock {
+    /// All of it: header, what was asked for, rounding.
+    pub range: Region,
+    /// Bytes that were asked for.
+    pub asked: u32,
+    /// Where the caller's part begins, in bytes from the start.
+    pub front: u32,
+    /// Who asked: an index into [`Heap::owners`].
+    pub owner: usize,
+    /// What lies in it, when that has a name of its own: a thread's stack, a buffer.
+    pub holds: Option<String>,
+    /// When it was first seen, since the attach.
+    pub seen: Duration,
+}
+
+/// A place in the program that asks for memory.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CallSite {
+    /// The function, by its author's name for it.
+    pub function: String,
+    /// Its source file.
+    pub file: Option<String>,
+    /// The line, counted from 1.
+    pub line: Option<u32>,
+}
+
+impl CallSite {
+    /// The function without the modules it lies in.
+    #[must_use]
+    pub fn short(&self) -> &str {
+        // What has type parameters has paths in them too: there is no one last part.
+        if self.function.contains('<') {
+            return &self.function;
+        }
+        self.function.rsplit("::").next().unwrap_or(&self.function)
+    }
+}
+
+/// What one place in the program holds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Owner {
+    /// The place.
+    pub site: CallSite,
+    /// Blocks in use.
+    pub blocks: u32,
+    /// Bytes of heap in them, headers and rounding included.
+    pub bytes: u32,
+    /// How fast that grows, in bytes per minute; `None` until it was watched for a while.
+    pub growth: Option<f64>,
+    /// It only ever takes: nothing was given back in the last minute, and it took more again and again.
+    pub leaks: bool,
+}
+
+/// One block of a heap.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// The whole block, its header included.
+    pub range: Region,
+    /// What its owner may use, or could if it were handed out; empty where the allocator keeps it all.
+    pub payload: Region,
+    /// Who has it.
+    pub state: BlockState,
+    /// Bytes that were asked for, where somebody noted that.
+    pub requested: Option<u32>,
+    /// The code address that asked for it, where somebody noted that.
+    pub owner: Option<u32>,
+}
+
+impl Block {
+    /// A block whose first `header` bytes are the allocator's.
+    #[must_use]
+    pub fn new(range: Region, header: u32, state: BlockState) -> Self {
+        Self { range, payload: range.top(range.size().saturating_sub(header)), state, requested: None, owner: None }
+    }
+}
+
+/// Who has a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BlockState {
+    /// The program.
+    Used,
+    /// Nobody.
+    Free,
+    /// The allocator itself.
+    Own,
+    /// The program, as one block or as several: the allocator does not keep where they meet.
+    Stretch,
+    /// It lies behind damage: nothing tells.
+    Lost,
+}
+
+/// Where a heap's structures make no sense.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// The address of the word that cannot be right.
+    pub address: u32,
+    /// What is wrong with it, in words without an end: `a block of 3 B`.
+    pub what: String,
+    /// The block before it, whose owner may have written past its end; `None` when there is none.
+    pub suspect: Option<Region>,
+}
+
+/// Blocks of about one size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SizeClass {
+    /// The largest payload that counts here, in bytes: a power of two.
+    pub up_to: u32,
+    /// Blocks in use.
+    pub used: u32,
+    /// Free blocks.
+    pub free: u32,
+}
+
+impl Heap {
+    /// A heap of which only the place is known.
+    #[must_use]
+    pub fn unknown(name: &str, range: Region) -> Self {
+        Self {
+            name: name.into(),
+            range,
+            allocator: None,
+            used: None,
+            peak: None,
+            requested: None,
+            requested_peak: None,
+            largest_free: None,
+            in_use: None,
+            overhead: None,
+            failures: None,
+            allocations: None,
+            high_water: None,
+            blocks: None,
+            damage: None,
+            failed_size: None,
+            callers: 0,
+            live: None,
+            owners: None,
+            owners_trust: Trust::Gap,
+        }
+    }
+
+    /// The same heap with its blocks, which fill its range, and with every figure that follows from them. `trust` says
+    /// what the walk that found them is worth.
+    #[must_use]
+    pub fn with_blocks(mut self, blocks: Arc<[Block]>, damage: Option<Damage>, trust: Trust) -> Self {
+        let sum = |states: &[BlockState]| -> u32 {
+            blocks.iter().filter(|block| states.contains(&block.state)).map(|block| block.range.size()).sum()
+        };
+        let used = sum(&[BlockState::Used, BlockState::Stretch, BlockState::Own]);
+        let counted = |state| blocks.iter().filter(|block| block.state == state).count();
+        // What lies behind damage may be in use too.
+        let trust = if damage.is_some() { trust.max(Trust::AtLeast) } else { trust };
+        self.used = Some(Measured { bytes: used, trust });
+        self.peak = self.peak.map(|peak| Measured { bytes: peak.bytes.max(used), ..peak });
+        self.largest_free = Some(Measured { bytes: free_runs(&blocks).map(Region::size).max().unwrap_or(0), trust });
+        if counted(BlockState::Stretch) + counted(BlockState::Lost) == 0 {
+            self.in_use = u32::try_from(counted(BlockState::Used)).ok();
+            let inside = |block: &Block| block.requested.unwrap_or(block.payload.size());
+            let own = |block: &Block| block.range.size().saturating_sub(inside(block));
+            self.overhead = Some(
+                blocks
+                    .iter()
+                    .map(|block| match block.state {
+                        BlockState::Own => block.range.size(),
+                        BlockState::Used => own(block),
+                        _ => 0,
+                    })
+                    .sum(),
+            );
+        }
+        // Who counts what was asked for knows the rounding too.
+        if let Some(requested) =
+            self.requested.filter(|requested| requested.trust == Trust::Exact && trust == Trust::Exact)
+        {
+            self.overhead = used.checked_sub(requested.bytes);
+        }
+        let taken = |block: &&Block| block.state != BlockState::Free;
+        self.high_water =
+            Some(blocks.iter().rfind(taken).map_or(self.range.start(), |block| block.range.end_address()));
+        self.blocks = Some(blocks);
+        self.damage = damage;
+        self
+    }
+
+    /// Bytes not in use: those of the free blocks, or what is left of the range when there are only totals.
+    #[must_use]
+    pub fn free(&self) -> Option<u32> {
+        match &self.blocks {
+            Some(blocks) => Some(
+                blocks.iter().filter(|block| block.state == BlockState::Free).map(|block| block.range.size()).sum(),
+            ),
+            None => self.used.map(|used| self.range.size().saturating_sub(used.bytes)),
+        }
+    }
+
+    /// `1 - largest free / free`, from 0 (one free block) to 1; `None` when nothing is free or not known.
+    #[must_use]
+    pub fn fragmentation(&self) -> Option<f64> {
+        let free = self.free().filter(|free| *free > 0)?;
+        Some(1.0 - f64::from(self.largest_free?.bytes.min(free)) / f64::from(free))
+    }
+
+    /// The allocator's own bytes as a share of what is in use, from 0 to 1.
+    #[must_use]
+    pub fn overhead_share(&self) -> Option<f64> {
+        let used = self.used.filter(|used| used.bytes > 0)?;
+        Some(f64::from(self.overhead?) / f64::from(used.bytes))
+    }
+
+    /// Whether `size` bytes, aligned to `align`, could be allocated now, by the holes as they were last seen.
+    #[must_use]
+    pub fn fit(&self, size: u32, align: u32) -> Fit {
+        let Some(holes) = self.holes() else {
+            return match self.free() {
+                Some(free) if size > free => Fit::TooLarge { needs: size },
+                _ => Fit::Unknown,
+            };
+        };
+        let front = if self.callers > 0 { owner::front(self.callers as usize, align as usize) } else { 0 };
+        let Some(whole) = u32::try_from(front).ok().and_then(|front| size.checked_add(front)) else {
+            return Fit::TooLarge { needs: size };
+        };
+        let blocks: Vec<Region> = self.live.iter().flatten().map(|block| block.range).collect();
+        Rule::TARGET.fit(&holes, &blocks, whole, align)
+    }
+
+    /// What the block at an address is called: by what it holds, or by who asked for it.
+    #[must_use]
+    pub fn block_name(&self, address: u32) -> String {
+        let block = self.block_at(address);
+        let owner = |block: &LiveBlock| Some(self.owners.as_ref()?.get(block.owner)?.site.short().to_owned());
+        block.and_then(|block| block.holds.clone().or_else(|| owner(block))).unwrap_or_else(|| "a block".into())
+    }
+
+    /// The block that holds a stack, with the agent's header in front of it, whether or not that was overwritten since;
+    /// `None` when it is not in this heap, or its blocks have no such headers.
+    #[must_use]
+    pub fn block_around(&self, stack: Region) -> Option<Region> {
+        if self.callers == 0 || !self.range.covers(stack) {
+            return None;
+        }
+        if let Some(block) = self.block_at(stack.start()) {
+            return Some(block.range.hull(stack));
+        }
+        let front = u32::try_from(owner::front(self.callers as usize, STACK_ALIGN)).ok()?;
+        let header = Region::before(stack.start(), front)?;
+        self.range.covers(header).then(|| header.hull(stack))
+    }
+
+    /// The block that lies at an address.
+    #[must_use]
+    pub fn block_at(&self, address: u32) -> Option<&LiveBlock> {
+        self.live.as_ref()?.iter().find(|block| block.range.contains(address))
+    }
+
+    /// The free parts in address order; `None` when nobody walked it.
+    #[must_use]
+    pub fn holes(&self) -> Option<Vec<Region>> {
+        self.blocks.as_ref().map(|_| self.free_runs().collect())
+    }
+
+    /// The free parts: free blocks that touch are one, because allocators join them when they need to.
+    pub fn free_runs(&self) -> impl Iterator<Item = Region> {
+        free_runs(self.blocks.as_deref().unwrap_or_default())
+    }
+
+    /// How many blocks there are of each size, the smallest first, by powers of two; empty when blocks are not known.
+    /// Stretches count as nothing, because nobody knows how many blocks they are.
+    #[must_use]
+    pub fn sizes(&self) -> Vec<SizeClass> {
+        let mut classes = [(0u32, 0u32); 32];
+        for block in self.blocks.as_deref().unwrap_or_default() {
+            let size = block.payload.size().clamp(1, 1 << 31).next_power_of_two();
+            let (used, free) = &mut classes[size.trailing_zeros() as usize];
+            match block.state {
+                BlockState::Used => *used += 1,
+                BlockState::Free => *free += 1,
+                BlockState::Own | BlockState::Stretch | BlockState::Lost => {}
+            }
+        }
+        let told = |class: &(u32, u32)| *class != (0, 0);
+        let Some(first) = classes.iter().position(told) else { return Vec::new() };
+        let last = classes.iter().rposition(told).unwrap_or(first);
+        (first..=last)
+            .map(|index| SizeClass { up_to: 1 << index, used: classes[index].0, free: classes[index].1 })
+            .collect()
+    }
+}
+
+/// The free parts of `blocks`, those that touch joined.
+fn free_runs(blocks: &[Block]) -> impl Iterator<Item = Region> {
+    blocks
+        .chunk_by(|one, next| (one.state == BlockState::Free) == (next.state == BlockState::Free))
+        .filter(|run| run[0].state == BlockState::Free)
+        .map(|run| run[0].range.hull(run[run.len() - 1].range))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn heap(parts: &[(u32, BlockState)]) -> Heap {
+        let mut at = 0x1000;
+        let mut blocks = Vec::new();
+        for (size, state) in parts {
+            blocks.push(Block::new(Region::new(at, *size), 8, *state));
+            at += size;
+        }
+        Heap::unknown("heap", Region::between(0x1000, at)).with_blocks(blocks.into(), None, Trust::Exact)
+    }
+
+    #[test]
+    fn all_figures_follow_from_the_blocks() {
+        use BlockState::{Free, Own, Used};
+        let heap = heap(&[(8, Own), (40, Used), (24, Free), (72, Used), (16, Free), (80, Free), (8, Own)]);
+        assert_eq!(heap.used, Some(Measured { bytes: 128, trust: Trust::Exact }));
+        assert_eq!((heap.free(), heap.in_use, heap.overhead), (Some(120), Some(2), Some(32)));
+        // Two free blocks that touch are one piece.
+        assert_eq!(heap.largest_free.map(|free| free.bytes), Some(96));
+        assert!(heap.fragmentation().is_some_and(|share| (share - 0.2).abs() < 1e-9));
+        assert_eq!(heap.overhead_share(), Some(0.25));
+        assert_eq!(heap.free_runs().map(Region::size).collect::<Vec<_>>(), [24, 96]);
+        let sizes: Vec<(u32, u32, u32)> =
+            heap.sizes().iter().map(|class| (class.up_to, class.used, class.free)).collect();
+        assert_eq!(sizes, [(8, 0, 1), (16, 0, 1), (32, 1, 0), (64, 1, 0), (128, 0, 1)]);
+    }
+
+    #[test]
+    fn behind_damage_and_within_stretches_nothing_is_counted() {
+        use BlockState::{Free, Lost, Stretch, Used};
+        let stretches = heap(&[(40, Stretch), (24, Free)]);
+        assert_eq!((stretches.in_use, stretches.overhead), (None, None));
+        let parts = heap(&[(40, Used), (24, Free), (64, Lost)]);
+        let damage = Damage { address: 0x1040, what: "a block of 0 B".into(), suspect: None };
+        let damaged = Heap::unknown("heap", parts.range).with_blocks(
+            parts.blocks.expect("it has blocks"),
+            Some(damage),
+            Trust::Exact,
+        );
+        assert_eq!(damaged.used, Some(Measured { bytes: 40, trust: Trust::AtLeast }));
+        assert_eq!((damaged.free(), damaged.in_use), (Some(24), None));
+    }
+}

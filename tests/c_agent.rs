@@ -1,0 +1,15 @@
+//! The agent in C writes the block that the agent in Rust writes, and the host sees a firmware in C as any other.
+#![cfg(feature = "simulator")]
+
+#[path = "c_agent/compilers.rs"]
+mod compilers;
+#[path = "c_agent/costs.rs"]
+mod costs;
+#[path = "c_agent/firmware.rs"]
+mod firmware;
+#[path = "c_agent/kernels.rs"]
+mod kernels;
+#[path = "c_agent/layout.rs"]
+mod layout;
+#[path = "c_agent/same_bytes.rs"]
+mod same_bytes;

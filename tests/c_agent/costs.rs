@@ -1,0 +1,115 @@
+//! What the agent in C asks of a compiler, and what it costs.
+
+use std::collections::BTreeMap;
+
+use object::{Object, ObjectSection, ObjectSymbol};
+
+use crate::compilers::Build;
+
+const AGENT: &str = "target-agent/c/highwater.c";
+const MALLOC: &str = "target-agent/ports/baremetal/highwater_malloc.c";
+const SCRIPT: &str = "tests/fixtures/c_agent/script.c";
+const DEMO: &str = "tests/fixtures/c_agent/demo.c";
+const CORES: [&str; 5] = ["cortex-m0", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33"];
+
+/// An object file.
+fn object(build: Build) -> Vec<u8> {
+    let (_place, path) = build.flags(&["-c"]).build();
+    std::fs::read(path).expect("it was built")
+}
+
+/// Bytes of every function and constant, by name.
+fn sizes(object: &[u8]) -> BTreeMap<String, u64> {
+    let file = object::File::parse(object).expect("it is an object");
+    let symbols = file.symbols().filter(|symbol| symbol.size() > 0);
+    symbols.map(|symbol| (symbol.name().unwrap_or_default().to_owned(), symbol.size())).collect()
+}
+
+/// All that an object puts into a firmware.
+fn loaded(object: &[u8]) -> u64 {
+    let file = object::File::parse(object).expect("it is an object");
+    let kept = |name: &str| [".text", ".data", ".rodata", ".bss"].iter().any(|start| name.starts_with(start));
+    file.sections().filter(|section| section.name().is_ok_and(kept)).map(|section| section.size()).sum()
+}
+
+#[test]
+#[ignore = "needs gcc, clang and arm-none-eabi-gcc"]
+fn every_compiler_takes_it_without_a_warning() {
+    for file in [AGENT, MALLOC] {
+        for core in CORES {
+            object(Build::board(core).strict().files(&[file]));
+        }
+        let arm = ["-mthumb", "-mcpu=cortex-m4", "-Os", "-x", "c++", "-std=c++11"];
+        object(Build::with("arm-none-eabi-g++").flags(&arm).strict_cpp().files(&[file]));
+        for target in [
+            &["--target=arm-none-eabi", "-mthumb", "-mcpu=cortex-m0"][..],
+            &["--target=arm-none-eabi", "-mthumb", "-mcpu=cortex-m33"],
+            &["--target=riscv32-none-elf", "-march=rv32imac"],
+        ] {
+            let clang = || Build::with("clang").flags(target).flags(&["-ffreestanding", "-Os"]);
+            object(clang().flags(&["-std=c99"]).strict().files(&[file]));
+            object(clang().flags(&["-x", "c++", "-std=c++17"]).strict_cpp().files(&[file]));
+        }
+        object(Build::host().strict().files(&[file]));
+        object(Build::board("cortex-m4").strict().flags(&["-DHIGHWATER_WRAP_NEWLIB"]).files(&[file]));
+    }
+}
+
+#[test]
+#[ignore = "needs gcc, clang and arm-none-eabi-gcc"]
+fn switched_off_it_is_nothing() {
+    for file in [AGENT, MALLOC, "target-agent/ports/rtx5/highwater_rtx5.c"] {
+        let nothing = object(Build::board("cortex-m4").strict().flags(&["-DHIGHWATER_ENABLED=0"]).files(&[file]));
+        assert_eq!(loaded(&nothing), 0, "{file}");
+    }
+    // What calls it compiles as before, and refers to nothing of it.
+    for caller in [SCRIPT, DEMO] {
+        let off = ["-std=gnu99", "-DHIGHWATER_ENABLED=0", "-DHIGHWATER_HEAPS=2"];
+        let caller = object(Build::board("cortex-m4").strict().flags(&off).files(&[caller]));
+        let file = object::File::parse(&caller[..]).expect("it is an object");
+        let ours = |name: &str| name.to_lowercase().starts_with("highwater");
+        assert!(!file.symbols().any(|symbol| symbol.name().is_ok_and(ours)), "the calls are gone");
+    }
+}
+
+/// Zephyr is too large to bring here: headers of ours stand in for its own. The kernels' own test runs the other ports.
+#[test]
+#[ignore = "needs gcc, clang and arm-none-eabi-gcc"]
+fn the_port_for_zephyr_compiles_against_stand_ins() {
+    let flags = ["-Itests/fixtures/c_agent/zephyr", "-DHIGHWATER_PAINT_WORD=0xaaaaaaaau"];
+    let all = ["-DCONFIG_HIGHWATER_SYSTEM_HEAP", "-DCONFIG_HIGHWATER_SWITCHES", "-DCONFIG_STACK_SENTINEL"];
+    let port = "target-agent/ports/zephyr/highwater_zephyr.c";
+    let build = || Build::board("cortex-m4").flags(&["-std=gnu11", "-Wall", "-Wextra", "-Werror"]).flags(&flags);
+    let least = loaded(&object(build().files(&[port])));
+    let most = loaded(&object(build().flags(&all).files(&[port])));
+    println!("Zephyr's port: {least} to {most} bytes");
+    assert!(least < most && most <= 320);
+}
+
+#[test]
+#[ignore = "needs gcc, clang and arm-none-eabi-gcc"]
+fn it_costs_no_more_than_its_ceiling() {
+    println!("bytes of flash at -Os; the goal for threads and heap is 256");
+    for core in CORES {
+        let object = object(Build::board(core).flags(&["-ffunction-sections", "-fdata-sections"]).files(&[AGENT]));
+        let sizes = sizes(&object);
+        let sum = |names: &[&str]| names.iter().map(|name| sizes[*name]).sum::<u64>();
+        let threads = sum(&["highwater_register_thread", "highwater_retire_thread", "change"]);
+        let heap = sum(&["highwater_on_alloc", "highwater_on_free"]);
+        let regions = sum(&["highwater_register_region"]);
+        let init = sum(&["highwater_init", "HIGHWATER_BUILD_ID"]);
+        let switch = sum(&["highwater_on_switch", "live"]);
+        println!(
+            "  {core:10} threads {threads}, alloc and free {heap}: {}; with init and regions {}; on_switch {switch}; \
+             RAM of 8 threads, 1 heap, 4 regions {}",
+            threads + heap,
+            threads + heap + init + regions,
+            sizes["HIGHWATER"]
+        );
+        assert!(threads + heap <= 304, "{core}");
+        assert!(threads + heap + init + regions <= 456, "{core}");
+        let malloc = Build::board(core).flags(&["-DHIGHWATER_WRAP_NEWLIB"]).files(&[MALLOC]);
+        println!("             malloc, free, calloc and realloc of newlib {}", loaded(&self::object(malloc)));
+        assert_eq!(sizes["HIGHWATER"], (80_u64 + 8 * 32 + 40 + 4 * 20).next_multiple_of(64), "{core}");
+    }
+}

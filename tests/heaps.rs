@@ -1,0 +1,147 @@
+//! Heaps as real allocators leave them: firmware on the emulated board that allocates and frees at random, and keeps the
+//! truth beside it. Every block that is walked is held against it, after each of some hundred calls.
+#![cfg(feature = "simulator")]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use highwater::heap::{Walk, detect};
+use highwater::image::Image;
+use highwater::memory::Memory;
+use highwater::model::snapshot::BlockState;
+use highwater::region::Region;
+use highwater::simulator::{Board, Image as Firmware, Options};
+use highwater::source::link::LinkCost;
+use highwater::source::{CoreStatus, Counters, Description, ReadError, Source};
+
+/// The board's memory, past the probe.
+struct Peek(Arc<Board>);
+
+impl Source for Peek {
+    fn read(&mut self, range: Region, into: &mut [u8]) -> Result<(), ReadError> {
+        let bytes = self.0.peek(range.start(), into.len());
+        let bytes = bytes.ok_or_else(|| ReadError::Unreadable { range, why: "nothing there".into() })?;
+        into.copy_from_slice(&bytes);
+        Ok(())
+    }
+
+    fn status(&mut self) -> Result<CoreStatus, ReadError> {
+        Ok(CoreStatus::Running)
+    }
+
+    fn reopen(&mut self) -> Result<(), ReadError> {
+        Ok(())
+    }
+
+    fn now(&self) -> Duration {
+        self.0.now()
+    }
+
+    fn wait(&mut self, _time: Duration) {}
+
+    fn describe(&self) -> Description {
+        Description::default()
+    }
+
+    fn counters(&self) -> Counters {
+        Counters::default()
+    }
+}
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/heap")
+}
+
+fn compile(name: &str, arguments: &[String]) -> Vec<u8> {
+    let elf = std::env::temp_dir().join(format!("highwater-heap-{}-{name}.elf", std::process::id()));
+    let output = Command::new("arm-none-eabi-gcc")
+        .current_dir(fixtures())
+        .args(["-mcpu=cortex-m3", "-mthumb", "-O1", "-g", "-nostartfiles", "-DSEED=0x2545f491", "-I.", "-Tboard.ld"])
+        .args(["-Wl,-e,reset", "-Wl,--no-warn-rwx-segments", "churn.c", "-o"])
+        .arg(&elf)
+        .args(arguments)
+        .output()
+        .expect("arm-none-eabi-gcc is installed: apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let bytes = std::fs::read(&elf).expect("it was linked");
+    std::fs::remove_file(&elf).expect("it was written");
+    bytes
+}
+
+/// Runs what was compiled, and compares the walk with the firmware's own account after each of `steps` calls.
+fn compare(name: &str, allocator: &str, arguments: &[String], steps: u32) {
+    let elf = compile(name, arguments);
+    let image = Image::parse(Path::new("churn.elf"), &elf).expect("it opens");
+    let address = |symbol: &str| image.symbols.get(symbol).expect(symbol).range;
+    let (stamp, live) = (address("stamp").start(), address("live"));
+    let walker = detect(&image).into_iter().find(|walker| walker.name() == allocator).expect("it is found");
+    let board = Board::create(Options::new(Firmware::from_elf(&elf).expect("it loads")).lockstep()).expect("it starts");
+    for step in 1..=steps {
+        let reached = board.run_until(Duration::from_secs(5), |board| board.peek_word(stamp) == Some(2 * step));
+        assert!(reached, "{allocator}: step {step}, at {:08x?}", board.pc_and_sp());
+        let mut source = Peek(board.clone());
+        let walk = walker.walk(&mut Memory::new(&mut source, LinkCost::default(), 1 << 20));
+        let walk = walk.unwrap_or_else(|| panic!("{allocator}: no walk at step {step}"));
+        assert_eq!(walk.damage, None, "{allocator}: step {step}");
+        assert_tiles(&walk);
+        let mut truth: Vec<(u32, u32)> = (0..live.size() / 8)
+            .filter_map(|slot| {
+                let word = |offset| board.peek_word(live.start() + 8 * slot + offset).expect("it is RAM");
+                (word(0) != 0).then(|| (word(0), word(4)))
+            })
+            .collect();
+        truth.sort_unstable();
+        let used: Vec<(u32, u32)> = walk
+            .blocks
+            .iter()
+            .filter(|block| block.state == BlockState::Used)
+            .map(|block| (block.payload.start(), block.payload.size()))
+            .collect();
+        assert_eq!(used, truth, "{allocator}: step {step}");
+    }
+}
+
+fn assert_tiles(walk: &Walk) {
+    let mut blocks = walk.blocks.iter();
+    for range in &walk.ranges {
+        let mut at = u64::from(range.start());
+        while at < range.end() {
+            let block = blocks.next().expect("blocks to the end");
+            assert_eq!(u64::from(block.range.start()), at);
+            assert!(!block.range.is_empty() && range.covers(block.range) && block.range.covers(block.payload));
+            at = block.range.end();
+        }
+    }
+    assert_eq!(blocks.next(), None);
+}
+
+#[test]
+#[ignore = "needs arm-none-eabi-gcc and newlib"]
+fn newlib_malloc_is_walked_block_by_block() {
+    compare("dlmalloc", "newlib malloc", &["-specs=nosys.specs".into()], 400);
+}
+
+#[test]
+#[ignore = "needs arm-none-eabi-gcc and newlib"]
+fn newlib_nano_malloc_is_walked_block_by_block() {
+    compare("nano", "newlib-nano malloc", &["-specs=nano.specs".into(), "-specs=nosys.specs".into()], 400);
+}
+
+/// The sources of FreeRTOS are not part of this project: the folder of a checkout is taken from the environment.
+#[test]
+#[ignore = "needs arm-none-eabi-gcc, and FreeRTOS-Kernel in the folder that HIGHWATER_FREERTOS names"]
+fn freertos_heaps_are_walked_block_by_block() {
+    let Some(kernel) = std::env::var_os("HIGHWATER_FREERTOS") else {
+        eprintln!("skipped: HIGHWATER_FREERTOS does not name a checkout of FreeRTOS-Kernel");
+        return;
+    };
+    let source = |file: &str| Path::new(&kernel).join("portable/MemMang").join(file).display().to_string();
+    let flags = ["-specs=nosys.specs", "-DFREERTOS", "regions.c"].map(String::from);
+    for protector in ["-DconfigENABLE_HEAP_PROTECTOR=0", "-DconfigENABLE_HEAP_PROTECTOR=1"] {
+        let with = |more: &[String]| [&flags[..], &[protector.into()], more].concat();
+        compare("heap_4", "heap_4", &with(&[source("heap_4.c")]), 300);
+        compare("heap_5", "heap_5", &with(&["-DREGIONS".into(), source("heap_5.c")]), 300);
+    }
+}

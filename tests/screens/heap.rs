@@ -1,0 +1,153 @@
+//! The heap block by block: states of knowledge, sizes of terminals, and the keys.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
+use highwater::model::Model;
+use highwater::model::snapshot::{Block, BlockState, CallSite, Heap, LiveBlock, Owner, Trust};
+use highwater::region::Region;
+use highwater::tui::heap::{HeapState, Order};
+use highwater::tui::keys::action;
+use highwater::tui::state::{Screen, State};
+use highwater::tui::update::update;
+use ratatui::layout::Size;
+
+use crate::{fixtures, on, shown};
+
+/// A heap of 16 KiB: blocks of two places, one that leaks and one that holds a buffer; holes between them.
+pub(crate) fn leaking() -> Model {
+    let range = Region::new(0x2000_4000, 0x4000);
+    let (mut live, mut holes) = (Vec::new(), Vec::new());
+    let mut at = range.start();
+    for index in 0..24u32 {
+        let size = 120 + index % 5 * 40;
+        let owner = usize::from(index % 3 == 0);
+        let seen = Duration::from_secs(if index == 22 { 75 } else { 2 });
+        let holds = (index == 6).then(|| "uart_rx_buf".to_owned());
+        live.push(LiveBlock { range: Region::new(at, size), asked: size - 18, front: 16, owner, holds, seen });
+        at += size;
+        if index % 7 == 3 {
+            holes.push(Region::new(at, 96));
+            at += 96;
+        }
+    }
+    holes.push(Region::between(at, range.end_address()));
+    let held = |wanted: usize| live.iter().filter(move |block| block.owner == wanted);
+    let owner = |index: usize, function: &str, line: u32, growth: f64, leaks: bool| Owner {
+        site: CallSite { function: function.into(), file: Some("app/src/net.rs".into()), line: Some(line) },
+        blocks: held(index).count() as u32,
+        bytes: held(index).map(|block| block.range.size()).sum(),
+        growth: Some(growth),
+        leaks,
+    };
+    let owners = vec![owner(0, "app::net::packet", 44, 0.0, false), owner(1, "app::net::remember", 72, 512.0, true)];
+    let used = live.iter().map(|block| block.range.size()).sum();
+    let mut model = fixtures::calm();
+    model.snapshot.at = Duration::from_secs(75);
+    model.snapshot.heaps = vec![Heap {
+        used: Some(fixtures::exact(used)),
+        peak: Some(fixtures::exact(used + 500)),
+        largest_free: holes.last().map(|hole| fixtures::exact(hole.size())),
+        in_use: Some(24),
+        blocks: Some(blocks(range, &holes)),
+        overhead: Some(24 * 18),
+        failures: Some(2),
+        failed_size: Some(9000),
+        allocations: Some(812),
+        high_water: Some(at + 500),
+        callers: 3,
+        live: Some(live),
+        owners: Some(owners),
+        owners_trust: Trust::Exact,
+        ..Heap::unknown("heap", range)
+    }];
+    model
+}
+
+/// Blocks that fill a heap: what is no hole is in use.
+fn blocks(range: Region, holes: &[Region]) -> Arc<[Block]> {
+    let used = range.minus(holes).into_iter().map(|range| Block::new(range, 0, BlockState::Used));
+    let free = holes.iter().map(|hole| Block::new(*hole, 0, BlockState::Free));
+    let mut blocks: Vec<Block> = used.chain(free).collect();
+    blocks.sort_by_key(|block| block.range);
+    blocks.into()
+}
+
+fn with(change: impl FnOnce(&mut Heap)) -> Model {
+    let mut model = leaking();
+    change(&mut model.snapshot.heaps[0]);
+    model
+}
+
+fn asking(size: &str) -> State {
+    State { heap: HeapState { asked: size.into(), ..HeapState::default() }, ..on(Screen::Heap) }
+}
+
+fn press(state: &mut State, model: &Model, code: KeyCode) {
+    let event = Event::Key(KeyEvent::new(code, KeyModifiers::NONE));
+    if let Some(action) = action(&event, state.screen, state.input) {
+        update(state, model, action);
+    }
+}
+
+macro_rules! look {
+    ($name:ident, $model:expr, $state:expr, $size:expr) => {
+        #[test]
+        fn $name() {
+            insta::assert_snapshot!(shown(&$model, &$state, $size));
+        }
+    };
+}
+
+look!(heap_120x36, leaking(), asking("2048"), (120, 36));
+look!(heap_200x60, leaking(), on(Screen::Heap), (200, 60));
+look!(heap_80x24, leaking(), asking("14000"), (80, 24));
+look!(heap_40x12, leaking(), on(Screen::Heap), (40, 12));
+look!(heap_totals_only, fixtures::calm(), asking("2048"), (120, 36));
+look!(heap_none, fixtures::nothing(), on(Screen::Heap), (120, 36));
+look!(
+    heap_without_owners,
+    with(|heap| {
+        heap.live = None;
+        heap.owners = None;
+    }),
+    on(Screen::Heap),
+    (120, 36)
+);
+look!(heap_stale, with(|heap| heap.owners_trust = Trust::Stale), on(Screen::Heap), (120, 36));
+
+#[test]
+fn keys_walk_through_owners_and_blocks_and_ask_for_a_size() {
+    let model = leaking();
+    let mut state = State { size: Size { width: 120, height: 36 }, ..on(Screen::Heap) };
+    press(&mut state, &model, KeyCode::Down);
+    assert_eq!(state.heap.owner.as_ref().map(CallSite::short), Some("packet"), "behind the one that grows");
+    press(&mut state, &model, KeyCode::Char('o'));
+    assert_eq!(state.heap.order, Order::Bytes);
+    press(&mut state, &model, KeyCode::Right);
+    let last = model.snapshot.heaps[0].live.as_ref().and_then(|live| live.last()).expect("there are blocks").range;
+    assert_eq!(state.heap.block, Some(last.start()), "the last address is the first block");
+    assert!(shown(&model, &state, (120, 36)).contains("Block at"));
+    press(&mut state, &model, KeyCode::Esc);
+    assert_eq!(state.heap.block, None);
+    for c in "f2048".chars() {
+        press(&mut state, &model, KeyCode::Char(c));
+    }
+    press(&mut state, &model, KeyCode::Enter);
+    assert!(shown(&model, &state, (120, 36)).contains("2048 B would fit"));
+    press(&mut state, &model, KeyCode::Esc);
+    assert_eq!(state.heap.asked, "");
+}
+
+#[test]
+fn several_heaps_are_shown_one_after_the_other() {
+    let mut model = leaking();
+    model.snapshot.heaps.push(Heap::unknown("pool", Region::new(0x1000_0000, 4096)));
+    let mut state = State { size: Size { width: 120, height: 36 }, ..on(Screen::Heap) };
+    assert!(shown(&model, &state, (120, 36)).contains("one of 2"));
+    press(&mut state, &model, KeyCode::Char('n'));
+    assert!(shown(&model, &state, (120, 36)).contains("pool"));
+    press(&mut state, &model, KeyCode::Char('n'));
+    assert_eq!(state.heap.shown, 0);
+}
