@@ -3,18 +3,21 @@
 //! `ingest` takes what one refresh found, cannot fail and does no I/O; views read, and change nothing.
 
 pub mod alert;
+pub mod baseline;
 pub mod catch;
+pub mod event;
 pub mod growth;
 pub mod heap;
 pub mod history;
 pub mod picture;
 pub mod snapshot;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use alert::{Alert, AlertKind, Limits, Severity};
-use history::Series;
+use baseline::Baseline;
+use event::Events;
+use history::History;
 use snapshot::{Health, Snapshot, Stack};
 
 use crate::amount::Amount;
@@ -23,8 +26,6 @@ use crate::sizing::{self, Evidence, Suggestion};
 
 /// Alerts that are kept after they are over.
 const KEPT_ALERTS: usize = 100;
-/// Series of one kind that are kept: far more than a microcontroller has threads at once.
-const KEPT_SERIES: usize = 256;
 /// Ages and histories on screen move on this often, even when nothing else does.
 const AGEING: Duration = Duration::from_secs(1);
 /// How long a heartbeat may stand still before it is told.
@@ -35,12 +36,12 @@ const STALL: Duration = Duration::from_secs(3);
 pub struct Model {
     /// The newest snapshot.
     pub snapshot: Snapshot,
-    /// Peak of each stack in bytes over time, by [`snapshot::Stack::id`].
-    pub stack_peaks: BTreeMap<String, Series>,
-    /// Current use of each stack in bytes over time, by [`snapshot::Stack::id`].
-    pub stack_currents: BTreeMap<String, Series>,
-    /// Bytes in use of each heap over time, by [`snapshot::Heap::name`].
-    pub heap_used: BTreeMap<String, Series>,
+    /// What was measured over time; bounded.
+    pub history: History,
+    /// What happened, and when; bounded.
+    pub events: Events,
+    /// The moment that a person marked.
+    pub baseline: Option<Baseline>,
     /// Alerts that hold, worst first, then those that are over, newest first; bounded.
     pub alerts: Vec<Alert>,
     /// Counts the changes: a view that has drawn this number has nothing to draw.
@@ -60,9 +61,9 @@ impl Model {
     pub fn new(snapshot: Snapshot) -> Self {
         Self {
             snapshot,
-            stack_peaks: BTreeMap::new(),
-            stack_currents: BTreeMap::new(),
-            heap_used: BTreeMap::new(),
+            history: History::default(),
+            events: Events::default(),
+            baseline: None,
             alerts: Vec::new(),
             revision: 0,
             growth: growth::Growth::default(),
@@ -106,6 +107,21 @@ impl Model {
         self.alerts.iter().filter(|alert| alert.until.is_none())
     }
 
+    /// Marks this moment, to see what changes from now on.
+    pub fn mark_baseline(&mut self) {
+        self.baseline = Some(Baseline::new(&self.snapshot));
+    }
+
+    /// Notes since when a person knows of this alert, or that nobody does. One that ended and began again since, or
+    /// got worse, is another alert.
+    pub fn acknowledge(&mut self, known: &Alert, since: Option<Duration>) {
+        let same = |alert: &Alert| alert.is(known) && alert.since == known.since && alert.severity >= known.severity;
+        for alert in self.alerts.iter_mut().filter(|alert| alert.until.is_none() && same(alert)) {
+            alert.acknowledged = since;
+        }
+        sort(&mut self.alerts);
+    }
+
     /// Takes what one refresh found.
     pub fn ingest(&mut self, observation: Observation) {
         let Observation { snapshot, facts } = observation;
@@ -117,7 +133,8 @@ impl Model {
         } else {
             raise_high_water(&before, &mut self.snapshot);
         }
-        self.remember(was_reset);
+        self.history.observe(&self.snapshot, was_reset);
+        self.events.observe(&before, &self.snapshot);
         if was_reset {
             self.growth = growth::Growth::default();
         }
@@ -136,33 +153,6 @@ impl Model {
         }
     }
 
-    /// Adds to the series; what was not measured is a gap.
-    fn remember(&mut self, was_reset: bool) {
-        let at = self.snapshot.at;
-        if was_reset {
-            for series in self.stack_peaks.values_mut().chain(self.stack_currents.values_mut()) {
-                series.push(at, None);
-            }
-        }
-        let live = self.snapshot.health == Health::Live;
-        let value = |bytes: Option<snapshot::Measured>| bytes.filter(|_| live).map(|bytes| f64::from(bytes.bytes));
-        for stack in &self.snapshot.stacks {
-            for (series, bytes) in [(&mut self.stack_peaks, stack.deepest()), (&mut self.stack_currents, stack.current)]
-            {
-                series.entry(stack.id.clone()).or_default().push(at, value(bytes));
-            }
-        }
-        for heap in &self.snapshot.heaps {
-            self.heap_used.entry(heap.name.clone()).or_default().push(at, value(heap.used));
-        }
-        let alive = |id: &String| self.snapshot.stacks.iter().any(|stack| stack.id == *id);
-        for series in [&mut self.stack_peaks, &mut self.stack_currents] {
-            if series.len() > KEPT_SERIES {
-                series.retain(|id, _| alive(id));
-            }
-        }
-    }
-
     /// A heartbeat that stands still while the link is up.
     fn stalled(&mut self, facts: &Facts) -> Option<Alert> {
         let at = self.snapshot.at;
@@ -177,6 +167,8 @@ impl Model {
                         .into(),
                     since: at,
                     until: None,
+                    stack: None,
+                    acknowledged: None,
                 })
             }
             _ => {
@@ -196,6 +188,8 @@ impl Model {
             text: format!("The target was reset, {times} since the attach. Marks begin anew."),
             since: self.snapshot.at,
             until: Some(self.snapshot.at),
+            stack: None,
+            acknowledged: None,
         }
     }
 
@@ -210,17 +204,15 @@ impl Model {
                 over.push(alert);
                 continue;
             }
-            let same = |old: &&Alert| old.until.is_none() && old.kind == alert.kind && old.subject == alert.subject;
-            if let Some(old) = before.iter().find(same) {
-                alert.since = old.since;
+            if let Some(old) = before.iter().find(|old| old.until.is_none() && old.is(&alert)) {
+                alert.go_on_from(old);
             }
             holding.push(alert);
         }
         for old in &before {
-            let holds = |new: &Alert| new.kind == old.kind && new.subject == old.subject;
             if old.until.is_some() {
                 over.push(old.clone());
-            } else if !holding.iter().any(holds) {
+            } else if !holding.iter().any(|new| new.is(old)) {
                 // The core's state is asked for only now and then: not asked is not over.
                 if matches!(old.kind, AlertKind::Stalled) && facts.core.is_none() && facts.heartbeat.is_none() {
                     holding.push(old.clone());
@@ -231,11 +223,19 @@ impl Model {
         }
         over.sort_by_key(|alert| std::cmp::Reverse(alert.until));
         over.truncate(KEPT_ALERTS);
-        holding.sort_by_key(|alert| (alert.severity, alert.kind));
         holding.extend(over);
+        sort(&mut holding);
         self.alerts = holding;
+        self.events.alerts(&before, &self.alerts, &self.snapshot);
         self.alerts != before
     }
+}
+
+/// What holds comes first, the worst of it at the top and what a person knows of below that; then what is over, as it
+/// was.
+fn sort(alerts: &mut [Alert]) {
+    let holding = |alert: &Alert| (alert.acknowledged.is_some(), alert.severity, alert.kind);
+    alerts.sort_by_key(|alert| (alert.until.is_some(), alert.until.is_none().then(|| holding(alert))));
 }
 
 /// Keeps the highest end of each heap's blocks that was ever seen.
@@ -271,45 +271,23 @@ fn differs(old: &Snapshot, new: &Snapshot) -> bool {
 }
 
 #[cfg(test)]
+mod testing;
+
+#[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::snapshot::{Link, Measured, StackKind, Target, Trust};
-    use crate::region::Region;
 
     fn snapshot(seconds: u64, peak: u32) -> Snapshot {
-        Snapshot {
-            at: Duration::from_secs(seconds),
-            epoch: 0,
-            target: Target { elf: "demo.elf".into(), ..Target::default() },
-            health: Health::Live,
-            memories: Vec::new(),
-            stacks: vec![Stack {
-                id: "a".into(),
-                name: "growth".into(),
-                kind: StackKind::User,
-                range: Region::new(0x2000_0000, 1000),
-                current: None,
-                lowest_sp: None,
-                peak: Some(Measured { bytes: peak, trust: Trust::Exact }),
-                worst_case: None,
-                worst_case_note: None,
-                rescanned: None,
-                victim: None,
-                overflowed: false,
-                priority: None,
-                state: None,
-                cpu: None,
-            }],
-            heaps: Vec::new(),
-            link: Link::default(),
-            hints: Vec::new(),
-            detail: None,
-            tripwire: None,
-        }
+        Snapshot { stacks: vec![testing::stack("a", peak)], ..testing::live(seconds) }
     }
 
     fn ingest(model: &mut Model, snapshot: Snapshot) {
         model.ingest(Observation { snapshot, facts: Facts::default() });
+    }
+
+    fn peaks(model: &Model) -> Vec<Option<u32>> {
+        let series = model.history.series(history::Quantity::Peak, "a").expect("it was measured");
+        series.iter().map(|(_, value)| value).collect()
     }
 
     #[test]
@@ -333,8 +311,7 @@ mod tests {
         let lost = Health::Reconnecting { since: Duration::from_secs(1), why: "unplugged".into() };
         ingest(&mut model, Snapshot { health: lost, ..snapshot(2, 100) });
         ingest(&mut model, snapshot(3, 100));
-        let values: Vec<Option<f64>> = model.stack_peaks["a"].iter().map(|(_, value)| value).collect();
-        assert_eq!(values, [Some(100.0), None, Some(100.0)]);
+        assert_eq!(peaks(&model), [Some(100), None, Some(100)]);
         assert_eq!(model.snapshot.stacks[0].peak.map(|peak| peak.bytes), Some(100));
     }
 
@@ -344,8 +321,7 @@ mod tests {
         ingest(&mut model, snapshot(1, 100));
         ingest(&mut model, Snapshot { epoch: 1, ..snapshot(2, 50) });
         assert_eq!(model.alerts[0].kind, AlertKind::Reset);
-        let values: Vec<Option<f64>> = model.stack_peaks["a"].iter().map(|(_, value)| value).collect();
-        assert_eq!(values, [Some(100.0), None, Some(50.0)]);
+        assert_eq!(peaks(&model), [Some(100), None, Some(50)]);
     }
 
     #[test]
@@ -366,5 +342,139 @@ mod tests {
             model.ingest(Observation { snapshot: snapshot(second, 0), facts });
             assert_eq!(model.active_alerts().count(), expected, "after {second} s");
         }
+    }
+
+    /// As somebody does who looks at all alerts.
+    fn know_all(model: &mut Model) {
+        for alert in model.alerts.clone() {
+            model.acknowledge(&alert, Some(model.snapshot.at));
+        }
+    }
+
+    /// One refresh: the stacks that are in it, those of them that overflowed, and what is done before it.
+    struct Step {
+        stacks: &'static [(&'static str, u32, bool)],
+        acknowledge: bool,
+        /// The subjects of the alerts that are news afterwards.
+        news: &'static [&'static str],
+    }
+
+    #[test]
+    fn what_a_person_knows_of_comes_back_when_it_ends_and_recurs_or_gets_worse() {
+        let calm = &[("a", 100, false), ("b", 100, false)];
+        let nearly = &[("a", 850, false), ("b", 100, false)];
+        let fuller = &[("a", 950, false), ("b", 100, false)];
+        let over = &[("a", 1000, true), ("b", 100, false)];
+        let both = &[("a", 1000, true), ("b", 1000, true)];
+        let step = |stacks, acknowledge, news| Step { stacks, acknowledge, news };
+        let check = |steps: &[Step]| {
+            let mut model = Model::new(testing::live(0));
+            for (index, step) in steps.iter().enumerate() {
+                if step.acknowledge {
+                    know_all(&mut model);
+                }
+                let stacks = step
+                    .stacks
+                    .iter()
+                    .map(|(name, peak, overflowed)| Stack { overflowed: *overflowed, ..testing::stack(name, *peak) });
+                ingest(&mut model, Snapshot { stacks: stacks.collect(), ..testing::live(index as u64 + 1) });
+                let news: Vec<&str> =
+                    model.alerts.iter().filter(|alert| alert.is_news()).map(|alert| alert.subject.as_str()).collect();
+                assert_eq!(news, step.news, "after step {index}");
+            }
+        };
+        // It stays known while it holds, also when its number changes.
+        check(&[step(nearly, false, &["a"]), step(nearly, true, &[]), step(fuller, false, &[])]);
+        // Over and there again: it is news.
+        check(&[
+            step(nearly, false, &["a"]),
+            step(nearly, true, &[]),
+            step(calm, false, &[]),
+            step(nearly, false, &["a"]),
+        ]);
+        // From nearly full to overflowed is worse.
+        check(&[step(nearly, false, &["a"]), step(nearly, true, &[]), step(over, false, &["a"])]);
+        // Another stack's overflow is news, the known one stays known.
+        check(&[step(over, false, &["a"]), step(over, true, &[]), step(both, false, &["b"])]);
+    }
+
+    #[test]
+    fn two_stacks_of_one_name_are_two_alerts() {
+        let twin = |id: &str, overflowed| Stack { id: id.into(), overflowed, ..testing::stack("worker", 1000) };
+        let mut model = Model::new(testing::live(0));
+        let stacks = vec![twin("1", true), Stack { peak: None, ..twin("2", false) }];
+        ingest(&mut model, Snapshot { stacks, ..testing::live(1) });
+        know_all(&mut model);
+        ingest(&mut model, Snapshot { stacks: vec![twin("1", true), twin("2", true)], ..testing::live(2) });
+        let news: Vec<_> = model.alerts.iter().filter(|alert| alert.is_news()).map(|alert| &alert.stack).collect();
+        assert_eq!(news, [&Some("2".to_owned())]);
+        assert_eq!(model.alerts[0].stack.as_deref(), Some("2"), "what is known of stands below what is news");
+    }
+
+    #[test]
+    fn an_alert_that_gets_more_severe_is_news_and_one_that_eases_is_not() {
+        let alert = |severity| Alert { severity, ..Model::new(testing::live(0)).reset_alert() };
+        for (before, after, news) in [
+            (Severity::Warning, Severity::Danger, true),
+            (Severity::Info, Severity::Warning, true),
+            (Severity::Danger, Severity::Danger, false),
+            (Severity::Danger, Severity::Warning, false),
+        ] {
+            let known = Alert { acknowledged: Some(Duration::ZERO), ..alert(before) };
+            let mut now = alert(after);
+            now.go_on_from(&known);
+            assert_eq!(now.acknowledged.is_none(), news, "from {before:?} to {after:?}");
+        }
+    }
+
+    #[test]
+    fn acknowledging_one_is_taken_back_the_same_way_and_leaves_the_others() {
+        let stacks = vec![testing::stack("a", 850), testing::stack("b", 900)];
+        let mut model = Model::new(testing::live(0));
+        ingest(&mut model, Snapshot { stacks, ..testing::live(1) });
+        let one = model.alerts.iter().find(|alert| alert.subject == "a").expect("it is there").clone();
+        model.acknowledge(&one, Some(Duration::ZERO));
+        assert_eq!(model.alerts.iter().filter(|alert| alert.is_news()).count(), 1);
+        model.acknowledge(&one, None);
+        assert_eq!(model.alerts.iter().filter(|alert| alert.is_news()).count(), 2);
+    }
+
+    #[test]
+    fn what_was_seen_on_an_older_picture_says_nothing_of_what_came_since() {
+        let step = |model: &mut Model, seconds, peaks: &[(&str, u32)]| {
+            let stacks = peaks.iter().map(|(name, peak)| testing::stack(name, *peak)).collect();
+            ingest(model, Snapshot { stacks, ..testing::live(seconds) });
+        };
+        let news = |model: &Model| -> Vec<String> {
+            model.alerts.iter().filter(|alert| alert.is_news()).map(|alert| alert.subject.clone()).collect()
+        };
+        let mut newest = Model::new(testing::live(0));
+        step(&mut newest, 1, &[("a", 850), ("b", 100)]);
+        let frozen = newest.clone();
+        step(&mut newest, 2, &[("a", 850), ("b", 950)]);
+        for alert in &frozen.alerts {
+            newest.acknowledge(alert, Some(Duration::from_secs(1)));
+        }
+        assert_eq!(news(&newest), ["b"]);
+        // What ended and began again is another alert.
+        step(&mut newest, 3, &[("a", 100), ("b", 100)]);
+        step(&mut newest, 4, &[("a", 850), ("b", 100)]);
+        for alert in &frozen.alerts {
+            newest.acknowledge(alert, Some(Duration::from_secs(1)));
+        }
+        assert_eq!(news(&newest), ["a"]);
+    }
+
+    #[test]
+    fn a_baseline_tells_what_changed_since() {
+        let key = |subject: &str| history::Key { subject: subject.into(), quantity: history::Quantity::Peak };
+        let mut model = Model::new(testing::live(0));
+        ingest(&mut model, Snapshot { stacks: vec![testing::stack("a", 850)], ..testing::live(3) });
+        model.mark_baseline();
+        ingest(&mut model, Snapshot { stacks: vec![testing::stack("a", 900)], ..testing::live(5) });
+        let baseline = model.baseline.as_ref().expect("it was marked");
+        assert_eq!((baseline.at().as_secs(), baseline.value(&key("a"))), (3, Some(850)));
+        assert_eq!(baseline.difference(&key("a"), 800), Some(-50));
+        assert_eq!(baseline.difference(&key("b"), 800), None);
     }
 }

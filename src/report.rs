@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::heap::fit::Fit;
 use crate::model::Model;
+use crate::model::event::{Event, EventKind};
 use crate::model::snapshot::{
     Block, BlockState, Health, Heap, MemoryKind, MemoryMap, Owner, Part, PartKind, SizeClass, Stack, StackKind, Trust,
     Victim,
@@ -21,6 +22,9 @@ use crate::sizing::Suggestion;
 pub const SCHEMA: &str = "highwater/report@1";
 /// The most blocks of one heap that are listed.
 const LISTED_BLOCKS: usize = 1000;
+
+/// Events in a report.
+const MOST_EVENTS: usize = 200;
 
 /// One report.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -45,6 +49,8 @@ pub struct Report {
     pub heaps: Vec<HeapReport>,
     /// What is wrong now, worst first.
     pub alerts: Vec<AlertReport>,
+    /// What happened lately, oldest first: the newest 200 at most.
+    pub events: Vec<EventReport>,
     /// What the link did.
     pub link: LinkReport,
     /// What is not known and how to know it, in whole sentences.
@@ -297,6 +303,23 @@ pub struct AlertReport {
     pub since_s: f64,
 }
 
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct EventReport {
+    /// When it was seen, in seconds since the attach.
+    pub at_s: f64,
+    /// In which run of the target.
+    pub epoch: u32,
+    /// `started`, `gone`, `new_mark`, `reset`, `alert`, `alert_over`, `link_lost` or `link_back`.
+    pub kind: &'static str,
+    /// Whom it concerns.
+    pub subject: String,
+    /// What happened, in a few words.
+    pub text: String,
+    /// The calls that set a mark, the innermost first; `null` where nobody caught them.
+    pub calls: Option<Vec<String>>,
+}
+
 /// What the link did.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LinkReport {
@@ -350,6 +373,12 @@ impl Report {
             stacks: snapshot.stacks.iter().map(|one| stack(one, model.suggestion(one))).collect(),
             heaps: snapshot.heaps.iter().map(heap).collect(),
             alerts: model.active_alerts().map(alert).collect(),
+            events: model
+                .events
+                .iter()
+                .skip(model.events.iter().len().saturating_sub(MOST_EVENTS))
+                .map(event)
+                .collect(),
             link: LinkReport {
                 refresh_hz: (link.refresh_hz * 10.0).round() / 10.0,
                 transactions_per_refresh: link.transactions_per_refresh,
@@ -569,6 +598,26 @@ fn block(block: &Block) -> BlockReport {
             BlockState::Stretch => "stretch",
             BlockState::Lost => "lost",
         },
+    }
+}
+
+fn event(event: &Event) -> EventReport {
+    EventReport {
+        at_s: seconds(event.at),
+        epoch: event.epoch,
+        kind: match event.kind {
+            EventKind::Started => "started",
+            EventKind::Gone => "gone",
+            EventKind::Mark { .. } => "new_mark",
+            EventKind::Reset => "reset",
+            EventKind::AlertBegan(_) => "alert",
+            EventKind::AlertEnded => "alert_over",
+            EventKind::LinkLost => "link_lost",
+            EventKind::LinkBack => "link_back",
+        },
+        subject: event.subject.clone(),
+        text: event.text.clone(),
+        calls: event.calls.clone(),
     }
 }
 

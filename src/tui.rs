@@ -21,6 +21,7 @@ pub mod state;
 pub mod symbols;
 mod table;
 pub mod theme;
+pub mod timeline;
 pub mod update;
 mod verdict;
 
@@ -110,6 +111,8 @@ pub async fn run<B: Backend>(
                 match update(&mut state, &model, action) {
                     Effect::None => {}
                     Effect::Quit => return Ok(model),
+                    Effect::Baseline => state.mark_baseline(&mut model),
+                    Effect::Acknowledge(which) => state.acknowledge(&mut model, which),
                     effect @ (Effect::Export | Effect::GoOn) => {
                         let drawn = terminal.draw(|frame| draw(frame, &model, &state, &theme));
                         state.notice = carry_out(effect, drawn.map_err(Failure::Terminal)?.buffer);
@@ -175,6 +178,10 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, state: &State, theme: &Theme) 
                 frame::draw_legend(&mut canvas, line, &detail::legend(theme, model, state));
             }
             Screen::Heap => frame::draw_legend(&mut canvas, legend, &heap::legend(theme)),
+            Screen::Timeline => {
+                let line = Rect { x: legend.x + 2, width: legend.width.saturating_sub(2), ..legend };
+                frame::draw_legend(&mut canvas, line, &timeline::legend(theme));
+            }
             Screen::Symbols | Screen::Alerts => {}
         }
     }
@@ -184,11 +191,13 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, state: &State, theme: &Theme) 
         Screen::Stacks => stacks::draw(&mut canvas, body, density, model, state),
         Screen::StackDetail => detail::draw(&mut canvas, body, density, model, state),
         Screen::Heap => heap::draw(&mut canvas, body, density, model, state),
+        Screen::Timeline => timeline::draw(&mut canvas, body, density, model, state),
         Screen::Symbols => symbols::draw(&mut canvas, body, density, state),
         Screen::Alerts => alerts::draw(&mut canvas, body, density, model, state),
     }
     match state.overlay {
         Overlay::Help(scroll) => help::draw(&mut canvas, body, scroll, model, state),
+        Overlay::Columns(index) => stacks::choose::draw(&mut canvas, body, index, model, state),
         Overlay::Catch(index) => catch::draw(&mut canvas, body, index, model),
         Overlay::None => {}
     }

@@ -64,7 +64,7 @@ pub fn percent(part: u64, whole: u64) -> Option<u8> {
     })
 }
 
-/// A duration at a glance: `0.4 s`, `12 s`, `3 min`, `2.5 h`.
+/// A duration at a glance: `0.4 s`, `12 s`, `3 min`, `2.5 h`, `4.0 d`.
 #[must_use]
 pub fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs_f64();
@@ -72,7 +72,31 @@ pub fn duration(duration: Duration) -> String {
         ..10.0 => format!("{seconds:.1} s"),
         ..120.0 => format!("{seconds:.0} s"),
         ..7200.0 => format!("{:.0} min", seconds / 60.0),
-        _ => format!("{:.1} h", seconds / 3600.0),
+        ..172_800.0 => format!("{:.1} h", seconds / 3600.0),
+        _ => format!("{:.1} d", seconds / 86_400.0),
+    }
+}
+
+/// A time since the attach as a clock: `00:12`, `2:05:09`, `3d 02:05:09`.
+#[must_use]
+pub fn clock(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let (days, hours, minutes, seconds) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+    match (days, hours) {
+        (0, 0) => format!("{minutes:02}:{seconds:02}"),
+        (0, _) => format!("{hours}:{minutes:02}:{seconds:02}"),
+        _ => format!("{days}d {hours:02}:{minutes:02}:{seconds:02}"),
+    }
+}
+
+/// A length of time that was chosen: `10 s`, `2 min`, `6 h`, `10 d`.
+#[must_use]
+pub fn span(length: Duration) -> String {
+    match length.as_secs() {
+        seconds @ ..60 => format!("{seconds} s"),
+        seconds @ 60..3600 => format!("{} min", seconds / 60),
+        seconds @ 3600..86_400 => format!("{} h", seconds / 3600),
+        seconds => format!("{} d", seconds / 86_400),
     }
 }
 
@@ -143,6 +167,14 @@ mod tests {
         assert_eq!(address(1 << 32), "1_0000_0000");
         assert_eq!(duration(Duration::from_millis(400)), "0.4 s");
         assert_eq!(duration(Duration::from_secs(180)), "3 min");
+        assert_eq!(duration(Duration::from_secs(9000)), "2.5 h");
+        assert_eq!(duration(Duration::from_secs(345_600)), "4.0 d");
+        for (seconds, time, length) in
+            [(12, "00:12", "12 s"), (300, "05:00", "5 min"), (7509, "2:05:09", "2 h"), (266_709, "3d 02:05:09", "3 d")]
+        {
+            assert_eq!(clock(Duration::from_secs(seconds)), time);
+            assert_eq!(span(Duration::from_secs(seconds)), length);
+        }
     }
 
     #[test]

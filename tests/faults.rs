@@ -10,6 +10,7 @@ use common::Demo;
 use highwater::image::{Image, layout};
 use highwater::model::Model;
 use highwater::model::alert::AlertKind;
+use highwater::model::history::{Kept, Key, Quantity};
 use highwater::model::snapshot::{Health, Snapshot};
 use highwater::sampler::{Options, Sampler, static_snapshot};
 use highwater::simulator::{AsleepAnswer, Fault, LinkModel};
@@ -29,7 +30,8 @@ fn watch_for(demo: &mut Demo, time: Duration) {
 
 /// The history of every stack has a gap with measurements on both sides of it.
 fn assert_gap(demo: &Demo) {
-    for (id, series) in &demo.model.stack_peaks {
+    let peaks = demo.model.history.iter().filter(|(key, _)| key.quantity == Quantity::Peak);
+    for (Key { subject: id, .. }, Kept { series, .. }) in peaks {
         let values: Vec<bool> = series.iter().map(|(_, value)| value.is_some()).collect();
         let gap = values.iter().position(|measured| !measured).unwrap_or_else(|| panic!("{id} has no gap"));
         assert!(gap > 0 && values[gap..].contains(&true), "{id} was measured before and after");

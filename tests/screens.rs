@@ -16,6 +16,8 @@ mod pictures;
 mod running;
 #[path = "screens/symbols.rs"]
 mod symbols;
+#[path = "screens/timeline.rs"]
+mod timeline;
 
 use highwater::model::Model;
 use highwater::tui;

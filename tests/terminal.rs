@@ -253,6 +253,60 @@ fn a_reset_is_told_on_screen() {
 }
 
 #[test]
+fn the_timeline_is_walked_zoomed_and_compared() {
+    let mut session = Session::demo(&["--sim-time", "4s"]);
+    session.wait_for("LIVE");
+    session.press("4");
+    session.wait_for("% of own size");
+    for (key, expected) in [
+        ("-", "last 2 min"),
+        ("++", "last 30 s"),
+        // An event under the cursor, with its age and the values at that time.
+        ("E", "at cursor"),
+        ("G", "last 30 s"),
+        ("d", "no baseline: b marks one"),
+        ("b", "baseline marked"),
+        ("d", "change"),
+        ("\x1b[D", "at cursor"),
+        ("]", "last 30 s"),
+    ] {
+        session.press(key);
+        session.wait_for(expected);
+    }
+    session.press("q");
+    assert!(session.end_clean().success());
+}
+
+#[test]
+fn a_known_overflow_is_no_longer_the_verdict() {
+    let mut session = Session::demo(&["--scenario", "overflow", "--sim-time", "12s"]);
+    session.wait_for("! OVERFLOW");
+    session.press("6");
+    session.wait_for("all known");
+    session.press("A");
+    session.wait_until("no alarm", |screen| !screen.contains("! OVERFLOW") && screen.contains("known"));
+    session.press("q");
+    assert!(session.end_clean().success());
+}
+
+#[test]
+fn a_column_is_hidden_from_its_box() {
+    let mut session = Session::demo(&[]);
+    session.wait_for("LIVE");
+    session.press("2");
+    session.wait_for("margin");
+    session.press("C");
+    session.wait_for("columns of the stacks");
+    // The second one is the size.
+    session.press("j ");
+    session.wait_for("[ ]  size");
+    session.press("C");
+    session.wait_until("no size", |screen| !screen.contains("columns of the stacks") && !screen.contains("  size"));
+    session.press("q");
+    assert!(session.end_clean().success());
+}
+
+#[test]
 fn an_overflow_is_the_verdict_on_screen() {
     let mut session = Session::demo(&["--scenario", "overflow", "--sim-time", "12s"]);
     session.wait_for("growth overflowed");

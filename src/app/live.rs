@@ -231,7 +231,7 @@ fn carry_out(effect: Effect, screen: &ratatui::buffer::Buffer) -> Option<String>
             Ok(path) => format!("saved {path}"),
             Err(error) => format!("not saved: {error}"),
         }),
-        Effect::None | Effect::Quit | Effect::GoOn => None,
+        Effect::None | Effect::Quit | Effect::GoOn | Effect::Baseline | Effect::Acknowledge(_) => None,
     }
 }
 

@@ -25,6 +25,31 @@ pub struct Alert {
     pub since: Duration,
     /// When it was over, since the attach; `None` while it holds.
     pub until: Option<Duration>,
+    /// The stack it concerns, by its id: two stacks may have one name.
+    pub stack: Option<String>,
+    /// When a person said that they know of it, since the attach.
+    pub acknowledged: Option<Duration>,
+}
+
+impl Alert {
+    /// Whether both tell of the same trouble with the same thing.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        self.kind == other.kind && self.subject == other.subject && self.stack == other.stack
+    }
+
+    /// Whether it holds and nobody said that they know of it.
+    #[must_use]
+    pub fn is_news(&self) -> bool {
+        self.until.is_none() && self.acknowledged.is_none()
+    }
+
+    /// Goes on from how it was before: it keeps its beginning, and stays acknowledged unless it got worse.
+    pub(super) fn go_on_from(&mut self, before: &Self) {
+        self.since = before.since;
+        let worse = self.severity < before.severity;
+        self.acknowledged = before.acknowledged.filter(|_| !worse);
+    }
 }
 
 /// The kinds of trouble, worst first.
@@ -121,20 +146,31 @@ fn across<'a>(snapshot: &'a Snapshot, heap: &'a Heap) -> impl Iterator<Item = (&
 #[must_use]
 pub fn find(snapshot: &Snapshot, facts: &Facts, limits: Limits) -> Vec<Alert> {
     let mut alerts: Vec<Alert> = Vec::new();
-    let mut add = |kind: AlertKind, severity: Severity, subject: &str, text: String| {
-        alerts.push(Alert { kind, severity, subject: subject.into(), text, since: snapshot.at, until: None });
+    let alert = |kind, severity, subject: &str, text| Alert {
+        kind,
+        severity,
+        subject: subject.into(),
+        text,
+        since: snapshot.at,
+        until: None,
+        stack: None,
+        acknowledged: None,
     };
-    let target = &snapshot.target.elf;
     for stack in &snapshot.stacks {
+        let mut add = |kind, severity, text| {
+            alerts.push(Alert { stack: Some(stack.id.clone()), ..alert(kind, severity, &stack.name, text) });
+        };
         if let Some(text) = overflow(stack) {
-            add(AlertKind::Overflow, Severity::Danger, &stack.name, text);
+            add(AlertKind::Overflow, Severity::Danger, text);
         } else if let Some(text) = nearly_full(stack, limits) {
-            add(AlertKind::StackLimit, Severity::Danger, &stack.name, text);
+            add(AlertKind::StackLimit, Severity::Danger, text);
         }
         if let Some(text) = unwritten_frame(stack) {
-            add(AlertKind::UnwrittenFrame, Severity::Info, &stack.name, text);
+            add(AlertKind::UnwrittenFrame, Severity::Info, text);
         }
     }
+    let mut add = |kind, severity, subject: &str, text| alerts.push(alert(kind, severity, subject, text));
+    let target = &snapshot.target.elf;
     for catch in snapshot.tripwire.iter().flat_map(|tripwire| last_of_each(&tripwire.catches, snapshot.epoch)) {
         let held = snapshot.tripwire.as_ref().is_some_and(|tripwire| tripwire.held);
         let held = if held { " The core is stopped." } else { "" };

@@ -1,81 +1,143 @@
-//! Bounded series of what was measured, one for each stack and heap, with gaps where nothing was.
+//! What was measured over time, in fixed memory: a bounded number of series, each of them bounded.
 
-use std::collections::VecDeque;
+mod columns;
+mod ladder;
+mod quantity;
+
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Samples kept of a series: a minute at 30 Hz and more at lower rates.
-pub const CAPACITY: usize = 2048;
+pub use columns::{Column, Envelope, Span};
+pub use ladder::{SERIES_BYTES, Series};
+pub use quantity::{Key, Quantity, Reading, readings};
 
-/// One series: ascending times, bounded, the oldest dropped first.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Series {
-    samples: VecDeque<(Duration, Option<f64>)>,
+use super::snapshot::Snapshot;
+
+/// Series that are kept: three for each of 64 threads.
+pub const MOST_SERIES: usize = 192;
+
+/// What all samples and slices take at most, in bytes: 35 MB. Names come on top of it.
+pub const MOST_BYTES: usize = MOST_SERIES * SERIES_BYTES;
+
+/// A series and what it is of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Kept {
+    /// What a person calls its subject.
+    pub name: String,
+    /// All there is of it; `None` for what has no size of its own.
+    pub whole: Option<u32>,
+    /// Its values over time.
+    pub series: Series,
 }
 
-impl Series {
-    /// Adds a sample; `None` is a gap: nothing was measured then.
-    pub fn push(&mut self, at: Duration, value: Option<f64>) {
-        if self.samples.len() == CAPACITY {
-            self.samples.pop_front();
-        }
-        self.samples.push_back((at, value));
-    }
-
-    /// The samples, oldest first.
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (Duration, Option<f64>)> + '_ {
-        self.samples.iter().copied()
-    }
-
-    /// The newest value that is not a gap.
+impl Kept {
+    /// A value in percent of the subject's own size, or of the largest value when it has none.
     #[must_use]
-    pub fn last(&self) -> Option<f64> {
-        self.samples.iter().rev().find_map(|(_, value)| *value)
+    pub fn percent(&self, value: f64) -> f64 {
+        let whole = f64::from(self.whole.unwrap_or_else(|| self.series.most()));
+        if whole > 0.0 { value / whole * 100.0 } else { 0.0 }
     }
+}
 
-    /// The largest value in each of `columns` equal slices of the last `span` before `now`, oldest first; `None`
-    /// where nothing was measured.
-    #[must_use]
-    pub fn columns(&self, now: Duration, span: Duration, columns: usize) -> Vec<Option<f64>> {
-        let mut slices = vec![None; columns];
-        if columns == 0 || span.is_zero() {
-            return slices;
-        }
-        let start = now.as_secs_f64() - span.as_secs_f64();
-        for (at, value) in self.iter() {
-            let share = (at.as_secs_f64() - start) / span.as_secs_f64();
-            if !(0.0..=1.0).contains(&share) {
-                continue;
-            }
-            let column = ((share * columns as f64) as usize).min(columns - 1);
-            if let Some(value) = value {
-                slices[column] = Some(slices[column].map_or(value, |old: f64| old.max(value)));
+/// All series.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct History {
+    kept: BTreeMap<Key, Kept>,
+    refused: u32,
+}
+
+impl History {
+    /// Takes a snapshot's values. What is not measured is a gap, a reset cuts every line, and a series whose subject is
+    /// gone is over.
+    pub fn observe(&mut self, snapshot: &Snapshot, was_reset: bool) {
+        let at = snapshot.at;
+        if was_reset {
+            for kept in self.kept.values_mut().filter(|kept| kept.series.ended().is_none()) {
+                kept.series.push(at, None);
             }
         }
-        slices
+        let readings = readings(snapshot);
+        for (key, kept) in &mut self.kept {
+            if kept.series.ended().is_none() && !readings.iter().any(|reading| reading.key == *key) {
+                kept.series.end(at);
+            }
+        }
+        self.refused = 0;
+        for reading in readings {
+            self.push(at, reading);
+        }
+    }
+
+    /// Adds one value to its series. A new series takes the place of the one that was over first; when none is over,
+    /// it is counted as refused.
+    pub fn push(&mut self, at: Duration, reading: Reading) {
+        let Reading { key, name, whole, value } = reading;
+        if let Some(kept) = self.kept.get_mut(&key) {
+            kept.whole = whole;
+            kept.series.push(at, value);
+            return;
+        }
+        // What nobody ever tells takes no place.
+        if value.is_none() {
+            return;
+        }
+        if self.kept.len() >= MOST_SERIES && !self.make_room() {
+            self.refused += 1;
+            return;
+        }
+        let mut series = Series::default();
+        series.push(at, value);
+        self.kept.insert(key, Kept { name, whole, series });
+    }
+
+    /// Drops the series that was over first, if one is over.
+    fn make_room(&mut self) -> bool {
+        let over = self.kept.iter().filter_map(|(key, kept)| Some((kept.series.ended()?, key)));
+        let Some((_, oldest)) = over.min() else { return false };
+        let oldest = oldest.clone();
+        self.kept.remove(&oldest).is_some()
+    }
+
+    /// All series, those of one subject one after the other.
+    pub fn iter(&self) -> impl Iterator<Item = (&Key, &Kept)> {
+        self.kept.iter()
+    }
+
+    /// A series with what it is of.
+    #[must_use]
+    pub fn get(&self, key: &Key) -> Option<&Kept> {
+        self.kept.get(key)
+    }
+
+    /// The series of a quantity of a stack, by its id, or of a heap, by its name.
+    #[must_use]
+    pub fn series(&self, quantity: Quantity, subject: &str) -> Option<&Series> {
+        self.kept.get(&Key { subject: subject.to_owned(), quantity }).map(|kept| &kept.series)
+    }
+
+    /// Series of the last snapshot for which there was no room.
+    #[must_use]
+    pub fn refused(&self) -> u32 {
+        self.refused
+    }
+
+    /// When the oldest that is kept was measured, since the attach.
+    #[must_use]
+    pub fn first(&self) -> Option<Duration> {
+        self.kept.values().filter_map(|kept| kept.series.first()).min()
+    }
+
+    /// Bytes that all samples and slices take now.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.kept.values().map(|kept| kept.series.bytes()).sum()
+    }
+
+    /// Forgets a series.
+    pub fn remove(&mut self, key: &Key) {
+        self.kept.remove(key);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_series_is_bounded_and_keeps_its_gaps() {
-        let mut series = Series::default();
-        for second in 0..3000u32 {
-            series.push(Duration::from_secs(second.into()), (second % 2 == 0).then_some(f64::from(second)));
-        }
-        assert_eq!(series.iter().count(), CAPACITY);
-        assert_eq!(series.last(), Some(2998.0));
-    }
-
-    #[test]
-    fn columns_take_the_largest_and_leave_gaps_open() {
-        let mut series = Series::default();
-        for (second, value) in [(0, Some(1.0)), (1, Some(5.0)), (2, Some(2.0)), (9, None), (10, Some(3.0))] {
-            series.push(Duration::from_secs(second), value);
-        }
-        let columns = series.columns(Duration::from_secs(10), Duration::from_secs(10), 5);
-        assert_eq!(columns, [Some(5.0), Some(2.0), None, None, Some(3.0)]);
-    }
-}
+mod tests;

@@ -65,12 +65,14 @@ fn severity(row: &Row<'_>, _: u16, theme: &Theme) -> Vec<Span<'static>> {
     let styles = &theme.styles;
     let (tone, chip) = verdict::chip(row.alert);
     let style = match tone {
-        _ if !verdict::holds(row.alert) => styles.muted,
+        _ if !row.alert.is_news() => styles.muted,
         Tone::Danger => styles.danger_chip,
         Tone::Warning => styles.chip,
         Tone::Calm => styles.muted,
     };
-    vec![Span::styled(format!(" {chip} "), style)]
+    // Where there is no column for it, what is known says so here.
+    let word = if row.alert.until.is_none() && row.alert.acknowledged.is_some() { "known" } else { chip };
+    vec![Span::styled(format!(" {word} "), style)]
 }
 
 fn ago(row: &Row<'_>, at: Duration) -> String {
@@ -84,6 +86,7 @@ fn since(row: &Row<'_>, _: u16, theme: &Theme) -> Vec<Span<'static>> {
 fn until(row: &Row<'_>, _: u16, theme: &Theme) -> Vec<Span<'static>> {
     match row.alert.until {
         Some(until) => vec![Span::styled(ago(row, until), theme.styles.muted)],
+        None if row.alert.acknowledged.is_some() => vec![Span::styled("known", theme.styles.muted)],
         None => vec![Span::styled("holds", theme.styles.strong)],
     }
 }
@@ -94,7 +97,7 @@ fn subject(row: &Row<'_>, cells: u16, theme: &Theme) -> Vec<Span<'static>> {
 }
 
 fn text(row: &Row<'_>, cells: u16, theme: &Theme) -> Vec<Span<'static>> {
-    let style = if verdict::holds(row.alert) { theme.styles.ink } else { theme.styles.muted };
+    let style = if row.alert.is_news() { theme.styles.ink } else { theme.styles.muted };
     vec![Span::styled(fit(&row.alert.text, cells, theme), style)]
 }
 

@@ -140,6 +140,7 @@ fn draw_verdict(canvas: &mut Canvas<'_>, line: Rect, model: &Model, state: &Stat
     let styles = canvas.theme.styles;
     let verdict = match state.screen {
         Screen::StackDetail => super::detail::verdict(model, state),
+        Screen::Timeline => super::timeline::verdict(model, state),
         _ => verdict(model, state.stack_limit),
     };
     let (chip, subject) = match verdict.tone {

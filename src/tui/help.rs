@@ -7,7 +7,7 @@ use super::keys;
 use super::overlay;
 use super::paint::{self, Canvas, safe, wrap};
 use super::state::{Screen, State};
-use super::{detail, map, stacks};
+use super::{detail, map, stacks, timeline};
 use crate::model::Model;
 
 /// Draws it over the body, from line `scroll` on.
@@ -35,6 +35,7 @@ fn lines(canvas: &Canvas<'_>, cells: u16, model: &Model, state: &State) -> Vec<L
         Screen::Stacks => stacks::legend(theme, model),
         Screen::StackDetail => detail::legend(theme, model, state),
         Screen::Heap => super::heap::legend(theme),
+        Screen::Timeline => timeline::legend(theme),
         Screen::Symbols | Screen::Alerts => Vec::new(),
     };
     if !legend.is_empty() {

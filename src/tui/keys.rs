@@ -54,6 +54,24 @@ pub enum Action {
     Grouping,
     /// Write into the filter.
     Filter,
+    /// Choose the columns.
+    Columns,
+    /// Show a shorter time.
+    Closer,
+    /// Show a longer time.
+    Farther,
+    /// Go to the next event.
+    NextEvent,
+    /// Go to the event before.
+    EventBefore,
+    /// Mark this moment, to see what changes from now on.
+    Baseline,
+    /// Show values, or how far they are from the baseline.
+    Difference,
+    /// Say that the selected alert is known, or take that back.
+    Acknowledge,
+    /// Say that all alerts are known.
+    AcknowledgeAll,
     /// Stop or follow.
     Freeze,
     /// Save a picture of the screen.
@@ -106,6 +124,13 @@ const SYMBOLS: &[Screen] = &[Screen::Symbols];
 const HEAP: &[Screen] = &[Screen::Heap];
 const DETAIL: &[Screen] = &[Screen::StackDetail];
 const STACK_PLACES: &[Screen] = &[Screen::Stacks, Screen::StackDetail];
+const TIMELINE: &[Screen] = &[Screen::Timeline];
+const ALERTS: &[Screen] = &[Screen::Alerts];
+/// Screens on which the keys for first, last and pages walk a selection.
+const WALKS: &[Screen] =
+    &[Screen::Map, Screen::Stacks, Screen::StackDetail, Screen::Heap, Screen::Symbols, Screen::Alerts];
+/// Screens that compare with the baseline.
+const COMPARES: &[Screen] = &[Screen::Timeline];
 const LISTS: &[Screen] = &[Screen::Stacks, Screen::Symbols];
 const PLACES: &[Screen] = &[Screen::Map, Screen::Stacks, Screen::Heap];
 
@@ -129,10 +154,10 @@ pub const BINDINGS: &[Binding] = &[
     bind(&[Key::Plain(KeyCode::Down), letter('j')], Action::Down, ALL, None, "select what is below"),
     bind(&[Key::Plain(KeyCode::Left), letter('h')], Action::Left, MAP, None, "go to RAM"),
     bind(&[Key::Plain(KeyCode::Right), letter('l')], Action::Right, MAP, None, "go to flash"),
-    bind(&[Key::Plain(KeyCode::Home), letter('g')], Action::First, ALL, None, "select the first"),
-    bind(&[Key::Plain(KeyCode::End), letter('G')], Action::Last, ALL, None, "select the last"),
-    bind(&[Key::Plain(KeyCode::PageUp)], Action::PageUp, ALL, None, "go ten up"),
-    bind(&[Key::Plain(KeyCode::PageDown)], Action::PageDown, ALL, None, "go ten down"),
+    bind(&[Key::Plain(KeyCode::Home), letter('g')], Action::First, WALKS, None, "select the first"),
+    bind(&[Key::Plain(KeyCode::End), letter('G')], Action::Last, WALKS, None, "select the last"),
+    bind(&[Key::Plain(KeyCode::PageUp)], Action::PageUp, WALKS, None, "go ten up"),
+    bind(&[Key::Plain(KeyCode::PageDown)], Action::PageDown, WALKS, None, "go ten down"),
     bind(&[Key::Plain(KeyCode::Enter)], Action::Enter, MAP, Some("zoom"), "zoom into what is selected"),
     bind(&[Key::Plain(KeyCode::Left), letter('h')], Action::Left, DETAIL, Some("stack before"), "the stack before"),
     bind(&[Key::Plain(KeyCode::Right), letter('l')], Action::Right, DETAIL, Some("next"), "the next stack"),
@@ -151,6 +176,35 @@ pub const BINDINGS: &[Binding] = &[
     bind(&[letter('v')], Action::Order, MAP, None, "turn the address order over"),
     bind(&[letter('o'), letter('s')], Action::Sort, STACKS, Some("sort"), "sort by the next column"),
     bind(&[letter('O'), letter('S')], Action::Reverse, STACKS, None, "sort the other way round"),
+    bind(&[letter('C')], Action::Columns, STACKS, Some("columns"), "choose the columns"),
+    bind(&[Key::Plain(KeyCode::Left), letter('h')], Action::Left, TIMELINE, Some("cursor"), "the cursor to the left"),
+    bind(&[Key::Plain(KeyCode::Right), letter('l')], Action::Right, TIMELINE, None, "the cursor to the right"),
+    bind(&[letter('+'), letter('=')], Action::Closer, TIMELINE, Some("closer"), "a shorter time, down to 10 s"),
+    bind(&[letter('-')], Action::Farther, TIMELINE, Some("farther"), "a longer time, up to 10 days"),
+    bind(
+        &[letter('s'), Key::Plain(KeyCode::Enter)],
+        Action::Enter,
+        TIMELINE,
+        Some("series"),
+        "draw this series, or not",
+    ),
+    bind(&[letter('e')], Action::NextEvent, TIMELINE, Some("event"), "the cursor to the next event"),
+    bind(&[letter('E')], Action::EventBefore, TIMELINE, None, "the cursor to the event before"),
+    bind(&[letter('['), Key::Plain(KeyCode::PageUp)], Action::PageUp, TIMELINE, None, "half a picture back"),
+    bind(&[letter(']'), Key::Plain(KeyCode::PageDown)], Action::PageDown, TIMELINE, None, "half a picture on"),
+    bind(&[Key::Plain(KeyCode::Home), letter('g')], Action::First, TIMELINE, None, "the oldest that is kept"),
+    bind(&[Key::Plain(KeyCode::End), letter('G')], Action::Last, TIMELINE, None, "the newest, and follow it"),
+    bind(&[Key::Plain(KeyCode::Esc)], Action::Back, TIMELINE, None, "back: cursor, follow, the map"),
+    bind(&[letter('b')], Action::Baseline, COMPARES, Some("baseline"), "mark this moment as the baseline"),
+    bind(&[letter('d')], Action::Difference, COMPARES, None, "values, or their difference from the baseline"),
+    bind(
+        &[letter('a')],
+        Action::Acknowledge,
+        ALERTS,
+        Some("known"),
+        "say that you know of this one; again to take it back",
+    ),
+    bind(&[letter('A')], Action::AcknowledgeAll, ALERTS, Some("all known"), "say that you know of all"),
     bind(&[letter('/')], Action::Filter, LISTS, Some("filter"), "show only names that contain ..."),
     bind(&[Key::Plain(KeyCode::Left), letter('h')], Action::Left, HEAP, None, "the block at higher addresses"),
     bind(
@@ -166,6 +220,7 @@ pub const BINDINGS: &[Binding] = &[
     bind(&[letter('3')], Action::Show(Screen::Heap), ALL, None, "the heap"),
     bind(&[letter('1')], Action::Show(Screen::Map), ALL, None, "the map"),
     bind(&[letter('2')], Action::Show(Screen::Stacks), ALL, None, "the stacks"),
+    bind(&[letter('4')], Action::Show(Screen::Timeline), ALL, None, "what was measured over time"),
     bind(&[letter('5')], Action::Show(Screen::Symbols), ALL, None, "who owns the memory"),
     bind(&[letter('6')], Action::Show(Screen::Alerts), ALL, None, "the alerts"),
     bind(&[Key::Plain(KeyCode::Tab)], Action::Next, ALL, None, "the next screen"),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::model::Model;
+use crate::model::history::Quantity;
 use crate::model::snapshot::{Heap, MemoryMap, Part, Snapshot, Stack};
 use crate::region::Region;
 use crate::units;
@@ -99,7 +100,7 @@ pub(crate) fn attacker(snapshot: &Snapshot, range: Region, limit: u8) -> Option<
 /// Whether a stack's peak rose within the last second of the snapshots.
 pub(crate) fn just_grown(model: &Model, stack: &Stack) -> bool {
     let now = model.snapshot.at;
-    let Some(series) = model.stack_peaks.get(&stack.id) else { return false };
+    let Some(series) = model.history.series(Quantity::Peak, &stack.id) else { return false };
     let recent = |at: Duration| now.saturating_sub(at) < Duration::from_secs(1);
     let mut newest = None;
     for (at, value) in series.iter().rev() {

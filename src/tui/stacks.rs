@@ -7,6 +7,7 @@
 //!   comms      2048 B  ████▒▒▒▒▒▒▼▌··◇·········· 41 %    296 B    840 B  1208 B  exact      ▃▃▃▃▃▃▃▃▃▃
 //! ```
 
+pub(crate) mod choose;
 mod columns;
 mod panel;
 
@@ -69,9 +70,14 @@ pub(crate) fn order(model: &Model, state: &State) -> Vec<String> {
 /// The columns that can sort, in the order of the screen.
 pub(crate) fn sorts(model: &Model, state: &State, cells: u16) -> Vec<Sort> {
     let rows = rows(model, state);
-    let columns = columns();
+    let columns = visible(state);
     let placed = table::place(&columns, &rows, 0, cells, 1);
     placed.iter().filter(|placed| placed.column.rank.is_some()).map(|placed| placed.column.key).collect()
+}
+
+/// The columns that the user has not hidden.
+fn visible<'a>(state: &State) -> Vec<table::Column<Sort, Row<'a>>> {
+    columns().into_iter().filter(|column| !state.stacks.hidden.contains(&column.key)).collect()
 }
 
 /// Where things stand.
@@ -125,7 +131,7 @@ pub(crate) fn draw(canvas: &mut Canvas<'_>, body: Rect, density: Density, model:
     let styles = canvas.theme.styles;
     let rows = rows(model, state);
     let layout = layout(body, density, &rows);
-    let columns = columns();
+    let columns = visible(state);
     let placed = table::place(&columns, &rows, body.x, body.width, 1);
     table::header(canvas, &placed, layout.header, Some((state.stacks.sort, state.stacks.direction)));
     let horizontal = canvas.theme.glyphs.frame.horizontal;

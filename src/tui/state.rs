@@ -1,13 +1,16 @@
 //! What the user has made of the screen: which one, what is selected, how it is shown. Nothing measured is in here,
 //! but for the copy that freezing keeps.
 
+use std::time::Duration;
+
 use ratatui::layout::Size;
 
 use super::lookup;
 use super::symbols::{Shared, SymbolsState};
 use super::theme::ThemeName;
+use super::timeline::{TimelineState, Values};
 use crate::model::Model;
-use crate::model::alert::Limits;
+use crate::model::alert::{Alert, Limits};
 use crate::model::snapshot::{Part, Snapshot, Stack};
 use crate::sampler::interest::Interest;
 
@@ -59,6 +62,8 @@ pub enum Screen {
     StackDetail,
     /// A heap block by block, and who holds it.
     Heap,
+    /// Any series over time, with what happened.
+    Timeline,
     /// Who owns the memory, by the ELF.
     Symbols,
     /// What is wrong, and what was.
@@ -67,11 +72,19 @@ pub enum Screen {
 
 impl Screen {
     /// All that have a tab.
-    pub const ALL: [Screen; 5] = [Screen::Map, Screen::Stacks, Screen::Heap, Screen::Symbols, Screen::Alerts];
+    pub const ALL: [Screen; 6] =
+        [Screen::Map, Screen::Stacks, Screen::Heap, Screen::Timeline, Screen::Symbols, Screen::Alerts];
 
     /// All that exist.
-    pub const EVERY: [Screen; 6] =
-        [Screen::Map, Screen::Stacks, Screen::StackDetail, Screen::Heap, Screen::Symbols, Screen::Alerts];
+    pub const EVERY: [Screen; 7] = [
+        Screen::Map,
+        Screen::Stacks,
+        Screen::StackDetail,
+        Screen::Heap,
+        Screen::Timeline,
+        Screen::Symbols,
+        Screen::Alerts,
+    ];
 
     /// The screen whose tab is lit.
     #[must_use]
@@ -89,6 +102,7 @@ impl Screen {
             Screen::Map => '1',
             Screen::Stacks | Screen::StackDetail => '2',
             Screen::Heap => '3',
+            Screen::Timeline => '4',
             Screen::Symbols => '5',
             Screen::Alerts => '6',
         }
@@ -102,6 +116,7 @@ impl Screen {
             Screen::Stacks => "Stacks",
             Screen::StackDetail => "stack word by word",
             Screen::Heap => "Heap",
+            Screen::Timeline => "Timeline",
             Screen::Symbols => "Symbols",
             Screen::Alerts => "Alerts",
         }
@@ -118,6 +133,8 @@ pub enum Overlay {
     Help(u16),
     /// What the tripwire caught: the catch of this number, the oldest first.
     Catch(usize),
+    /// Which columns the stacks have: the one of this number is under the cursor.
+    Columns(usize),
 }
 
 /// Where keys go.
@@ -138,6 +155,15 @@ pub enum Picture {
     Live,
     /// It shows this, while the model goes on.
     Frozen(Box<Model>),
+}
+
+/// Which alerts the user knows of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// The one under the cursor.
+    Selected,
+    /// All that hold.
+    All,
 }
 
 /// What is selected. A thread's stack is the same thing on every screen.
@@ -202,6 +228,8 @@ pub struct StacksState {
     pub direction: Direction,
     /// Only stacks whose name contains this are shown.
     pub filter: String,
+    /// Columns that the user does not want to see.
+    pub hidden: Vec<super::stacks::Sort>,
 }
 
 /// Where one looks in the stack that is shown word by word.
@@ -239,6 +267,10 @@ pub struct State {
     pub cursor: Cursor,
     /// The symbols' own.
     pub symbols: SymbolsState,
+    /// The timeline's own.
+    pub timeline: TimelineState,
+    /// What values are compared with.
+    pub values: Values,
     /// The alert under the cursor, counted from the top.
     pub alert: usize,
     /// A stack whose peak reaches this share is in danger, in percent.
@@ -301,6 +333,41 @@ impl State {
             }
             _ => None,
         }
+    }
+
+    /// Marks the moment that is on the screen as the baseline, in the model and in a frozen picture of it.
+    pub fn mark_baseline(&mut self, newest: &mut Model) {
+        match &mut self.picture {
+            Picture::Live => newest.mark_baseline(),
+            Picture::Frozen(model) => {
+                model.mark_baseline();
+                newest.baseline.clone_from(&model.baseline);
+            }
+        }
+        self.notice = Some("baseline marked: d shows the difference".to_owned());
+    }
+
+    /// Notes that the user knows of alerts, in the model and in a frozen picture of it.
+    pub fn acknowledge(&mut self, newest: &mut Model, which: Known) {
+        // What is on the screen decides, and not what came since: nobody knows of what they have not seen.
+        let shown = self.shown(newest);
+        let Some(known) = shown.alerts.get(self.alert).cloned() else { return };
+        let at = shown.snapshot.at;
+        let noted: Vec<(Alert, Option<Duration>)> = match which {
+            Known::Selected => vec![(known.clone(), known.acknowledged.is_none().then_some(at))],
+            Known::All => {
+                shown.alerts.iter().filter(|alert| alert.is_news()).map(|alert| (alert.clone(), Some(at))).collect()
+            }
+        };
+        for (alert, since) in &noted {
+            newest.acknowledge(alert, *since);
+            if let Picture::Frozen(model) = &mut self.picture {
+                model.acknowledge(alert, *since);
+            }
+        }
+        // The alert may stand elsewhere now: the cursor stays on it.
+        let alerts = &self.shown(newest).alerts;
+        self.alert = alerts.iter().position(|alert| alert.is(&known) && alert.until == known.until).unwrap_or(0);
     }
 
     /// The selected stack, or the worst one when nothing is selected and something is in danger.

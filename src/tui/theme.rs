@@ -87,6 +87,14 @@ pub struct Glyphs {
     pub worst: &'static str,
     /// Blocks of the selected owner.
     pub owner: &'static str,
+    /// A line of dashes: a limit over time.
+    pub dashes: &'static str,
+    /// A reset.
+    pub reset: &'static str,
+    /// A thread that is gone.
+    pub gone: &'static str,
+    /// Something that is over.
+    pub over: &'static str,
     /// The column that rows are sorted by, largest first.
     pub sorted_down: &'static str,
     /// The column that rows are sorted by, smallest first.
@@ -132,6 +140,10 @@ const UNICODE: Glyphs = Glyphs {
     lowest: "▼",
     worst: "◇",
     owner: "◆",
+    dashes: "╌",
+    reset: "↺",
+    gone: "○",
+    over: "✓",
     sorted_down: "▾",
     sorted_up: "▴",
     closed: "▹",
@@ -183,6 +195,10 @@ const ASCII: Glyphs = Glyphs {
     lowest: "v",
     worst: "o",
     owner: "@",
+    dashes: "-",
+    reset: "R",
+    gone: "o",
+    over: "+",
     sorted_down: "v",
     sorted_up: "^",
     closed: "+",
@@ -217,6 +233,8 @@ pub struct Styles {
     pub chip: Style,
     /// What has just grown.
     pub lit: Style,
+    /// Lines that lie over each other in one picture.
+    pub series: [Style; 3],
 }
 
 impl Theme {
@@ -229,11 +247,12 @@ impl Theme {
             ThemeName::Mono => mono(),
             // Index colours come from the terminal's own palette, so that one set serves dark and light.
             ThemeName::Auto | ThemeName::Dark | ThemeName::Light => {
-                coloured(Style::new().fg(Color::DarkGray), Color::Cyan, Color::Red)
+                coloured(Style::new().fg(Color::DarkGray), [Color::Cyan, Color::Magenta], Color::Red)
             }
-            ThemeName::HighContrast => coloured(Style::new(), Color::LightCyan, Color::LightRed),
+            ThemeName::HighContrast => coloured(Style::new(), [Color::LightCyan, Color::LightMagenta], Color::LightRed),
             ThemeName::OkabeIto => {
-                coloured(Style::new().fg(Color::DarkGray), Color::Rgb(0x56, 0xb4, 0xe9), Color::Rgb(0xd5, 0x5e, 0x00))
+                let series = [Color::Rgb(0x56, 0xb4, 0xe9), Color::Rgb(0xcc, 0x79, 0xa7)];
+                coloured(Style::new().fg(Color::DarkGray), series, Color::Rgb(0xd5, 0x5e, 0x00))
             }
         };
         Self { glyphs, styles }
@@ -246,7 +265,7 @@ impl Default for Theme {
     }
 }
 
-fn coloured(muted: Style, level: Color, danger: Color) -> Styles {
+fn coloured(muted: Style, [level, other]: [Color; 2], danger: Color) -> Styles {
     let ink = Style::new();
     let danger = ink.fg(danger);
     Styles {
@@ -259,6 +278,7 @@ fn coloured(muted: Style, level: Color, danger: Color) -> Styles {
         danger_chip: danger.add_modifier(Modifier::BOLD | Modifier::REVERSED),
         chip: ink.add_modifier(Modifier::BOLD | Modifier::REVERSED),
         lit: ink.add_modifier(Modifier::BOLD | Modifier::REVERSED),
+        series: [ink.fg(level), ink.fg(other), muted],
     }
 }
 
@@ -276,5 +296,6 @@ fn mono() -> Styles {
         danger_chip: reversed,
         chip: reversed,
         lit: reversed,
+        series: [ink, bold, ink.add_modifier(Modifier::DIM)],
     }
 }

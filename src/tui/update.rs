@@ -4,8 +4,9 @@ use ratatui::layout::{Position, Rect};
 
 use super::frame::{self, Areas};
 use super::keys::Action;
-use super::state::{AddressOrder, Cursor, Direction, Input, Overlay, Picture, Scale, Screen, Selection, State};
+use super::state::{AddressOrder, Cursor, Direction, Input, Known, Overlay, Picture, Scale, Screen, Selection, State};
 use super::symbols::Figure;
+use super::timeline::{self, Values};
 use super::{alerts, detail, heap, lookup, map, stacks, symbols};
 use crate::model::Model;
 use crate::model::catch::{Catch, CatchKind};
@@ -21,6 +22,10 @@ pub enum Effect {
     Export,
     /// Let a core go on that the tripwire stopped.
     GoOn,
+    /// Mark the moment on the screen.
+    Baseline,
+    /// Note which alerts are known.
+    Acknowledge(Known),
 }
 
 /// Rows of a page.
@@ -29,6 +34,11 @@ const PAGE: isize = 10;
 /// Carries an action out on the state; `newest` is the model as it is now, frozen screen or not.
 pub fn update(state: &mut State, newest: &Model, action: Action) -> Effect {
     state.notice = None;
+    let action = match (state.overlay, action) {
+        // What is under the cursor of a box is switched like what is under any other.
+        (Overlay::Columns(_), Action::Freeze) => Action::Enter,
+        (_, action) => action,
+    };
     match action {
         Action::Quit => return Effect::Quit,
         Action::Export => return Effect::Export,
@@ -48,6 +58,25 @@ pub fn update(state: &mut State, newest: &Model, action: Action) -> Effect {
                 }
             };
         }
+        Action::Baseline => return Effect::Baseline,
+        Action::Acknowledge => return Effect::Acknowledge(Known::Selected),
+        Action::AcknowledgeAll => return Effect::Acknowledge(Known::All),
+        Action::Difference => {
+            state.values = match (state.values, &state.shown(newest).baseline) {
+                (Values::Now, Some(_)) => Values::Difference,
+                (Values::Now, None) => {
+                    state.notice = Some("no baseline: b marks one".into());
+                    Values::Now
+                }
+                (Values::Difference, _) => Values::Now,
+            };
+        }
+        Action::Columns => {
+            state.overlay = match state.overlay {
+                Overlay::Columns(_) => Overlay::None,
+                Overlay::None | Overlay::Help(_) | Overlay::Catch(_) => Overlay::Columns(0),
+            };
+        }
         Action::Freeze => {
             state.picture = match std::mem::take(&mut state.picture) {
                 Picture::Live => Picture::Frozen(Box::new(newest.clone())),
@@ -57,7 +86,7 @@ pub fn update(state: &mut State, newest: &Model, action: Action) -> Effect {
         Action::Help => {
             state.overlay = match state.overlay {
                 Overlay::Help(_) => Overlay::None,
-                Overlay::None | Overlay::Catch(_) => Overlay::Help(0),
+                Overlay::None | Overlay::Catch(_) | Overlay::Columns(_) => Overlay::Help(0),
             };
         }
         Action::Show(screen) => show(state, screen),
@@ -150,6 +179,8 @@ fn back(state: &mut State) {
         Screen::Map | Screen::Stacks => state.selection = Selection::Nothing,
         Screen::Heap => state.heap.block = None,
         Screen::StackDetail => show(state, Screen::Stacks),
+        Screen::Timeline if state.timeline.cursor().is_some() || !state.timeline.follows() => state.timeline.follow(),
+        Screen::Timeline => show(state, Screen::Map),
         Screen::Symbols => symbols::step_out(&mut state.symbols),
         Screen::Alerts => show(state, Screen::Map),
     }
@@ -176,6 +207,10 @@ fn with_model(state: &mut State, newest: &Model, action: Action) {
         Action::Enter => enter(state, model),
         Action::OnMap => open(state, model, Screen::Map),
         Action::Sort => next_sort(state, model, &areas),
+        Action::Closer => state.timeline.zoom(model, 1),
+        Action::Farther => state.timeline.zoom(model, -1),
+        Action::NextEvent => timeline::next_event(model, state, true),
+        Action::EventBefore => timeline::next_event(model, state, false),
         Action::Click { x, y } => click(state, model, &areas, Position { x, y }),
         _ => {}
     }
@@ -205,6 +240,10 @@ fn walk(state: &mut State, model: &Model, areas: &Areas, steps: isize) {
         state.overlay = Overlay::Catch(step(Some(at), count, steps).unwrap_or(0));
         return;
     }
+    if let Overlay::Columns(at) = state.overlay {
+        state.overlay = Overlay::Columns(step(Some(at), stacks::choose::count(), steps).unwrap_or(0));
+        return;
+    }
     match state.screen {
         Screen::Map => {
             let (ram, flash) = map::order(areas.body, areas.density, model, state);
@@ -226,6 +265,14 @@ fn walk(state: &mut State, model: &Model, areas: &Areas, steps: isize) {
         }
         Screen::StackDetail => state.cursor = detail::walk(areas.body, areas.density, model, state, steps),
         Screen::Heap => state.heap.owner = heap::walk(model, state, steps),
+        Screen::Timeline => match steps {
+            isize::MIN => state.timeline.oldest(model),
+            isize::MAX => state.timeline.follow(),
+            // Pages go through time; single steps go through the list.
+            PAGE => state.timeline.scroll(model, true),
+            steps if steps == -PAGE => state.timeline.scroll(model, false),
+            steps => timeline::walk(model, state, steps),
+        },
         Screen::Symbols => symbols::walk(&mut state.symbols, steps),
         Screen::Alerts => state.alert = step(Some(state.alert), model.alerts.len(), steps).unwrap_or(0),
     }
@@ -233,6 +280,10 @@ fn walk(state: &mut State, model: &Model, areas: &Areas, steps: isize) {
 
 /// Goes to the figure beside this one: flash or RAM on the map, another stack where one is shown.
 fn side(state: &mut State, model: &Model, areas: &Areas, to_right: bool) {
+    if state.screen == Screen::Timeline {
+        let columns = timeline::columns(areas.body, areas.density);
+        return state.timeline.step(model, columns, if to_right { 1 } else { -1 });
+    }
     if state.screen == Screen::Symbols {
         return if to_right { symbols::step_in(&mut state.symbols) } else { symbols::step_out(&mut state.symbols) };
     }
@@ -259,6 +310,9 @@ fn side(state: &mut State, model: &Model, areas: &Areas, to_right: bool) {
 }
 
 fn enter(state: &mut State, model: &Model) {
+    if let Overlay::Columns(at) = state.overlay {
+        return stacks::choose::toggle(&mut state.stacks, at);
+    }
     match state.screen {
         Screen::Map => {
             let part = state.selected_part(&model.snapshot).map(|part| part.id.clone());
@@ -273,11 +327,13 @@ fn enter(state: &mut State, model: &Model) {
             state.heap.shown = (state.heap.shown + 1) % model.snapshot.heaps.len().max(1);
             state.heap.block = None;
         }
+        Screen::Timeline => timeline::toggle(model, state),
         Screen::Symbols => symbols::step_in(&mut state.symbols),
         Screen::Alerts => {
             let Some(alert) = model.alerts.get(state.alert) else { return };
             let snapshot = &model.snapshot;
-            let stack = snapshot.stacks.iter().find(|stack| stack.name == alert.subject);
+            let by_id = snapshot.stacks.iter().find(|stack| Some(&stack.id) == alert.stack.as_ref());
+            let stack = by_id.or_else(|| snapshot.stacks.iter().find(|stack| stack.name == alert.subject));
             let part = lookup::parts(snapshot).find(|(_, _, part)| part.name == alert.subject);
             if let Some(stack) = stack {
                 state.selection = Selection::Stack(stack.id.clone());
@@ -348,6 +404,7 @@ fn click(state: &mut State, model: &Model, areas: &Areas, at: Position) {
             }
         }
         Screen::Heap => {}
+        Screen::Timeline => timeline::click(areas.body, areas.density, model, state, at),
         Screen::Symbols => {
             if let Some(path) = symbols::hit(areas.body, areas.density, state, at) {
                 state.symbols.select(path);

@@ -34,9 +34,14 @@ pub(crate) struct Verdict {
 /// What is to be said about a model.
 pub(crate) fn verdict(model: &Model, limit: u8) -> Verdict {
     let snapshot = &model.snapshot;
-    let active = || model.alerts.iter().filter(|alert| holds(alert) && alert.severity != Severity::Info);
+    let active = || model.alerts.iter().filter(|alert| alert.is_news() && alert.severity != Severity::Info);
+    let known = || model.alerts.iter().filter(|alert| alert.until.is_none() && alert.acknowledged.is_some());
     let mut verdict = if let Some(alert) = active().min_by_key(|alert| (alert.severity, alert.kind)) {
         from_alert(alert)
+    } else if let Some(alert) =
+        known().filter(|alert| alert.severity != Severity::Info).min_by_key(|alert| alert.severity)
+    {
+        from_known(alert, known().count())
     } else if let Some(stack) = lookup::worst(snapshot, limit) {
         from_stack(stack)
     } else {
@@ -80,6 +85,19 @@ fn from_alert(alert: &Alert) -> Verdict {
         None => (String::new(), alert.text.clone()),
     };
     Verdict { tone, chip, subject, sentence, aside: String::new() }
+}
+
+/// Nothing is news, and yet all is not well: what is known of is said without alarm.
+fn from_known(alert: &Alert, count: usize) -> Verdict {
+    let others = if count > 1 { format!(" ({count} alerts are known)") } else { String::new() };
+    let verdict = from_alert(alert);
+    Verdict {
+        tone: Tone::Calm,
+        chip: "known",
+        subject: format!("  {}", verdict.subject),
+        sentence: format!("{}{others}", verdict.sentence),
+        aside: "nothing else: 6 Alerts".to_owned(),
+    }
 }
 
 fn from_stack(stack: &Stack) -> Verdict {

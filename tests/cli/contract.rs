@@ -54,7 +54,7 @@ fn adds_up(regions: &[Value], parent: &Value) {
 
 fn keeps_the_contract(report: &Value) {
     assert_eq!(report["schema"], "highwater/report@1");
-    has_keys(report, "schema at_s epoch target regions limits stacks heaps alerts link");
+    has_keys(report, "schema at_s epoch target regions limits stacks heaps alerts events link");
     has_keys(&report["limits"], "stack_percent heap_percent");
     has_keys(&report["target"], "elf build_id chip core kernel source");
     has_keys(&report["link"], "refresh_hz transactions_per_refresh usb_commands_per_refresh bytes_per_refresh halts");

@@ -5,6 +5,7 @@ use std::time::Duration;
 use highwater::model::Model;
 use highwater::model::alert::{Alert, AlertKind, Severity};
 use highwater::model::catch::{Aimed, Call, Catch, CatchKind, Mode, Tripwire};
+use highwater::model::history::{History, Key, Quantity, Reading};
 use highwater::model::snapshot::{
     Health, Heap, Link, Measured, MemoryKind, MemoryMap, Part, PartKind, Snapshot, Stack, StackKind, StackWords,
     Target, Trace, TraceKind, TracePlace, Trust, Victim,
@@ -207,11 +208,21 @@ fn heap() -> Heap {
 
 /// Steps of a series over the last minute.
 fn climb(model: &mut Model, id: &str, steps: &[f64]) {
-    let series = model.stack_peaks.entry(id.to_owned()).or_default();
     for second in 15..=75u32 {
         let step = (second as usize - 15) * steps.len() / 61;
-        series.push(Duration::from_secs(second.into()), Some(steps[step]));
+        remember(model, Duration::from_secs(second.into()), id, steps[step] as u32);
     }
+}
+
+fn peak_of(id: &str) -> Key {
+    Key { subject: id.to_owned(), quantity: Quantity::Peak }
+}
+
+/// A stack's peak at a moment.
+pub(crate) fn remember(model: &mut Model, at: Duration, id: &str, peak: u32) {
+    let stack = model.snapshot.stacks.iter().find(|stack| stack.id == id).expect("the board has it");
+    let (name, whole) = (stack.name.clone(), Some(stack.range.size()));
+    model.history.push(at, Reading { key: peak_of(id), name, whole, value: Some(peak) });
 }
 
 /// A model of this snapshot in which every stack has stood at its peak for a minute.
@@ -230,7 +241,7 @@ pub(crate) fn danger() -> Model {
     let stacks = stacks();
     let growth = stacks[6].id.clone();
     let mut model = settled(snapshot(vec![flash(), ram(&stacks)], stacks, vec![heap()]));
-    model.stack_peaks.remove(&growth);
+    model.history.remove(&peak_of(&growth));
     climb(&mut model, &growth, &[1000.0, 1000.0, 1800.0, 1900.0, 2100.0, 2400.0, 3000.0, 3000.0, 3200.0, 3656.0]);
     model.alerts.push(Alert {
         kind: AlertKind::StackLimit,
@@ -239,6 +250,8 @@ pub(crate) fn danger() -> Model {
         text: "growth has 440 B of stack left. Next it overwrites uart_rx_buf.".to_owned(),
         since: Duration::from_secs(71),
         until: None,
+        stack: None,
+        acknowledged: None,
     });
     model.alerts.push(Alert {
         kind: AlertKind::Reset,
@@ -247,6 +260,8 @@ pub(crate) fn danger() -> Model {
         text: "The target was reset.".to_owned(),
         since: Duration::from_secs(12),
         until: Some(Duration::from_secs(13)),
+        stack: None,
+        acknowledged: None,
     });
     model
 }
@@ -361,7 +376,7 @@ pub(crate) fn calm() -> Model {
     let growth = model.snapshot.stacks[6].id.clone();
     model.snapshot.stacks[6].peak = Some(exact(1480));
     model.snapshot.stacks[6].lowest_sp = Some(exact(1464));
-    model.stack_peaks.remove(&growth);
+    model.history.remove(&peak_of(&growth));
     climb(&mut model, &growth, &[1000.0, 1480.0]);
     model.snapshot.hints.push("The ISR stack is painted only above 2000_fd00: its peak is a lower bound.".to_owned());
     model
@@ -381,6 +396,8 @@ pub(crate) fn overflow() -> Model {
         text: "growth overflowed its stack and hit uart_rx_buf.".to_owned(),
         since: Duration::from_secs(74),
         until: None,
+        stack: None,
+        acknowledged: None,
     };
     model
 }
@@ -500,7 +517,7 @@ pub(crate) fn no_target() -> Model {
     model.snapshot.stacks[0].current = None;
     model.snapshot.stacks[0].lowest_sp = None;
     model.snapshot.memories[1].size_known = false;
-    model.stack_peaks.clear();
+    model.history = History::default();
     model
 }
 

@@ -343,3 +343,95 @@ fn what_was_caught_is_shown_and_the_core_is_let_go() {
     assert_eq!(state.overlay, Overlay::None);
     assert!(state.notice.as_ref().is_some_and(|notice| notice.contains("--tripwire")));
 }
+
+/// Presses a key and does what it asks of the model.
+fn press_and_do(state: &mut State, model: &mut Model, code: KeyCode) {
+    if let Effect::Acknowledge(which) = press(state, model, code) {
+        state.acknowledge(model, which);
+    }
+}
+
+#[test]
+fn a_known_alert_is_listed_dimmed_with_a_word_and_no_longer_the_verdict() {
+    let (mut model, mut state) = (fixtures::danger(), start(Screen::Alerts));
+    let verdict = |screen: String| screen.lines().nth(2).unwrap_or_default().to_owned();
+    assert!(verdict(shown(&model, &state, SIZE)).contains("! DANGER"));
+    press_and_do(&mut state, &mut model, KeyCode::Char('a'));
+    let screen = shown(&model, &state, SIZE);
+    assert!(!screen.contains("! DANGER"), "{screen}");
+    // It is not said that all is well.
+    assert!(verdict(screen.clone()).contains("known  growth has 440 B of stack left."), "{screen}");
+    insta::assert_snapshot!("alerts_known", screen);
+    press_and_do(&mut state, &mut model, KeyCode::Char('a'));
+    assert!(verdict(shown(&model, &state, SIZE)).contains("! DANGER"));
+    press_and_do(&mut state, &mut model, KeyCode::Char('A'));
+    assert!(model.alerts.iter().all(|alert| !alert.is_news()));
+    // In a frozen picture too, and it stays so when the picture goes on.
+    press_and_do(&mut state, &mut model, KeyCode::Char('a'));
+    press_and_do(&mut state, &mut model, KeyCode::Char(' '));
+    press_and_do(&mut state, &mut model, KeyCode::Char('a'));
+    assert!(!shown(&model, &state, SIZE).contains("! DANGER"));
+    press_and_do(&mut state, &mut model, KeyCode::Char(' '));
+    assert!(!shown(&model, &state, SIZE).contains("! DANGER"));
+}
+
+#[test]
+fn columns_are_hidden_and_shown_again_and_stay_so() {
+    let (model, mut state) = (fixtures::worst_cases(), start(Screen::Stacks));
+    let header = |state: &State| shown(&model, state, SIZE).lines().nth(4).unwrap_or_default().to_owned();
+    assert!(header(&state).contains("trust"));
+    types(&mut state, &model, "C");
+    assert_eq!(state.overlay, Overlay::Columns(0));
+    insta::assert_snapshot!("stacks_columns", shown(&model, &state, SIZE));
+    // Down to the trust, and off.
+    while !shown(&model, &state, SIZE).contains("[ ]  trust") {
+        press(&mut state, &model, KeyCode::Char(' '));
+        if shown(&model, &state, SIZE).contains("[ ]  trust") {
+            break;
+        }
+        press(&mut state, &model, KeyCode::Enter);
+        press(&mut state, &model, KeyCode::Down);
+    }
+    assert!(matches!(state.picture, Picture::Live), "space switches a column here, and freezes nothing");
+    press(&mut state, &model, KeyCode::Esc);
+    assert!(!header(&state).contains("trust") && header(&state).contains("margin"), "{}", header(&state));
+    // It stays so on the way through other screens.
+    types(&mut state, &model, "12");
+    assert!(!header(&state).contains("trust"));
+    types(&mut state, &model, "C");
+    assert!(shown(&model, &state, SIZE).contains("[ ]  trust"));
+}
+
+#[test]
+fn wide_stacks_have_their_kind_and_lowest_sp() {
+    let (model, mut state) = (fixtures::danger(), start(Screen::Stacks));
+    let header = |state: &State, width| shown(&model, state, (width, 40)).lines().nth(4).unwrap_or_default().to_owned();
+    assert!(!header(&state, 159).contains("lowest SP"));
+    let wide = header(&state, 164);
+    assert!(wide.contains("kind") && wide.contains("lowest SP"), "{wide}");
+    state.size = Size { width: 164, height: 40 };
+    let sorts: Vec<String> = (0..14)
+        .map(|_| {
+            types(&mut state, &model, "o");
+            format!("{:?}", state.stacks.sort)
+        })
+        .collect();
+    assert!(sorts.contains(&"LowestSp".to_owned()) && sorts.contains(&"Kind".to_owned()), "{sorts:?}");
+}
+
+#[test]
+fn the_last_minute_of_a_stack_is_what_its_history_says() {
+    let (model, state) = (fixtures::danger(), start(Screen::Stacks));
+    let screen = shown(&model, &state, SIZE);
+    // Ten columns of six seconds each: the largest peak in each, in eighths of 4096 B.
+    let growth = &model.snapshot.stacks[6].id;
+    let series = model.history.series(highwater::model::history::Quantity::Peak, growth).expect("it is kept");
+    let levels: String = series
+        .highest(model.snapshot.at, std::time::Duration::from_secs(60), 10)
+        .into_iter()
+        .map(|most| "▁▂▃▄▅▆▇█".chars().nth(((most.unwrap_or(0.0) / 4096.0 * 8.0).round() as usize).clamp(1, 8) - 1))
+        .map(|level| level.unwrap_or(' '))
+        .collect();
+    let rows = screen.lines().filter(|line| line.contains(&levels)).count();
+    assert_eq!(rows, 1, "{levels} is not in\n{screen}");
+}

@@ -139,7 +139,11 @@ fn danger_is_told_without_colour() {
 fn the_default_theme_keeps_to_the_terminals_sixteen_colours_and_no_background() {
     for screen in Screen::EVERY {
         for cell in drawn(&fixtures::word_by_word(), &on(screen), &dark(), (120, 36)).content {
-            assert!(matches!(cell.fg, Color::Reset | Color::Red | Color::Cyan | Color::DarkGray), "{:?}", cell.fg);
+            assert!(
+                matches!(cell.fg, Color::Reset | Color::Red | Color::Cyan | Color::Magenta | Color::DarkGray),
+                "{:?}",
+                cell.fg
+            );
             assert_eq!(cell.bg, Color::Reset);
         }
     }
@@ -151,7 +155,7 @@ fn what_has_just_grown_is_marked_for_a_second_of_the_snapshots() {
     let mut model = fixtures::calm();
     let comms = model.snapshot.stacks[5].id.clone();
     let at = model.snapshot.at + Duration::from_millis(500);
-    model.stack_peaks.entry(comms).or_default().push(at, Some(860.0));
+    fixtures::remember(&mut model, at, &comms, 860);
     for (after, marked) in [(600, true), (1400, true), (1600, false)] {
         model.snapshot.at = fixtures::AT + Duration::from_millis(after);
         let screen = shown(&model, &map(), (120, 36));

@@ -8,7 +8,7 @@ use highwater::tui::picture;
 use highwater::tui::state::{MapState, Overlay, Scale, Screen, State};
 use highwater::tui::theme::{Theme, ThemeName};
 
-use crate::{dark, drawn, fixtures, heap, on, symbols};
+use crate::{dark, drawn, fixtures, heap, on, symbols, timeline};
 
 fn check(name: &str, model: &Model, state: &State, theme: &Theme, size: (u16, u16), on_dark: bool) {
     let svg = picture::svg(&drawn(model, state, theme, size), on_dark);
@@ -60,5 +60,12 @@ fn the_kept_pictures_are_what_is_drawn() {
     check("catch-ascii", &fixtures::caught(), &caught, &ascii, (80, 24), true);
     check("symbols-dark", &fixtures::calm(), &symbols::pictured(""), &dark(), (120, 36), true);
     check("treemap-dark", &fixtures::calm(), &symbols::pictured("t"), &dark(), (120, 36), true);
+    let (minutes, timeline) = timeline::after("---eE");
+    check("timeline-dark", &minutes, &timeline, &dark(), (120, 36), true);
+    check("timeline-light", &minutes, &timeline, &dark(), (120, 36), false);
+    check("timeline-wide", &minutes, &timeline, &dark(), (200, 60), true);
+    check("timeline-small", &minutes, &timeline, &dark(), (80, 24), true);
+    check("timeline-mono", &minutes, &timeline, &mono, (120, 36), true);
+    check("timeline-ascii", &minutes, &timeline, &ascii, (120, 36), true);
     check("alerts-dark", &danger, &on(Screen::Alerts), &dark(), (120, 36), true);
 }

@@ -25,7 +25,7 @@ use ratatui::text::{Line, Span};
 
 use super::words;
 use crate::model::Model;
-use crate::model::history::Series;
+use crate::model::history::{Quantity, Series};
 use crate::model::snapshot::{Heap, Measured, MemoryKind, Part, PartKind, Stack, Trust};
 use crate::region::Region;
 use crate::tui::bar::{self, Bar, Marks};
@@ -165,7 +165,7 @@ impl Paper<'_> {
         let Some(series) = series.filter(|series| series.iter().count() > 1) else {
             return Block { rank: 8, lines: Vec::new() };
         };
-        let last = series.last().map_or_else(String::new, |last| share_text(last, whole));
+        let last = series.last().map_or_else(String::new, |last| share_text(last.into(), whole));
         let rows = match self.density {
             Density::Small | Density::Narrow => 1,
             Density::Normal => 2,
@@ -173,7 +173,7 @@ impl Paper<'_> {
         };
         let (label, end) = (if self.narrow() { 6 } else { 7 }, if self.narrow() { 0 } else { paint::width(&last) + 2 });
         let columns = self.cells.saturating_sub(label + end);
-        let columns = series.columns(self.model.snapshot.at, SPAN, usize::from(columns));
+        let columns = series.highest(self.model.snapshot.at, SPAN, usize::from(columns));
         let lines = bar::history(&columns, whole, rows, self.theme)
             .into_iter()
             .enumerate()
@@ -226,7 +226,7 @@ impl Paper<'_> {
         let mut blocks = vec![self.title(name, words::kind_words(part.kind, is_flash)), self.bounds(part.range)];
         if let Some(heap) = lookup::heap(snapshot, part) {
             blocks.push(Block { rank: 1, lines: self.heap_numbers(heap) });
-            blocks.push(self.history(self.model.heap_used.get(&heap.name), heap.range.size().into()));
+            blocks.push(self.history(self.model.history.series(Quantity::Used, &heap.name), heap.range.size().into()));
         }
         if let Some(memory) = memory {
             let share = bar::percent(Some(part.range.size().into()), memory.range.size().into());

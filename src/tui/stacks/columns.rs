@@ -6,7 +6,8 @@ use std::time::Duration;
 use ratatui::text::Span;
 
 use super::Row;
-use crate::model::snapshot::{Measured, Trust};
+use crate::model::history::Quantity;
+use crate::model::snapshot::{Measured, StackKind, Trust};
 use crate::sizing::{Basis, Size};
 use crate::tui::bar::{self, Bar, Marks};
 use crate::tui::lookup::{self, Condition};
@@ -42,6 +43,10 @@ pub enum Sort {
     History,
     /// The size to choose.
     Suggest,
+    /// Bytes in use at the lowest SP ever seen.
+    LowestSp,
+    /// Whose stack it is.
+    Kind,
 }
 
 fn always(_: &[Row<'_>]) -> bool {
@@ -50,6 +55,10 @@ fn always(_: &[Row<'_>]) -> bool {
 
 fn any_worst(rows: &[Row<'_>]) -> bool {
     rows.iter().any(|row| row.stack.worst_case.is_some())
+}
+
+fn any_lowest(rows: &[Row<'_>]) -> bool {
+    rows.iter().any(|row| row.stack.lowest_sp.is_some())
 }
 
 fn any_cpu(rows: &[Row<'_>]) -> bool {
@@ -80,7 +89,7 @@ const fn column<'a>(
 }
 
 /// All of them, from left to right.
-pub(super) fn columns<'a>() -> [Column<Sort, Row<'a>>; 12] {
+pub(super) fn columns<'a>() -> [Column<Sort, Row<'a>>; 14] {
     [
         column(
             Sort::Name,
@@ -90,6 +99,15 @@ pub(super) fn columns<'a>() -> [Column<Sort, Row<'a>>; 12] {
             0,
             name,
             Some(|row| Rank::Text(Reverse(row.stack.name.clone()))),
+        ),
+        column(
+            Sort::Kind,
+            "kind",
+            Width::Cells(9),
+            Side::Left,
+            160,
+            kind,
+            Some(|row| Rank::Text(Reverse(kind_word(row.stack.kind).into()))),
         ),
         column(
             Sort::Size,
@@ -120,6 +138,18 @@ pub(super) fn columns<'a>() -> [Column<Sort, Row<'a>>; 12] {
             peak,
             Some(|row| number(row.stack.deepest().map(bytes))),
         ),
+        Column {
+            wanted: any_lowest,
+            ..column(
+                Sort::LowestSp,
+                "lowest SP",
+                Width::Cells(9),
+                Side::Right,
+                160,
+                lowest,
+                Some(|row| number(row.stack.lowest_sp.map(bytes))),
+            )
+        },
         Column {
             wanted: any_worst,
             ..column(
@@ -233,6 +263,26 @@ fn now(row: &Row<'_>, _: u16, theme: &Theme) -> Vec<Span<'static>> {
     amount("", row.stack.current.map(bytes), false, theme)
 }
 
+/// A lowest SP is what was seen: it may have been lower in between.
+fn lowest(row: &Row<'_>, _: u16, theme: &Theme) -> Vec<Span<'static>> {
+    let sign = if row.stack.lowest_sp.is_some_and(is_bound) { theme.glyphs.at_least } else { "" };
+    amount(sign, row.stack.lowest_sp.map(bytes), false, theme)
+}
+
+fn kind_word(kind: StackKind) -> &'static str {
+    match kind {
+        StackKind::Main => "main",
+        StackKind::Isr => "interrupt",
+        StackKind::Idle => "idle",
+        StackKind::Timer => "timer",
+        StackKind::User => "thread",
+    }
+}
+
+fn kind(row: &Row<'_>, _: u16, theme: &Theme) -> Vec<Span<'static>> {
+    vec![Span::styled(kind_word(row.stack.kind), theme.styles.muted)]
+}
+
 fn is_bound(measured: Measured) -> bool {
     matches!(measured.trust, Trust::AtLeast | Trust::Unpainted)
 }
@@ -292,8 +342,8 @@ fn cpu(row: &Row<'_>, _: u16, theme: &Theme) -> Vec<Span<'static>> {
 }
 
 fn history(row: &Row<'_>, cells: u16, theme: &Theme) -> Vec<Span<'static>> {
-    let Some(series) = row.model.stack_peaks.get(&row.stack.id) else { return Vec::new() };
-    let columns = series.columns(row.model.snapshot.at, Duration::from_secs(60), usize::from(cells));
+    let Some(series) = row.model.history.series(Quantity::Peak, &row.stack.id) else { return Vec::new() };
+    let columns = series.highest(row.model.snapshot.at, Duration::from_secs(60), usize::from(cells));
     let lines = bar::history(&columns, row.stack.range.size().into(), 1, theme);
     let style = if row.condition.is_danger() { theme.styles.danger } else { theme.styles.level };
     lines.into_iter().map(|line| Span::styled(line, style)).collect()

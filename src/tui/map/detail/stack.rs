@@ -3,6 +3,8 @@
 use ratatui::text::{Line, Span};
 
 use super::{Block, Paper};
+use crate::model::event::EventKind;
+use crate::model::history::Quantity;
 use crate::model::snapshot::{Measured, Part, Stack, Trust};
 use crate::tui::bar::{Bar, Marks};
 use crate::tui::frame::Density;
@@ -28,7 +30,8 @@ impl Paper<'_> {
             let line = spread(vec![self.muted(word)], vec![self.ink(name)], self.cells);
             blocks.push(Block { rank: 2, lines: vec![line] });
         }
-        let history = self.model.stack_peaks.get(&stack.id);
+        blocks.push(Block { rank: 6, lines: self.marks(stack) });
+        let history = self.model.history.series(Quantity::Peak, &stack.id);
         blocks.push(self.history(history, stack.range.size().into()));
         if self.density == Density::Wide {
             if let Some(part) = part {
@@ -144,6 +147,45 @@ impl Paper<'_> {
             spans.push(self.muted(format!("   paint {} ago", units::duration(age))));
         }
         vec![Line::from(spans)]
+    }
+
+    /// When each deeper mark was set, the newest first.
+    fn marks(&self, stack: &Stack) -> Vec<Line<'static>> {
+        let wanted = match self.density {
+            Density::Small | Density::Narrow => 1,
+            Density::Normal => 3,
+            Density::Wide => 6,
+        };
+        let epoch = self.model.snapshot.epoch;
+        let marks = || self.model.events.marks(&stack.id).filter(|event| event.epoch == epoch);
+        let mut lines = Vec::new();
+        for event in marks().take(wanted) {
+            let EventKind::Mark { from, to } = event.kind else { continue };
+            let label = if lines.is_empty() { "marks" } else { "" };
+            let width = if self.narrow() { 6 } else { 9 };
+            let calls = event.calls.as_ref().and_then(|calls| calls.first()).map(|call| format!("  in {call}"));
+            let mut text = vec![
+                self.muted(format!("{label:<width$}")),
+                self.ink(units::bytes(to.into())),
+                self.muted(format!(" since {}", units::clock(event.at))),
+            ];
+            if !self.narrow() {
+                text.push(self.muted(format!(", +{} B{}", to - from, calls.unwrap_or_default())));
+            }
+            let used = paint::spans_width(&text);
+            if used > self.cells
+                && let Some(last) = text.pop()
+            {
+                let room = self.cells.saturating_sub(used - paint::width(&last.content));
+                text.push(self.muted(fit(&last.content, room, self.theme)));
+            }
+            lines.push(Line::from(text));
+        }
+        let more = marks().count().saturating_sub(wanted);
+        if more > 0 && !self.narrow() {
+            lines.push(Line::from(self.muted(format!("{:9}and {more} before, see 4 Timeline", ""))));
+        }
+        lines
     }
 
     fn suggestion(&self, stack: &Stack) -> Vec<Line<'static>> {
