@@ -33,12 +33,6 @@ fn a_week_at_thirty_hertz_stays_in_its_memory_and_keeps_every_extreme() {
         series.push(Duration::from_micros(tick * 1_000_000 / 30), Some(value));
     }
     let most = SAMPLES + LEVELS * SLICES;
-    println!(
-        "a week at 30 Hz, {WEEK} samples: {} of at most {most} kept, {} of at most {SERIES_BYTES} B; all series \
-         together at most {MOST_BYTES} B",
-        series.kept(),
-        series.bytes(),
-    );
     assert!(series.kept() <= most && series.bytes() <= SERIES_BYTES);
     // A slice for days is 34 min: one column for each 34 min and 8 s, and in each of them what brute force finds.
     let slice = 2048u64;

@@ -54,7 +54,7 @@ pub(super) fn draw(
     let cells = heap.range.size().div_ceil(cell);
     for index in 0..cells {
         // From the end down: the cell at the start may be a short one.
-        let end = heap.range.end_address().saturating_sub(index * cell);
+        let end = heap.range.end_address().saturating_sub(index.saturating_mul(cell));
         let range = Region::between(end.saturating_sub(cell).max(heap.range.start()), end);
         let (row, column) = (index / u32::from(columns), index % u32::from(columns));
         let y = area.y.saturating_add(u16::try_from(row).unwrap_or(u16::MAX));
@@ -62,7 +62,7 @@ pub(super) fn draw(
             return;
         }
         if column == 0 {
-            let low = end.saturating_sub(cell * u32::from(columns)).max(heap.range.start());
+            let low = end.saturating_sub(cell.saturating_mul(u32::from(columns))).max(heap.range.start());
             canvas.text(area.x, y, &units::address(low.into()), muted);
         }
         let (glyph, style) = look(canvas.theme, snapshot, heap, state, marked, range);
@@ -136,7 +136,7 @@ fn names(canvas: &mut Canvas<'_>, area: Rect, heap: &Heap, scale: Scale) {
     let named = heap.live.iter().flatten().filter_map(|block: &LiveBlock| Some((block.range, block.holds.as_ref()?)));
     for (range, name) in named {
         let text = format!(" {} ", super::super::paint::safe(name.trim_end_matches(" stack"), canvas.theme));
-        let last = heap.range.end_address().saturating_sub(range.start() + 1) / scale.cell;
+        let last = heap.range.end_address().saturating_sub(range.start()).saturating_sub(1) / scale.cell;
         let (row, column) = (last / u32::from(scale.columns), last % u32::from(scale.columns));
         let cells = width(&text);
         let room = (range.size() / scale.cell).min(column + 1);
