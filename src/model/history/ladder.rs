@@ -120,7 +120,7 @@ impl Series {
             (None | Some(Sample { value: None, .. }), None) => return,
             // It was over and begins again: no line leads across that.
             (Some(Sample { value: Some(_), .. }), Some(_)) if self.ended.is_some() => {
-                self.add(Sample { at, value: None })
+                self.add(Sample { at, value: None });
             }
             _ => {}
         }
