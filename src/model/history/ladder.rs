@@ -29,6 +29,9 @@ const FACTOR: u64 = 4;
 /// Microseconds in a slice of the first level.
 const FIRST: u64 = 500_000;
 
+/// Samples and slices that one series keeps at most.
+pub const SERIES_KEPT: usize = SAMPLES + LEVELS * SLICES;
+
 /// One sample: `None` when nothing was measured from then on.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Sample {
