@@ -198,7 +198,9 @@ impl Events {
             .find(|event| matches!(event.kind, EventKind::Mark { .. }) && event.stack.as_ref() == Some(&stack.id));
         // A rise that goes on is the same event, as long as nobody caught who began it.
         if let Some(event) = newest.filter(|event| now.at.saturating_sub(event.at) < ONE_RISE && event.calls.is_none())
-            && let EventKind::Mark { from, .. } = event.kind
+            && let EventKind::Mark { from, to } = event.kind
+            // After a reset that nobody noticed yet, a stack begins anew below its old mark.
+            && to == old.bytes
         {
             event.kind = EventKind::Mark { from, to: new.bytes };
             event.text = rise(stack, from, new.bytes, old.trust);

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub use columns::{Column, Envelope, Span};
-pub use ladder::{SERIES_BYTES, Series};
+pub use ladder::{SERIES_BYTES, SERIES_KEPT, Series};
 pub use quantity::{Key, Quantity, Reading, readings};
 
 use super::snapshot::Snapshot;

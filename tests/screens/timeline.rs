@@ -5,6 +5,7 @@ use std::time::Duration;
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
 use highwater::model::Model;
 use highwater::model::alert::Severity;
+use highwater::model::baseline::Baseline;
 use highwater::model::event::{self, EventKind};
 use highwater::model::history::{Key, Quantity, Reading};
 use highwater::model::snapshot::Health;
@@ -271,7 +272,7 @@ fn a_baseline_is_marked_and_the_difference_is_told() {
     types(&mut state, &mut model, "d");
     assert_eq!((state.values, state.notice.as_deref()), (Values::Now, Some("no baseline: b marks one")));
     types(&mut state, &mut model, "b");
-    assert_eq!(model.baseline.as_ref().map(|baseline| baseline.at()), Some(Duration::from_secs(600)));
+    assert_eq!(model.baseline.as_ref().map(Baseline::at), Some(Duration::from_secs(600)));
     model.snapshot.at = Duration::from_secs(610);
     let growth = model.snapshot.stacks[6].id.clone();
     fixtures::remember(&mut model, Duration::from_secs(609), &growth, 3720);
@@ -288,7 +289,7 @@ fn a_frozen_picture_is_marked_at_its_own_moment() {
     types(&mut state, &mut model, " ");
     model.snapshot.at = Duration::from_secs(700);
     types(&mut state, &mut model, "b");
-    assert_eq!(model.baseline.as_ref().map(|baseline| baseline.at()), Some(Duration::from_secs(600)));
+    assert_eq!(model.baseline.as_ref().map(Baseline::at), Some(Duration::from_secs(600)));
     assert_eq!(state.shown(&model).baseline, model.baseline);
 }
 

@@ -77,6 +77,17 @@ fn marks_that_follow_each_other_closely_are_one_rise_and_say_when_it_began() {
 }
 
 #[test]
+fn a_stack_that_begins_anew_begins_a_new_rise() {
+    let at = |millis: u64, peak| Snapshot { at: Duration::from_millis(millis), ..of(0, vec![stack("a", peak)]) };
+    let mut model = Model::new(at(0, 100));
+    for (millis, peak) in [(1000, 700), (1200, 40), (1400, 60)] {
+        ingest(&mut model, at(millis, peak));
+    }
+    let marks: Vec<EventKind> = model.events.marks("a").map(|event| event.kind).collect();
+    assert_eq!(marks, [EventKind::Mark { from: 40, to: 60 }, EventKind::Mark { from: 100, to: 700 }]);
+}
+
+#[test]
 fn a_mark_that_may_be_older_says_so() {
     let mut found = stack("a", 100);
     found.peak.as_mut().expect("it has a peak").trust = Trust::AtLeast;

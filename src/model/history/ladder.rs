@@ -29,6 +29,9 @@ const FACTOR: u64 = 4;
 /// Microseconds in a slice of the first level.
 const FIRST: u64 = 500_000;
 
+/// Samples and slices that one series keeps at most.
+pub const SERIES_KEPT: usize = SAMPLES + LEVELS * SLICES;
+
 /// One sample: `None` when nothing was measured from then on.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Sample {
@@ -120,7 +123,7 @@ impl Series {
             (None | Some(Sample { value: None, .. }), None) => return,
             // It was over and begins again: no line leads across that.
             (Some(Sample { value: Some(_), .. }), Some(_)) if self.ended.is_some() => {
-                self.add(Sample { at, value: None })
+                self.add(Sample { at, value: None });
             }
             _ => {}
         }

@@ -170,7 +170,7 @@ impl Paper<'_> {
                 self.muted(format!(" since {}", units::clock(event.at))),
             ];
             if !self.narrow() {
-                text.push(self.muted(format!(", +{} B{}", to - from, calls.unwrap_or_default())));
+                text.push(self.muted(format!(", +{} B{}", to.saturating_sub(from), calls.unwrap_or_default())));
             }
             let used = paint::spans_width(&text);
             if used > self.cells
