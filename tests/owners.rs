@@ -89,7 +89,9 @@ fn nearly_every_look_at_a_running_heap_is_confirmed() {
                 told += f64::from(heap.owners_trust == Trust::Exact);
                 demo.sampler.wait(demo.sampler.now() - before);
             }
-            println!("{name}, scenario {scenario}: of {looks} looks {walked} walks and {told} accounts of owners agree");
+            println!(
+                "{name}, scenario {scenario}: of {looks} looks {walked} walks and {told} accounts of owners agree"
+            );
             assert!(walked >= share * looks && told >= share * looks, "{name}, scenario {scenario}");
         }
     }
