@@ -19,6 +19,7 @@ pub mod sites;
 pub mod sys_heap;
 #[cfg(test)]
 mod testing;
+pub mod tlsf;
 pub mod watch;
 
 use std::sync::Arc;
@@ -162,6 +163,7 @@ pub trait Walker: Send {
 pub fn detect(image: &Image) -> Vec<Box<dyn Walker>> {
     let mut walkers: Vec<Box<dyn Walker>> = Vec::new();
     walkers.extend(linked_list::LinkedList::find(image).into_iter().map(boxed));
+    walkers.extend(tlsf::Tlsf::find(image).into_iter().map(boxed));
     walkers.extend(heap4::Heap4::find(image).map(boxed));
     walkers.extend(newlib::DlMalloc::find(image).map(boxed));
     walkers.extend(newlib::Nano::find(image).map(boxed));
