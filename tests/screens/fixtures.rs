@@ -252,6 +252,7 @@ pub(crate) fn danger() -> Model {
         until: None,
         stack: None,
         acknowledged: None,
+        count: 0,
     });
     model.alerts.push(Alert {
         kind: AlertKind::Reset,
@@ -262,6 +263,7 @@ pub(crate) fn danger() -> Model {
         until: Some(Duration::from_secs(13)),
         stack: None,
         acknowledged: None,
+        count: 0,
     });
     model
 }
@@ -398,6 +400,7 @@ pub(crate) fn overflow() -> Model {
         until: None,
         stack: None,
         acknowledged: None,
+        count: 0,
     };
     model
 }
