@@ -110,6 +110,42 @@ pub fn by_growth(heap: &Heap) -> Vec<&Owner> {
     owners
 }
 
+/// How much more a place in the program holds than at an earlier moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grown {
+    /// The place.
+    pub site: CallSite,
+    /// Blocks, fewer when negative.
+    pub blocks: i64,
+    /// Bytes of heap in them.
+    pub bytes: i64,
+}
+
+/// What changed since an earlier moment, place by place, what grew most first. Places that hold what they held are left
+/// out. `None` when nobody kept account of it at either moment.
+#[must_use]
+pub fn since(before: &Heap, now: &Heap) -> Option<Vec<Grown>> {
+    let mut places: BTreeMap<&CallSite, (i64, i64)> = BTreeMap::new();
+    for (owners, sign) in [(before.owners.as_ref()?, -1), (now.owners.as_ref()?, 1)] {
+        for owner in owners {
+            let (blocks, bytes) = places.entry(&owner.site).or_default();
+            *blocks += sign * i64::from(owner.blocks);
+            *bytes += sign * i64::from(owner.bytes);
+        }
+    }
+    let changed = places.into_iter().filter(|(_, change)| *change != (0, 0));
+    let mut grown: Vec<Grown> =
+        changed.map(|(site, (blocks, bytes))| Grown { site: site.clone(), blocks, bytes }).collect();
+    grown.sort_by_key(|grown| std::cmp::Reverse(grown.bytes));
+    Some(grown)
+}
+
+/// A change over some time in bytes per minute; `None` while that time is too short to say.
+#[must_use]
+pub fn per_minute(bytes: i64, time: Duration) -> Option<f64> {
+    (time >= SHORTEST).then(|| bytes as f64 * 60.0 / time.as_secs_f64())
+}
+
 /// How long it takes until all that is free is gone, at so many bytes per minute.
 #[must_use]
 pub fn until_full(heap: &Heap, bytes_per_minute: f64) -> Option<Duration> {
@@ -161,6 +197,30 @@ mod tests {
             assert!(!heap.owners.as_ref().expect("it has one")[0].leaks, "{name}");
             growth = Growth::default();
         }
+    }
+
+    #[test]
+    fn what_changed_since_a_moment_is_told_place_by_place() {
+        let held = |places: &[(&str, u32, u32)]| {
+            let owner = |(name, blocks, bytes): &(&str, u32, u32)| Owner {
+                site: CallSite { function: (*name).into(), ..CallSite::default() },
+                blocks: *blocks,
+                bytes: *bytes,
+                growth: None,
+                leaks: false,
+            };
+            let owners = Some(places.iter().map(owner).collect());
+            Heap { owners, ..Heap::unknown("heap", Region::new(0x2000_0000, 0x1000)) }
+        };
+        let before = held(&[("still", 2, 64), ("leak", 3, 300), ("gone", 1, 40), ("less", 4, 80)]);
+        let now = held(&[("still", 2, 64), ("leak", 5, 500), ("new", 1, 250), ("less", 3, 60)]);
+        let grown = since(&before, &now).expect("both keep account");
+        let told: Vec<(&str, i64, i64)> =
+            grown.iter().map(|grown| (grown.site.short(), grown.blocks, grown.bytes)).collect();
+        assert_eq!(told, [("new", 1, 250), ("leak", 2, 200), ("less", -1, -20), ("gone", -1, -40)]);
+        assert_eq!(since(&Heap::unknown("heap", before.range), &now), None);
+        assert_eq!(per_minute(200, Duration::from_secs(30)), Some(400.0));
+        assert_eq!(per_minute(200, Duration::from_secs(3)), None);
     }
 
     #[test]

@@ -11,6 +11,8 @@
 
 mod picture;
 
+use std::time::Duration;
+
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
@@ -18,9 +20,10 @@ use super::frame::Density;
 use super::paint::{self, Canvas, count, safe};
 use super::state::{Input, State};
 use super::theme::Theme;
+use super::timeline::Values;
 use crate::heap::fit::Fit;
 use crate::model::Model;
-use crate::model::growth;
+use crate::model::growth::{self, Grown};
 use crate::model::snapshot::{CallSite, Heap, LiveBlock, Owner, Trust};
 use crate::region::Region;
 use crate::report;
@@ -60,19 +63,67 @@ fn shown<'a>(model: &'a Model, state: &State) -> Option<&'a Heap> {
     heaps.get(state.heap.shown).or(heaps.first())
 }
 
-fn owners<'a>(heap: &'a Heap, state: &State) -> Vec<&'a Owner> {
-    match state.heap.order {
-        Order::Growth => growth::by_growth(heap),
-        Order::Bytes => heap.owners.iter().flatten().collect(),
-    }
+/// A call site in the list.
+struct Row {
+    site: CallSite,
+    blocks: String,
+    bytes: String,
+    /// What its bar is long for.
+    share: u32,
+    rate: Option<f64>,
+    leaks: bool,
 }
 
-/// Goes so many owners down.
+/// The heap as it was at the baseline, when the difference from it is shown and there is one to show.
+fn compared<'a>(model: &'a Model, heap: &Heap, state: &State) -> Option<(&'a Heap, Duration)> {
+    let baseline = model.baseline.as_ref().filter(|_| state.values == Values::Difference)?;
+    let same_run = baseline.snapshot.epoch == model.snapshot.epoch;
+    let before = baseline.snapshot.heaps.iter().find(|before| same_run && before.name == heap.name)?;
+    Some((before, model.snapshot.at.saturating_sub(baseline.at())))
+}
+
+/// The call sites with what they hold, or with how much more than at the baseline.
+fn rows(model: &Model, heap: &Heap, state: &State) -> Vec<Row> {
+    if let Some((before, time)) = compared(model, heap, state) {
+        let mut grown = growth::since(before, heap).unwrap_or_default();
+        if state.heap.order == Order::Bytes {
+            grown.sort_by_key(|grown| std::cmp::Reverse(grown.bytes.unsigned_abs()));
+        }
+        let row = |grown: Grown| Row {
+            blocks: format!("{:+}", grown.blocks),
+            bytes: format!("{:+} B", grown.bytes),
+            share: u32::try_from(grown.bytes).unwrap_or(0),
+            rate: growth::per_minute(grown.bytes, time),
+            leaks: heap.owners.iter().flatten().any(|owner| owner.leaks && owner.site == grown.site),
+            site: grown.site,
+        };
+        return grown.into_iter().map(row).collect();
+    }
+    let owners: Vec<&Owner> = match state.heap.order {
+        Order::Growth => growth::by_growth(heap),
+        Order::Bytes => heap.owners.iter().flatten().collect(),
+    };
+    let row = |owner: &Owner| Row {
+        site: owner.site.clone(),
+        blocks: owner.blocks.to_string(),
+        bytes: units::bytes(owner.bytes.into()),
+        share: owner.bytes,
+        rate: owner.growth,
+        leaks: owner.leaks,
+    };
+    owners.into_iter().map(row).collect()
+}
+
+/// The selected row; the first when there is none.
+fn selected(rows: &[Row], state: &State) -> usize {
+    rows.iter().position(|row| Some(&row.site) == state.heap.owner.as_ref()).unwrap_or(0)
+}
+
+/// Goes so many call sites down.
 pub(super) fn walk(model: &Model, state: &State, steps: isize) -> Option<CallSite> {
-    let owners = owners(shown(model, state)?, state);
-    let at = owners.iter().position(|owner| Some(&owner.site) == state.heap.owner.as_ref()).unwrap_or(0);
-    let at = super::update::step(Some(at), owners.len(), steps)?;
-    Some(owners[at].site.clone())
+    let rows = rows(model, shown(model, state)?, state);
+    let at = super::update::step(Some(selected(&rows, state)), rows.len(), steps)?;
+    Some(rows[at].site.clone())
 }
 
 /// Goes to the next block of the picture, up to the right or down to the left in addresses.
@@ -97,8 +148,8 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, density: Density, model:
     let two = density >= Density::Normal;
     let right_width = if two { (area.width / 3).min(56) } else { 0 };
     let left = Rect { width: area.width.saturating_sub(if two { right_width + 3 } else { 0 }), ..area };
-    let rows = owners(heap, state).len();
-    let below = count(rows + 2).min(area.height / 3).max(3);
+    let rows = rows(model, heap, state);
+    let below = count(rows.len() + 2).min(area.height / 3).max(3);
     let figure_rows = if two { 0 } else { 2 };
     let title = Rect { height: 1, ..left };
     let figure = Rect { y: area.y + 1, height: area.height.saturating_sub(below + figure_rows + 2), ..left };
@@ -106,7 +157,9 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, density: Density, model:
     draw_title(canvas, title, figure, model, heap);
     let asked = asked(heap, state);
     let marked = picture::Marked {
-        owner: selected_owner(heap, state),
+        owner: rows
+            .get(selected(&rows, state))
+            .and_then(|row| heap.owners.as_ref()?.iter().position(|owner| owner.site == row.site)),
         block: state.heap.block.and_then(|start| heap.block_at(start)).map(|block| block.range),
         asked: match asked {
             Some((_, Fit::Yes { at, .. })) => Some(at),
@@ -114,7 +167,11 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, density: Density, model:
         },
     };
     picture::draw(canvas, figure, &model.snapshot, heap, state, marked);
-    draw_owners(canvas, table, heap, state);
+    let titles = match compared(model, heap, state) {
+        Some(_) => ["+blocks", "+bytes", "B/min"],
+        None => ["blocks", "bytes", "B/min"],
+    };
+    draw_sites(canvas, table, heap, state, &rows, titles);
     let notes = notes(model, heap, state, asked);
     if two {
         let right = Rect { x: left.right() + 3, width: right_width, ..area };
@@ -149,12 +206,6 @@ fn draw_title(canvas: &mut Canvas<'_>, line: Rect, figure: Rect, model: &Model, 
     }
 }
 
-fn selected_owner(heap: &Heap, state: &State) -> Option<usize> {
-    let list = owners(heap, state);
-    let selected = list.iter().find(|owner| Some(&owner.site) == state.heap.owner.as_ref()).or(list.first())?;
-    heap.owners.as_ref()?.iter().position(|owner| owner.site == selected.site)
-}
-
 /// The size that is asked about, and the answer.
 fn asked(heap: &Heap, state: &State) -> Option<(u32, Fit)> {
     let size: u32 = state.heap.asked.trim().parse().ok().filter(|size| *size > 0)?;
@@ -172,6 +223,7 @@ fn notes(model: &Model, heap: &Heap, state: &State, asked: Option<(u32, Fit)>) -
     if let Some(block) = state.heap.block.and_then(|start| heap.block_at(start)) {
         notes.push(describe(model, heap, block));
     }
+    notes.extend(since_baseline(model, heap, state));
     if heap.blocks.is_none() {
         notes.push("Only totals are known of this heap: its allocator's list is not one that is understood.".into());
     } else if heap.owners.is_none() {
@@ -183,6 +235,26 @@ fn notes(model: &Model, heap: &Heap, state: &State, asked: Option<(u32, Fit)>) -
         notes.push(format!("The blocks are from the last look at which they agreed with the counters{ago}."));
     }
     notes
+}
+
+/// How the heap as a whole changed since the baseline, and where that leads.
+fn since_baseline(model: &Model, heap: &Heap, state: &State) -> Option<String> {
+    if state.values == Values::Now {
+        return None;
+    }
+    let at = model.baseline.as_ref()?.at();
+    let ago = units::duration(model.snapshot.at.saturating_sub(at));
+    let Some((before, time)) = compared(model, heap, state) else {
+        return Some(format!("The baseline, {ago} ago, is from before the last reset: b marks another."));
+    };
+    let (Some(was), Some(is)) = (before.used, heap.used) else { return None };
+    let change = i64::from(is.bytes) - i64::from(was.bytes);
+    let rate = growth::per_minute(change, time);
+    let each = rate.map_or_else(String::new, |rate| format!(", {rate:+.0} B each minute"));
+    let full = rate
+        .and_then(|rate| growth::until_full(heap, rate))
+        .map_or_else(String::new, |time| format!(": full in about {} at that rate", units::duration(time)));
+    Some(format!("Since the baseline, {ago} ago: {change:+} B in use{each}{full}."))
 }
 
 /// One block in words.
@@ -206,53 +278,50 @@ fn place(site: &CallSite) -> String {
     }
 }
 
-fn draw_owners(canvas: &mut Canvas<'_>, area: Rect, heap: &Heap, state: &State) {
+fn draw_sites(canvas: &mut Canvas<'_>, area: Rect, heap: &Heap, state: &State, rows: &[Row], titles: [&str; 3]) {
     let styles = canvas.theme.styles;
-    let list = owners(heap, state);
-    if list.is_empty() || area.height < 2 {
+    if rows.is_empty() || area.height < 2 {
         return;
     }
     let wide = area.width >= 70;
     let name_width = if wide { 22 } else { 16 };
-    let rest = area.right();
-    let columns = [(rest.saturating_sub(26), "blocks"), (rest.saturating_sub(13), "bytes"), (rest, "B/min")];
+    let end = area.right();
+    let columns = [end.saturating_sub(26), end.saturating_sub(13), end];
     canvas.text(area.x + 2, area.y, "call site", styles.muted);
-    for (end, title) in columns {
-        let sorts = matches!((title, state.heap.order), ("B/min", Order::Growth) | ("bytes", Order::Bytes));
+    for ((end, title), sorts) in columns.into_iter().zip(titles).zip([None, Some(Order::Bytes), Some(Order::Growth)]) {
+        let sorts = sorts == Some(state.heap.order);
         canvas.right(end, area.y, title, if sorts { styles.strong } else { styles.muted });
     }
-    let selected = selected_owner(heap, state).and_then(|index| heap.owners.as_ref()?.get(index));
-    let at = list.iter().position(|owner| Some(*owner) == selected).unwrap_or(0);
+    let at = selected(rows, state);
     let room = usize::from(area.height - 1);
     let first = at.saturating_sub(room.saturating_sub(1));
-    for (owner, y) in list.iter().skip(first).zip(area.y + 1..area.bottom()) {
-        let chosen = Some(*owner) == selected;
-        let ink = if owner.leaks { styles.danger_text } else { styles.ink };
-        if chosen {
+    for ((index, row), y) in rows.iter().enumerate().skip(first).zip(area.y + 1..area.bottom()) {
+        let ink = if row.leaks { styles.danger_text } else { styles.ink };
+        if index == at {
             canvas.text(area.x, y, canvas.theme.glyphs.owner, ink);
         }
-        let name = paint::fit(owner.site.short(), name_width, canvas.theme);
-        canvas.text(area.x + 2, y, &name, if chosen { styles.chip } else { ink });
-        let place = place(&owner.site);
+        let name = paint::fit(row.site.short(), name_width, canvas.theme);
+        canvas.text(area.x + 2, y, &name, if index == at { styles.chip } else { ink });
+        let place = place(&row.site);
         let x = area.x + 4 + name_width;
-        let end = columns[0].0.saturating_sub(8);
+        let end = columns[0].saturating_sub(8);
         canvas.text(x, y, &paint::fit(&place, end.saturating_sub(x), canvas.theme), styles.muted);
-        bar(canvas, x + 20, end, y, heap, owner);
-        canvas.right(columns[0].0, y, &owner.blocks.to_string(), ink);
-        canvas.right(columns[1].0, y, &units::bytes(owner.bytes.into()), ink);
-        let rate = owner.growth.map_or_else(
+        bar(canvas, x + 20, end, y, heap, row);
+        canvas.right(columns[0], y, &row.blocks, ink);
+        canvas.right(columns[1], y, &row.bytes, ink);
+        let rate = row.rate.map_or_else(
             || "-".to_owned(),
             |rate| if rate.abs() < 0.5 { "0".to_owned() } else { format!("{rate:+.0}") },
         );
-        canvas.right(columns[2].0, y, &rate, ink);
+        canvas.right(columns[2], y, &rate, ink);
     }
 }
 
 /// What share of all that is in use it is, as a bar.
-fn bar(canvas: &mut Canvas<'_>, x: u16, end: u16, y: u16, heap: &Heap, owner: &Owner) {
-    let Some(used) = heap.used.filter(|_| end > x + 6) else { return };
-    let cells = paint::share(owner.bytes.into(), used.bytes.into(), end - x).max(1);
-    let style = if owner.leaks { canvas.theme.styles.danger } else { canvas.theme.styles.level };
+fn bar(canvas: &mut Canvas<'_>, x: u16, end: u16, y: u16, heap: &Heap, row: &Row) {
+    let Some(used) = heap.used.filter(|_| end > x + 6 && row.share > 0) else { return };
+    let cells = paint::share(row.share.into(), used.bytes.into(), end - x).max(1);
+    let style = if row.leaks { canvas.theme.styles.danger } else { canvas.theme.styles.level };
     let glyph = canvas.theme.glyphs.used;
     canvas.fill(x, x + cells, y, glyph, style);
 }

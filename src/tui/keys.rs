@@ -130,7 +130,7 @@ const ALERTS: &[Screen] = &[Screen::Alerts];
 const WALKS: &[Screen] =
     &[Screen::Map, Screen::Stacks, Screen::StackDetail, Screen::Heap, Screen::Symbols, Screen::Alerts];
 /// Screens that compare with the baseline.
-const COMPARES: &[Screen] = &[Screen::Timeline];
+const COMPARES: &[Screen] = &[Screen::Timeline, Screen::Heap];
 const LISTS: &[Screen] = &[Screen::Stacks, Screen::Symbols];
 const PLACES: &[Screen] = &[Screen::Map, Screen::Stacks, Screen::Heap];
 

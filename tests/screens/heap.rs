@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
 use highwater::model::Model;
+use highwater::model::baseline::Baseline;
 use highwater::model::snapshot::{Block, BlockState, CallSite, Heap, LiveBlock, Measured, Owner, Trust};
 use highwater::region::Region;
 use highwater::tui::heap::{HeapState, Order};
@@ -127,6 +128,34 @@ look!(
     on(Screen::Heap),
     (120, 36)
 );
+
+/// Half a minute after a baseline: one place holds more, one less, one is gone and one is new.
+fn compared() -> (Model, State) {
+    let mut model = leaking();
+    let mut before = model.snapshot.clone();
+    before.at = Duration::from_secs(45);
+    let heap = &mut before.heaps[0];
+    heap.used = heap.used.map(|used| Measured { bytes: used.bytes - 600, ..used });
+    let owners = heap.owners.as_mut().expect("it has some");
+    owners[0].bytes += 400;
+    owners[0].blocks += 2;
+    owners[1].bytes -= 1000;
+    owners[1].blocks -= 5;
+    model.baseline = Some(Baseline::new(&before));
+    let mut state = State { size: Size { width: 120, height: 36 }, ..on(Screen::Heap) };
+    press(&mut state, &model, KeyCode::Char('d'));
+    (model, state)
+}
+
+look!(heap_since_the_baseline, compared().0, compared().1, (120, 36));
+
+#[test]
+fn a_baseline_from_before_a_reset_is_not_compared_with() {
+    let (mut model, state) = compared();
+    model.snapshot.epoch += 1;
+    let screen = shown(&model, &state, (200, 60));
+    assert!(screen.contains("before the last reset") && !screen.contains("+bytes"), "{screen}");
+}
 
 #[test]
 fn keys_walk_through_owners_and_blocks_and_ask_for_a_size() {
