@@ -122,14 +122,14 @@ fn carry_out(command: &Command, look: &Look, settings: &Settings) -> Result<(), 
         #[cfg(feature = "simulator")]
         Command::Demo(args) => {
             let wanted = open::Wanted::demo(args, settings.rules(args.sizing.margin));
-            watch(&wanted, args.format, args.fit, look)
+            watch(&wanted, args.format, &args.fit, look)
         }
         Command::Attach(args) => {
-            watch(&open::Wanted::attach(args, settings.rules(args.sizing.margin)), args.format, args.fit, look)
+            watch(&open::Wanted::attach(args, settings.rules(args.sizing.margin)), args.format, &args.fit, look)
         }
         Command::Snapshot(args) => {
             let wanted = open::Wanted::attach(args, settings.rules(args.sizing.margin));
-            print_snapshot(&wanted, args.format.unwrap_or(Format::Human), args.fit, look)
+            print_snapshot(&wanted, args.format.unwrap_or(Format::Human), &args.fit, look)
         }
         Command::Layout(args) => print_layout(args, look, settings.rules(None)),
         Command::Check(args) => measure::check(args, look, settings),
@@ -154,7 +154,7 @@ fn carry_out(command: &Command, look: &Look, settings: &Settings) -> Result<(), 
 }
 
 /// The live screen on a terminal; elsewhere, or when a format is asked for, one snapshot.
-fn watch(wanted: &open::Wanted, format: Option<Format>, fit: FitArgs, look: &Look) -> Result<(), Failure> {
+fn watch(wanted: &open::Wanted, format: Option<Format>, fit: &FitArgs, look: &Look) -> Result<(), Failure> {
     let on_terminal = io::stdout().is_terminal() && io::stdin().is_terminal();
     if format.is_some() || fit.would_fit.is_some() || !on_terminal {
         return print_snapshot(wanted, format.unwrap_or(Format::Human), fit, look);
@@ -164,7 +164,7 @@ fn watch(wanted: &open::Wanted, format: Option<Format>, fit: FitArgs, look: &Loo
 }
 
 /// One report, after a thorough look.
-fn print_snapshot(wanted: &open::Wanted, format: Format, fit: FitArgs, look: &Look) -> Result<(), Failure> {
+fn print_snapshot(wanted: &open::Wanted, format: Format, fit: &FitArgs, look: &Look) -> Result<(), Failure> {
     let Opened { mut sampler, mut model, run_first, .. } = open::open(wanted, open::For::Snapshot)?;
     let time = match (wanted.is_emulated(), wanted.has_tripwire()) {
         // However long one looks, it stays the same.
@@ -180,8 +180,8 @@ fn print_snapshot(wanted: &open::Wanted, format: Format, fit: FitArgs, look: &Lo
     });
     as_last_seen(&mut sampler, &mut model, |_| {})?;
     let report = Report::new(&model);
-    let report = match fit.would_fit {
-        Some(size) => report.with_fit(&model, size, MALLOC_ALIGN),
+    let report = match &fit.would_fit {
+        Some(question) => report.with_fit(&model, question, MALLOC_ALIGN).map_err(Failure::Error)?,
         None => report,
     };
     print(&report, format, look)

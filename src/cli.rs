@@ -13,6 +13,7 @@ use crate::config::{DEFAULT_RATE, MAX_RATE};
 use crate::image::other::Given;
 use crate::inventory::tree::{Level, Order};
 use crate::model::catch::Mode;
+use crate::model::question::Question;
 use crate::source::file::Raw;
 use crate::source::probe::Protocol;
 use crate::tui::theme::ThemeName;
@@ -114,6 +115,7 @@ Without a terminal it prints one snapshot and ends."
   highwater snapshot app.elf
   highwater snapshot app.elf --format json | jq '.stacks[] | {name, peak, margin}'
   highwater snapshot app.elf --would-fit 2048
+  highwater snapshot app.elf --would-fit comms    whether a stack like that of comms would fit
   highwater snapshot app.elf --core crash.core                    memory that was saved
   highwater snapshot app.elf --ram 0x20000000:ram.bin
   highwater snapshot app.elf --format json | jq '.heaps[].owners'
@@ -436,11 +438,12 @@ pub struct DemoArgs {
 }
 
 /// A question about the heap.
-#[derive(Args, Clone, Copy, Debug)]
+#[derive(Args, Clone, Debug)]
 pub struct FitArgs {
-    /// In a snapshot, say too whether a block of so many bytes could be allocated now, and what is in the way
-    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(1..))]
-    pub would_fit: Option<u32>,
+    /// In a snapshot, say too whether a block of so many bytes, or a stack as large as this thread's, could be allocated
+    /// now, and what is in the way
+    #[arg(long, value_name = "BYTES|THREAD")]
+    pub would_fit: Option<Question>,
 }
 
 /// `highwater attach` and `highwater snapshot`.

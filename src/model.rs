@@ -11,6 +11,7 @@ pub mod heap;
 pub mod history;
 pub mod pace;
 pub mod picture;
+pub mod question;
 pub mod snapshot;
 
 use std::time::Duration;

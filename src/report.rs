@@ -14,6 +14,7 @@ use serde::Serialize;
 use crate::heap::fit::Fit;
 use crate::model::Model;
 use crate::model::event::{Event, EventKind};
+use crate::model::question::Question;
 use crate::model::snapshot::{
     Block, BlockState, Health, Heap, MemoryKind, MemoryMap, Owner, Part, PartKind, SizeClass, Stack, StackKind, Trust,
     Victim,
@@ -222,6 +223,8 @@ pub struct HeapReport {
 pub struct FitReport {
     /// Bytes that were asked about.
     pub size: u32,
+    /// Whose stack has so many; `null` when a number of bytes was asked about.
+    pub stack: Option<String>,
     /// Their alignment in bytes.
     pub align: u32,
     /// Yes or no; `null` when only totals are known.
@@ -408,20 +411,26 @@ impl Report {
 }
 
 impl Report {
-    /// The same with the answer for each heap: whether a block of `size` bytes would fit now.
-    #[must_use]
-    pub fn with_fit(mut self, model: &Model, size: u32, align: u32) -> Self {
+    /// The same with the answer for each heap: whether it would fit now.
+    ///
+    /// # Errors
+    ///
+    /// There is no stack of the name that was asked about.
+    pub fn with_fit(mut self, model: &Model, question: &Question, align: u32) -> Result<Self, String> {
+        let size = question.bytes(&model.snapshot)?;
         for (report, heap) in self.heaps.iter_mut().zip(&model.snapshot.heaps) {
-            report.would_fit = Some(fit(heap, size, align));
+            let stack = question.stack().map(str::to_owned);
+            report.would_fit = Some(FitReport { stack, ..fit(heap, size, align) });
         }
-        self
+        Ok(self)
     }
 }
 
 /// Whether a block of `size` bytes, aligned to `align`, would fit into a heap now.
 #[must_use]
 pub fn fit(heap: &Heap, size: u32, align: u32) -> FitReport {
-    let none = FitReport { size, align, fits: None, at: None, largest_left: None, needs: None, in_the_way: None };
+    let none =
+        FitReport { size, stack: None, align, fits: None, at: None, largest_left: None, needs: None, in_the_way: None };
     match heap.fit(size, align) {
         Fit::Yes { at, left, .. } => {
             FitReport { fits: Some(true), at: Some(at.start()), largest_left: Some(left), ..none }

@@ -31,7 +31,8 @@ use crate::image::Image;
 use crate::image::layout::{self, Memory as Chip, Placed};
 use crate::kernel::{self, Kernel, Look};
 use crate::memory::{Memory, Sentinel};
-use crate::model::snapshot::{Health, Heap, Link, MemoryKind, Snapshot, Target};
+use crate::model::snapshot::{Excerpt, Health, Heap, Link, MemoryKind, Snapshot, Target};
+use crate::region::Region;
 use crate::source::link::LinkCost;
 use crate::source::{CoreStatus, Counters, ReadError, Source};
 use crate::stack::{Paint, victim};
@@ -39,7 +40,7 @@ use budget::Plan;
 pub use compose::static_snapshot;
 use detail::Detail;
 use epochs::{Epochs, News};
-use interest::Interest;
+use interest::{Interest, Wish};
 use ladder::Ladder;
 use observation::{Facts, Observation};
 use painter::Painter;
@@ -55,6 +56,9 @@ const STATUS_PERIOD: Duration = Duration::from_millis(100);
 const SLOW_PERIOD: Duration = Duration::from_millis(30);
 /// The same when refreshes come as fast as the link lets them: then the stacks are what somebody wants to see often.
 const FREE_PERIOD: Duration = Duration::from_millis(45);
+
+/// Bytes that are read of the block that somebody looks at.
+const EXCERPT: u32 = 64;
 
 /// How to sample.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -208,7 +212,7 @@ impl Sampler {
         self.source.now()
     }
 
-    /// Where a screen says which stack it wants word by word.
+    /// Where a screen says what it wants to see closer.
     #[must_use]
     pub fn interest(&self) -> Interest {
         self.interest.clone()
@@ -328,9 +332,11 @@ impl Sampler {
         if depth == Depth::Thorough {
             stacks = self.stacks.finish(&mut memory, &look.stacks, now);
         }
-        let looked_at = self.interest.get().and_then(|id| {
-            let stack = stacks.iter().find(|stack| stack.id == id)?;
-            Some((stack, look.stacks.iter().find(|look| look.id == id)?.paint))
+        let wish = self.interest.get();
+        let looked_at = wish.as_ref().and_then(|wish| {
+            let Wish::Stack(id) = wish else { return None };
+            let stack = stacks.iter().find(|stack| stack.id == *id)?;
+            Some((stack, look.stacks.iter().find(|look| look.id == *id)?.paint))
         });
         let detail = match looked_at {
             Some((stack, paint)) => {
@@ -343,6 +349,10 @@ impl Sampler {
                 None
             }
         };
+        let excerpt = wish.and_then(|wish| match wish {
+            Wish::Block(block) => excerpt(&mut memory, block, &look),
+            Wish::Stack(_) => None,
+        });
         if let Some(failure) = memory.failure() {
             return Err(failure.clone());
         }
@@ -386,6 +396,7 @@ impl Sampler {
             heaps,
             hints,
             detail,
+            excerpt,
             target,
             link: Link { gaps, ..Link::default() },
             ..self.last.clone()
@@ -471,6 +482,14 @@ impl Sampler {
             _ => 0.0,
         }
     }
+}
+
+/// The first bytes of a block, when it lies in a heap: what a screen asks for may be from another run.
+fn excerpt(memory: &mut Memory<'_>, block: Region, look: &Look) -> Option<Excerpt> {
+    let block = block.bottom(EXCERPT);
+    let known = look.heaps.iter().any(|told| told.heap.range.covers(block)) && !block.is_empty();
+    let bytes = memory.read(block).filter(|_| known)?.into_owned();
+    Some(Excerpt { start: block.start(), bytes })
 }
 
 /// How much one refresh reads.

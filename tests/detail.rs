@@ -5,7 +5,9 @@ mod common;
 use std::time::Duration;
 
 use common::{Demo, INSTANT};
-use highwater::model::snapshot::{StackWords, TracePlace};
+use highwater::model::snapshot::{Excerpt, StackWords, TracePlace};
+use highwater::region::Region;
+use highwater::sampler::interest::Wish;
 use highwater::simulator::LinkModel;
 
 fn id(demo: &Demo, name: &str) -> String {
@@ -22,7 +24,7 @@ fn the_recursion_that_overflows_is_found_in_the_stack_that_it_fills() {
     let mut demo = Demo::new(1, 1, INSTANT, Some(30.0));
     demo.watch_until(Duration::from_secs(4));
     let growth = id(&demo, "growth");
-    demo.sampler.interest().set(Some(&growth));
+    demo.sampler.interest().set(Some(Wish::Stack(growth.clone())));
     demo.watch_until(Duration::from_secs(5));
     let words = words(&demo);
     assert_eq!(words.id, growth);
@@ -54,7 +56,7 @@ fn nothing_is_read_of_a_stack_that_nobody_looks_at() {
     let before = bytes(&mut demo);
     assert_eq!(demo.model.snapshot.detail, None);
     let main = id(&demo, "main");
-    demo.sampler.interest().set(Some(&main));
+    demo.sampler.interest().set(Some(Wish::Stack(main)));
     let during = bytes(&mut demo);
     assert!(demo.model.snapshot.detail.is_some() && during > before, "{before} and {during} bytes");
     demo.sampler.interest().set(None);
@@ -62,7 +64,7 @@ fn nothing_is_read_of_a_stack_that_nobody_looks_at() {
     assert_eq!(demo.model.snapshot.detail, None);
     assert!(bytes(&mut demo) < during);
     // A stack that is not there (any more) costs nothing either.
-    demo.sampler.interest().set(Some("no such stack"));
+    demo.sampler.interest().set(Some(Wish::Stack("no such stack".into())));
     demo.refresh();
     assert_eq!(demo.model.snapshot.detail, None);
 }
@@ -72,7 +74,7 @@ fn a_slow_link_brings_the_words_piece_by_piece() {
     let mut demo = Demo::new(1, 1, LinkModel::hid(), Some(10.0));
     demo.watch_until(Duration::from_secs(3));
     let growth = id(&demo, "growth");
-    demo.sampler.interest().set(Some(&growth));
+    demo.sampler.interest().set(Some(Wish::Stack(growth.clone())));
     let mut lengths = Vec::new();
     for _ in 0..40 {
         demo.refresh();
@@ -85,4 +87,27 @@ fn a_slow_link_brings_the_words_piece_by_piece() {
     }
     assert!(lengths[0] < 1024 && lengths[0] < lengths[39], "{lengths:?}");
     assert!(lengths.is_sorted(), "{lengths:?}");
+}
+
+#[test]
+fn of_a_block_its_first_bytes_are_read_while_somebody_looks() {
+    let mut demo = Demo::new(2, 1, INSTANT, Some(30.0));
+    demo.watch_until(Duration::from_secs(4));
+    let heap = demo.model.snapshot.heaps[0].clone();
+    let leaked =
+        |owner: usize| heap.owners.as_ref().expect("they have owners")[owner].site.short() == "remember_packet";
+    let live = heap.live.as_ref().expect("blocks are told apart");
+    let block = live.iter().find(|block| leaked(block.owner)).expect("it leaks");
+    let payload = Region::new(block.range.start() + block.front, block.asked);
+    assert_eq!(demo.model.snapshot.excerpt, None, "nobody looks");
+    demo.sampler.interest().set(Some(Wish::Block(payload)));
+    demo.refresh();
+    // The demo fills what it forgets with this byte.
+    let expected = Excerpt { start: payload.start(), bytes: vec![0x1e; 64] };
+    assert_eq!(demo.model.snapshot.excerpt, Some(expected));
+    for elsewhere in [Region::new(0x2000_0000, 64), Region::new(heap.range.start(), 0)] {
+        demo.sampler.interest().set(Some(Wish::Block(elsewhere)));
+        demo.refresh();
+        assert_eq!(demo.model.snapshot.excerpt, None, "{elsewhere:?} is no block of a heap");
+    }
 }

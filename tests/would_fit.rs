@@ -14,7 +14,7 @@ use linked_list_allocator::Heap;
 use proptest::prelude::*;
 
 /// The allocator on this machine: its words have eight bytes, and the rule is the same but for that.
-const HERE: Rule = Rule { word: size_of::<usize>() as u32 };
+const HERE: Rule = Rule::LinkedList { word: size_of::<usize>() as u32 };
 const BYTES: usize = 2048;
 /// Where the heap is said to be, aligned as its memory is.
 const START: u32 = 0x2000_0000;

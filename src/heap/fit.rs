@@ -1,16 +1,22 @@
 //! Whether a block of some size would fit into a heap now, by the rule of its allocator.
 //!
-//! The rule is that of linked_list_allocator 0.10 (`HoleList::allocate_first_fit`, src/hole.rs): sizes are rounded up to
-//! words and to the smallest hole; the first hole wins in which the block leaves nothing, or room for a hole, on either
-//! side.
+//! In linked_list_allocator 0.10 (`HoleList::allocate_first_fit`, src/hole.rs) sizes are rounded up to words and to the
+//! smallest hole; the first hole wins in which the block leaves nothing, or room for a hole, on either side. In FreeRTOS's
+//! heap_4 and heap_5 (`pvPortMalloc`, V9 to V11) a header of 8 bytes is added and rounded up to 8; the first free block wins,
+//! and what is left of it is one again when it is larger than two headers.
 
 use crate::region::Region;
 
-/// What an allocator needs to know to place a block.
+/// How an allocator places a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rule {
-    /// Bytes in a word of the machine: a hole is two words, and sizes are multiples of one.
-    pub word: u32,
+pub enum Rule {
+    /// As linked_list_allocator does.
+    LinkedList {
+        /// Bytes in a word of the machine: a hole is two words, and sizes are multiples of one.
+        word: u32,
+    },
+    /// As heap_4 and heap_5 do.
+    Heap4,
 }
 
 /// Whether it would fit.
@@ -43,27 +49,48 @@ pub enum Fit {
 
 impl Rule {
     /// That of 32-bit targets.
-    pub const TARGET: Self = Self { word: 4 };
+    pub const TARGET: Self = Self::LinkedList { word: 4 };
 
-    /// The size that the allocator makes of `size`; `None` when it passes the address space.
+    /// That of an allocator by its name, which [`crate::heap::Walker::name`] gives; the usual one when none was walked.
+    /// `None` when it is not known how that one chooses.
+    #[must_use]
+    pub fn of(allocator: Option<&str>) -> Option<Self> {
+        match allocator {
+            None | Some("linked_list_allocator") => Some(Self::TARGET),
+            Some("heap_4" | "heap_5") => Some(Self::Heap4),
+            Some(_) => None,
+        }
+    }
+
+    /// The size that the allocator makes of `size`, its header included; `None` when it passes the address space.
     #[must_use]
     pub fn rounded(self, size: u32) -> Option<u32> {
-        size.max(2 * self.word).checked_next_multiple_of(self.word)
+        match self {
+            Self::LinkedList { word } => size.max(2 * word).checked_next_multiple_of(word),
+            Self::Heap4 => size.checked_add(8)?.checked_next_multiple_of(8),
+        }
     }
 
     /// Where a block of `size` bytes, rounded already, would lie in `hole`.
     #[must_use]
     pub fn place(self, hole: Region, size: u32, align: u32) -> Option<Region> {
+        let word = match self {
+            Self::LinkedList { word } => word,
+            Self::Heap4 => {
+                let left = hole.size().checked_sub(size)?;
+                return Some(if left > 16 { hole.bottom(size) } else { hole });
+            }
+        };
         let align = align.max(1);
         let start = if hole.start().is_multiple_of(align) {
             hole.start()
         } else {
             // What is left in front has to be a hole of its own.
-            hole.start().checked_add(2 * self.word)?.checked_next_multiple_of(align)?
+            hole.start().checked_add(2 * word)?.checked_next_multiple_of(align)?
         };
         let end = start.checked_add(size)?;
         let left = hole.end().checked_sub(u64::from(end))?;
-        (left == 0 || left >= u64::from(2 * self.word)).then(|| Region::new(start, size))
+        (left == 0 || left >= u64::from(2 * word)).then(|| Region::new(start, size))
     }
 
     /// Whether `size` bytes would fit into one of `holes`, in address order; `blocks` are those that may be in the way.
@@ -99,6 +126,21 @@ mod tests {
         let holes: Vec<Region> = holes.iter().map(|(start, size)| Region::new(*start, *size)).collect();
         let blocks = [Region::new(100, 60), Region::new(200, 20), Region::new(260, 40)];
         assert_eq!(Rule::TARGET.fit(&holes, &blocks, size, align), expected, "{size} in {holes:?}");
+    }
+
+    #[test]
+    fn heap_4_adds_a_header_and_gives_a_small_rest_away() {
+        let holes = [Region::new(0x100, 0x40), Region::new(0x200, 0x80)];
+        let fit = |size| Rule::Heap4.fit(&holes, &[Region::new(0x140, 0xc0)], size, 8);
+        let yes = |start, size, hole, left| Fit::Yes { at: Region::new(start, size), hole: holes[hole], left };
+        assert_eq!(fit(1), yes(0x100, 16, 0, 0x80));
+        assert_eq!(fit(0x20), yes(0x100, 0x28, 0, 0x80));
+        assert_eq!(fit(0x28), yes(0x100, 0x40, 0, 0x80));
+        assert_eq!(fit(0x38), yes(0x100, 0x40, 0, 0x80));
+        assert_eq!(fit(0x39), yes(0x200, 0x48, 1, 0x40));
+        assert_eq!(fit(0x78), yes(0x200, 0x80, 1, 0x40));
+        assert_eq!(fit(0x79), Fit::No { needs: 0x88, in_the_way: Some(Region::new(0x140, 0xc0)) });
+        assert_eq!(fit(0xc0), Fit::TooLarge { needs: 0xc0 });
     }
 
     #[test]

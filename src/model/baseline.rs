@@ -8,7 +8,8 @@ use super::snapshot::Snapshot;
 /// The marked moment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Baseline {
-    /// What was known then. Its words of a stack are left out: they are read only while somebody looks.
+    /// What was known then. The words of a stack and the bytes of a block are left out: they are read only while
+    /// somebody looks.
     pub snapshot: Snapshot,
 }
 
@@ -16,7 +17,7 @@ impl Baseline {
     /// Marks the moment of a snapshot.
     #[must_use]
     pub fn new(snapshot: &Snapshot) -> Self {
-        Self { snapshot: Snapshot { detail: None, ..snapshot.clone() } }
+        Self { snapshot: Snapshot { detail: None, excerpt: None, ..snapshot.clone() } }
     }
 
     /// When it was, since the attach.

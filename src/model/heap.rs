@@ -300,8 +300,20 @@ impl Heap {
         let Some(whole) = u32::try_from(front).ok().and_then(|front| size.checked_add(front)) else {
             return Fit::TooLarge { needs: size };
         };
-        let blocks: Vec<Region> = self.live.iter().flatten().map(|block| block.range).collect();
-        Rule::TARGET.fit(&holes, &blocks, whole, align)
+        let Some(rule) = Rule::of(self.allocator) else {
+            // Only what is larger than every hole surely does not fit.
+            return match self.largest_free {
+                _ if self.free().is_some_and(|free| whole > free) => Fit::TooLarge { needs: whole },
+                Some(largest) if whole > largest.bytes => Fit::No { needs: whole, in_the_way: None },
+                _ => Fit::Unknown,
+            };
+        };
+        let live = self.live.iter().flatten().map(|block| block.range);
+        let used = self.blocks.iter().flat_map(|blocks| blocks.iter()).filter(|block| block.state == BlockState::Used);
+        let mut blocks: Vec<Region> = live.chain(used.map(|block| block.range)).collect();
+        blocks.sort_unstable();
+        blocks.dedup();
+        rule.fit(&holes, &blocks, whole, align)
     }
 
     /// What the block at an address is called: by what it holds, or by who asked for it.
@@ -387,6 +399,26 @@ mod tests {
             at += size;
         }
         Heap::unknown("heap", Region::between(0x1000, at)).with_blocks(blocks.into(), None, Trust::Exact)
+    }
+
+    #[test]
+    fn whether_it_fits_is_told_as_far_as_the_allocator_is_known() {
+        use BlockState::{Free, Used};
+        let heap = |allocator| Heap {
+            allocator,
+            ..heap(&[(0x40, Used), (0x100, Free), (0x20, Used), (0x80, Free), (0x200, Used)])
+        };
+        let check = |allocator, size, expected: fn(&Fit) -> bool| {
+            let fit = heap(allocator).fit(size, 8);
+            assert!(expected(&fit), "{size} B in {allocator:?}: {fit:?}");
+        };
+        let way = Some(Region::new(0x1140, 0x20));
+        assert_eq!(heap(Some("heap_4")).fit(0x100, 8), Fit::No { needs: 0x108, in_the_way: way });
+        check(Some("heap_4"), 0xf8, |fit| matches!(fit, Fit::Yes { .. }));
+        check(None, 0x100, |fit| matches!(fit, Fit::Yes { .. }));
+        check(Some("newlib malloc"), 0x100, |fit| *fit == Fit::Unknown);
+        check(Some("newlib malloc"), 0x101, |fit| matches!(fit, Fit::No { in_the_way: None, .. }));
+        check(Some("newlib malloc"), 0x181, |fit| matches!(fit, Fit::TooLarge { .. }));
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub struct Snapshot {
     pub hints: Vec<String>,
     /// The words of the stack that somebody looks at; nothing is read for it while nobody does.
     pub detail: Option<StackWords>,
+    /// The first bytes of the block that somebody looks at; nothing is read for it while nobody does.
+    pub excerpt: Option<Excerpt>,
     /// The tripwire, when this run was asked for one.
     pub tripwire: Option<super::catch::Tripwire>,
 }
@@ -255,6 +257,15 @@ impl Stack {
     pub fn margin(&self) -> Option<u32> {
         self.deepest().map(|deepest| self.range.size().saturating_sub(deepest.bytes))
     }
+}
+
+/// The first bytes of what the owner of a block may use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Excerpt {
+    /// Address of the first.
+    pub start: u32,
+    /// The bytes.
+    pub bytes: Vec<u8>,
 }
 
 /// The words of one stack, from some way below its mark up to its first use.

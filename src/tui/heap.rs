@@ -24,9 +24,10 @@ use super::timeline::Values;
 use crate::heap::fit::Fit;
 use crate::model::Model;
 use crate::model::growth::{self, Grown};
+use crate::model::question::Question;
 use crate::model::snapshot::{CallSite, Heap, LiveBlock, Owner, Trust};
 use crate::region::Region;
-use crate::report;
+use crate::report::{self, FitReport};
 use crate::units;
 use crate::view::text::fit_sentence;
 
@@ -126,6 +127,16 @@ pub(super) fn walk(model: &Model, state: &State, steps: isize) -> Option<CallSit
     Some(rows[at].site.clone())
 }
 
+/// What the owner of the selected block may use.
+pub(super) fn selected_payload(model: &Model, state: &State) -> Option<Region> {
+    let block = shown(model, state)?.block_at(state.heap.block?)?;
+    Some(payload(block))
+}
+
+fn payload(block: &LiveBlock) -> Region {
+    block.range.from(block.range.start().saturating_add(block.front)).bottom(block.asked)
+}
+
 /// Goes to the next block of the picture, up to the right or down to the left in addresses.
 pub(super) fn side(model: &Model, state: &State, to_right: bool) -> Option<u32> {
     let live = shown(model, state)?.live.as_ref()?;
@@ -155,14 +166,14 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, density: Density, model:
     let figure = Rect { y: area.y + 1, height: area.height.saturating_sub(below + figure_rows + 2), ..left };
     let table = Rect { y: figure.bottom() + 1 + figure_rows, height: below, ..left }.intersection(area);
     draw_title(canvas, title, figure, model, heap);
-    let asked = asked(heap, state);
+    let asked = asked(model, heap, state);
     let marked = picture::Marked {
         owner: rows
             .get(selected(&rows, state))
             .and_then(|row| heap.owners.as_ref()?.iter().position(|owner| owner.site == row.site)),
         block: state.heap.block.and_then(|start| heap.block_at(start)).map(|block| block.range),
         asked: match asked {
-            Some((_, Fit::Yes { at, .. })) => Some(at),
+            Some((Fit::Yes { at, .. }, _)) => Some(at),
             _ => None,
         },
     };
@@ -183,6 +194,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, density: Density, model:
             }
             y += 1;
         }
+        draw_excerpt(canvas, Rect { y, height: right.bottom().saturating_sub(y), ..right }, model, state);
     } else {
         for (note, y) in notes.iter().zip(figure.bottom()..table.y) {
             canvas.text(area.x, y, &paint::fit(note, area.width, canvas.theme), styles.ink);
@@ -206,19 +218,25 @@ fn draw_title(canvas: &mut Canvas<'_>, line: Rect, figure: Rect, model: &Model, 
     }
 }
 
-/// The size that is asked about, and the answer.
-fn asked(heap: &Heap, state: &State) -> Option<(u32, Fit)> {
-    let size: u32 = state.heap.asked.trim().parse().ok().filter(|size| *size > 0)?;
-    Some((size, heap.fit(size, ALIGN)))
+/// What is asked about, and the answer: where it would lie, and a sentence.
+fn asked(model: &Model, heap: &Heap, state: &State) -> Option<(Fit, String)> {
+    let question: Question = state.heap.asked.parse().ok()?;
+    let size = match question.bytes(&model.snapshot) {
+        Ok(size) => size,
+        Err(why) => return Some((Fit::Unknown, format!("That cannot be told: {why}."))),
+    };
+    let stack = question.stack().map(str::to_owned);
+    let report = FitReport { stack, ..report::fit(heap, size, ALIGN) };
+    Some((heap.fit(size, ALIGN), fit_sentence(&heap.name, &report)))
 }
 
 /// Sentences: the answer, the selected block, and what is not known.
-fn notes(model: &Model, heap: &Heap, state: &State, asked: Option<(u32, Fit)>) -> Vec<String> {
+fn notes(model: &Model, heap: &Heap, state: &State, asked: Option<(Fit, String)>) -> Vec<String> {
     let mut notes = Vec::new();
-    if let Some((size, _)) = asked {
-        notes.push(fit_sentence(&heap.name, &report::fit(heap, size, ALIGN)));
+    if let Some((_, sentence)) = asked {
+        notes.push(sentence);
     } else if state.screen == super::state::Screen::Heap && state.input == Input::Filter {
-        notes.push("Would it fit? Type a number of bytes.".into());
+        notes.push("Would it fit? Type a number of bytes, or a thread's name for a stack like its own.".into());
     }
     if let Some(block) = state.heap.block.and_then(|start| heap.block_at(start)) {
         notes.push(describe(model, heap, block));
@@ -269,6 +287,25 @@ fn describe(model: &Model, heap: &Heap, block: &LiveBlock) -> String {
         heap.block_name(block.range.start()),
         place.unwrap_or_default(),
     )
+}
+
+/// The first bytes of the selected block, eight in a row.
+fn draw_excerpt(canvas: &mut Canvas<'_>, area: Rect, model: &Model, state: &State) {
+    const ROW: usize = 8;
+    let styles = canvas.theme.styles;
+    let selected = selected_payload(model, state);
+    let Some(excerpt) =
+        model.snapshot.excerpt.as_ref().filter(|told| selected.is_some_and(|block| block.start() == told.start))
+    else {
+        return;
+    };
+    for ((bytes, offset), y) in excerpt.bytes.chunks(ROW).zip((0..).step_by(ROW)).zip(area.top()..area.bottom()) {
+        let hex: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let letter = |byte: &u8| if byte.is_ascii_graphic() || *byte == b' ' { char::from(*byte) } else { '.' };
+        let x = canvas.text(area.x, y, &format!("+{offset:02x}  "), styles.muted);
+        let x = canvas.text(x, y, &format!("{:<24}", hex.join(" ")), styles.ink);
+        canvas.text(x, y, &bytes.iter().map(letter).collect::<String>(), styles.muted);
+    }
 }
 
 fn place(site: &CallSite) -> String {

@@ -12,7 +12,7 @@ use super::timeline::{TimelineState, Values};
 use crate::model::Model;
 use crate::model::alert::{Alert, Limits};
 use crate::model::snapshot::{Part, Snapshot, Stack};
-use crate::sampler::interest::Interest;
+use crate::sampler::interest::{Interest, Wish};
 
 /// How the screens are to be, given once at the start.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -324,13 +324,14 @@ impl State {
         }
     }
 
-    /// The stack whose words this screen wants read: none while it is frozen or shows something else.
+    /// What this screen wants read beside the rest: nothing while it is frozen.
     #[must_use]
-    pub fn wanted<'a>(&self, newest: &'a Model) -> Option<&'a str> {
+    pub fn wanted(&self, newest: &Model) -> Option<Wish> {
         match (self.screen, &self.picture) {
             (Screen::StackDetail, Picture::Live) => {
-                self.selected_stack(&newest.snapshot).map(|stack| stack.id.as_str())
+                self.selected_stack(&newest.snapshot).map(|stack| Wish::Stack(stack.id.clone()))
             }
+            (Screen::Heap, Picture::Live) => super::heap::selected_payload(newest, self).map(Wish::Block),
             _ => None,
         }
     }

@@ -274,6 +274,10 @@ fn growth(rate: f64) -> String {
 #[must_use]
 pub fn fit_sentence(heap: &str, fit: &FitReport) -> String {
     let size = units::bytes(fit.size.into());
+    let size = match &fit.stack {
+        Some(name) => format!("A stack as large as that of {}, {size},", units::printable(name, 40)),
+        None => size,
+    };
     let left = fit
         .largest_left
         .map_or_else(String::new, |left| format!(" Then left in one piece: {}.", units::bytes(left.into())));
@@ -291,7 +295,9 @@ pub fn fit_sentence(heap: &str, fit: &FitReport) -> String {
             "{size} would not fit into {heap} now: it needs {} in one piece, and no single block is in the way.",
             units::bytes(needs.into())
         ),
-        _ => format!("{size} may fit into {heap} now: so much is free in all, and nobody knows in which pieces."),
+        _ => format!(
+            "{size} may fit into {heap} now: so much is free, and nobody knows in which pieces or by which rule it is given out."
+        ),
     }
 }
 

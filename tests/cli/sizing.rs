@@ -26,6 +26,19 @@ fn the_report_and_the_paste_have_the_same_sizes() {
 }
 
 #[test]
+fn whether_a_thread_s_stack_would_fit_is_told_by_its_name() {
+    let place = Place::new();
+    let ask = |what: &str| place.run(&["demo", "--sim-time", "4s", "--format", "json", "--would-fit", what]);
+    let report: Value = serde_json::from_str(&ask("growth").out).expect("it is JSON");
+    let fit = &report["heaps"][0]["would_fit"];
+    assert_eq!((&fit["size"], &fit["stack"], &fit["fits"]), (&4096.into(), &"growth".into(), &true.into()));
+    let nobody = ask("growht");
+    assert_eq!(nobody.code, Some(1));
+    assert!(nobody.err.contains("no stack is called growht; did you mean growth?"), "{}", nobody.err);
+    assert_eq!(ask("0").code, Some(2));
+}
+
+#[test]
 fn each_dialect_is_one_definition_and_its_reason_for_each_stack() {
     let place = Place::new();
     for (dialect, comment, words) in [

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
 use highwater::model::Model;
 use highwater::model::baseline::Baseline;
-use highwater::model::snapshot::{Block, BlockState, CallSite, Heap, LiveBlock, Measured, Owner, Trust};
+use highwater::model::snapshot::{Block, BlockState, CallSite, Excerpt, Heap, LiveBlock, Measured, Owner, Trust};
 use highwater::region::Region;
 use highwater::tui::heap::{HeapState, Order};
 use highwater::tui::keys::action;
@@ -128,6 +128,18 @@ look!(
     on(Screen::Heap),
     (120, 36)
 );
+
+/// With a block selected, and its first bytes.
+fn looking_closer() -> (Model, State) {
+    let mut model = leaking();
+    let block = model.snapshot.heaps[0].live.as_ref().expect("there are blocks")[6].clone();
+    let bytes = b"\x00\xffGET /status HTTP/1.1\r\n".iter().copied().chain(0..40).collect();
+    model.snapshot.excerpt = Some(Excerpt { start: block.range.start() + block.front, bytes });
+    let heap = HeapState { block: Some(block.range.start()), ..HeapState::default() };
+    (model, State { heap, ..on(Screen::Heap) })
+}
+
+look!(heap_of_a_block_its_first_bytes, looking_closer().0, looking_closer().1, (120, 36));
 
 /// Half a minute after a baseline: one place holds more, one less, one is gone and one is new.
 fn compared() -> (Model, State) {
