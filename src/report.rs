@@ -149,6 +149,8 @@ pub struct StackReport {
     pub trust: &'static str,
     /// What an overflow hits next.
     pub victim: Option<String>,
+    /// What that is: a static's type, or who asked for a heap block.
+    pub victim_is: Option<String>,
     /// The guard is broken.
     pub overflowed: bool,
     /// The thread's priority as its kernel counts it.
@@ -545,6 +547,7 @@ fn stack(stack: &Stack, suggestion: Suggestion) -> StackReport {
         margin: stack.margin(),
         trust: trust(stack.peak.map_or(Trust::Unpainted, |peak| peak.trust)),
         victim: stack.victim.as_ref().map(|victim: &Victim| victim.name.clone()),
+        victim_is: stack.victim.as_ref().and_then(|victim| victim.is.clone()),
         overflowed: stack.overflowed,
         priority: stack.priority,
         state: stack.state.clone(),

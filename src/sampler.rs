@@ -361,7 +361,16 @@ impl Sampler {
         for stack in &mut stacks {
             // What the agent notes in front of a block belongs to the stack in it: the victim is what lies below that.
             let whole = heaps.iter().find_map(|heap| heap.block_around(stack.range)).unwrap_or(stack.range);
-            stack.victim = victim::below(whole, &memories, &self.image);
+            stack.victim = victim::below(whole, &memories, &heaps, &self.image);
+            if let Some(victim) = &mut stack.victim {
+                victim::describe(victim, &self.image);
+                // An overflow destroys what tells whose block it hit.
+                let before = self.last.stacks.iter().find(|earlier| earlier.id == stack.id && !was_reset);
+                let known = before.and_then(|earlier| earlier.victim.as_ref());
+                if let (None, Some(known)) = (&victim.is, known.filter(|known| known.range == victim.range)) {
+                    victim.is.clone_from(&known.is);
+                }
+            }
         }
         let mut hints = look.hints;
         hints.extend(self.worst_cases.tell(&self.image, &look.stacks, &mut stacks));

@@ -194,6 +194,24 @@ fn signals_leave_the_terminal_clean() {
 }
 
 #[test]
+fn signals_and_keys_let_a_stopped_core_run_on_and_put_its_registers_back() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (number, end) in ["TERM", "HUP", "INT", "q"].into_iter().enumerate() {
+        let log = folder.path().join(format!("{number}.log"));
+        let log = log.to_str().expect("it is text");
+        let mut session = Session::demo(&["--scenario", "overflow", "--tripwire=halt", "--log-file", log]);
+        session.wait_for("The core is stopped.");
+        match end {
+            "q" => session.press("q"),
+            signal => session.signal(signal),
+        }
+        session.end_clean();
+        let log = std::fs::read_to_string(log).expect("there is a log");
+        assert!(log.contains("the debug registers were put back as they were found"), "{end}: {log}");
+    }
+}
+
+#[test]
 #[cfg(debug_assertions)]
 fn a_panic_leaves_the_terminal_clean_and_its_message_readable() {
     let session = Session::start(&["demo", "--sim-link", "ideal"], &[("HIGHWATER_TEST_PANIC", "screen")]);

@@ -114,7 +114,7 @@ fn told(catch: &Catch, held: bool, cells: u16, theme: &Theme) -> Vec<Line<'stati
         } else {
             format!(", {}", units::bytes(victim.range.size().into()))
         };
-        add("next below", &format!("{}{size}", victim.name));
+        add("next below", &format!("{}{size}", victim.words()));
     }
     let calls = catch.folded();
     for (index, (call, times)) in calls.iter().take(CALLS).enumerate() {
