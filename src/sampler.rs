@@ -63,6 +63,9 @@ pub struct Options {
 
 /// Samples one target.
 pub struct Sampler {
+    // Fields go in this order: what a tripwire changed is put back while the source still holds the target.
+    tripwire: Option<Tripwire>,
+    painter: Option<Painter>,
     source: Box<dyn Source>,
     image: Arc<Image>,
     chips: Vec<Chip>,
@@ -88,8 +91,6 @@ pub struct Sampler {
     last_status: Option<Duration>,
     last_faults: Option<Duration>,
     refreshes: VecDeque<Duration>,
-    tripwire: Option<Tripwire>,
-    painter: Option<Painter>,
     paint_due: bool,
 }
 
