@@ -199,7 +199,8 @@ fn signals_and_keys_let_a_stopped_core_run_on_and_put_its_registers_back() {
     for (number, end) in ["TERM", "HUP", "INT", "q"].into_iter().enumerate() {
         let log = folder.path().join(format!("{number}.log"));
         let log = log.to_str().expect("it is text");
-        let mut session = Session::demo(&["--scenario", "overflow", "--tripwire=halt", "--log-file", log]);
+        let mut session =
+            Session::demo(&["--scenario", "overflow", "--sim-time", "12s", "--tripwire=halt", "--log-file", log]);
         session.wait_for("The core is stopped.");
         match end {
             "q" => session.press("q"),

@@ -398,7 +398,7 @@ mod tests {
         let limits = Limits::default();
         assert_eq!(
             nearly_full(&stack(3276, false), limits),
-            Some("growth has 820 B of stack left. Next it overwrites uart_rx_buf: [u8; 520].".into())
+            Some("growth has 820 B of stack left. Next it overwrites uart_rx_buf ([u8; 520]).".into())
         );
         assert_eq!(nearly_full(&stack(3000, false), limits), None);
         let frame = Stack { lowest_sp: Some(Measured { bytes: 3064, trust: Trust::AtLeast }), ..stack(3000, false) };

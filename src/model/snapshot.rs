@@ -332,11 +332,11 @@ pub struct Victim {
 }
 
 impl Victim {
-    /// Its name and what it is, in a line: `uart_rx_buf: [u8; 520]`.
+    /// Its name and what it is, in a line: `uart_rx_buf ([u8; 520])`.
     #[must_use]
     pub fn words(&self) -> String {
         match &self.is {
-            Some(is) => format!("{}: {is}", self.name),
+            Some(is) => format!("{} ({is})", self.name),
             None => self.name.clone(),
         }
     }

@@ -100,7 +100,7 @@ mod tests {
         let mut victim = below(stack, &memory(vec![globals]), &[], &image).expect("memory holds it");
         assert_eq!((victim.name.as_str(), victim.range, &victim.is), ("DEMO_TRUTH", truth.range, &None));
         describe(&mut victim, &image);
-        assert_eq!(victim.words(), format!("DEMO_TRUTH: [AtomicU32; {}]", truth.range.size() / 4));
+        assert_eq!(victim.words(), format!("DEMO_TRUTH ([AtomicU32; {}])", truth.range.size() / 4));
     }
 
     #[test]
@@ -122,11 +122,11 @@ mod tests {
             let victim = below(stack, &memory(vec![whole]), std::slice::from_ref(heap), &demo()).expect("it is held");
             assert_eq!((victim.words().as_str(), victim.range), (words, hit));
         };
-        let words = "a heap block: 48 B asked for by hold, leak.rs:31";
+        let words = "a heap block (48 B asked for by hold, leak.rs:31)";
         check(&heap, PartKind::Block, "blocks", words, block);
         let named = Heap { live: Some(vec![LiveBlock { holds: Some("rx".into()), ..live }]), ..heap.clone() };
-        check(&named, PartKind::Block, "blocks", "rx: 48 B asked for by hold, leak.rs:31", block);
-        check(&heap, PartKind::Other, "rx", "rx: 48 B asked for by hold, leak.rs:31", block);
+        check(&named, PartKind::Block, "blocks", "rx (48 B asked for by hold, leak.rs:31)", block);
+        check(&heap, PartKind::Other, "rx", "rx (48 B asked for by hold, leak.rs:31)", block);
         let unknown = Heap { live: None, owners: None, ..heap };
         check(&unknown, PartKind::Block, "blocks", "heap blocks", Region::new(range.start(), 64));
     }

@@ -209,7 +209,7 @@ fn stacks(out: &mut String, report: &Report) -> std::fmt::Result {
 /// What lies below a stack, and what that is.
 fn victim(stack: &StackReport) -> String {
     match (&stack.victim, &stack.victim_is) {
-        (Some(name), Some(is)) => format!("{name}: {is}"),
+        (Some(name), Some(is)) => format!("{name} ({is})"),
         (name, _) => name.clone().unwrap_or_else(|| "-".into()),
     }
 }
