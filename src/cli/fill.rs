@@ -22,6 +22,10 @@ impl Cli {
             }
             Command::Check(args) => args.measure.fill(settings),
             Command::Sizes(args) => args.measure.fill(settings),
+            Command::Doctor(args) => {
+                args.firmware.chip.fill(settings);
+                args.probe.fill(settings);
+            }
             Command::Layout(args) => args.firmware.chip.fill(settings),
             Command::Symbols(args) => args.firmware.chip.fill(settings),
             Command::Diff(args) => args.chip.fill(settings),
