@@ -15,6 +15,7 @@ use crate::inventory::tree::{Level, Order};
 use crate::model::catch::Mode;
 use crate::source::file::Raw;
 use crate::source::probe::Protocol;
+use crate::tui::keymap::Keymap;
 use crate::tui::theme::ThemeName;
 use crate::view::{self, Format};
 use measure::{CheckArgs, ConfigCommand, SizesArgs};
@@ -66,6 +67,9 @@ pub struct Look {
     /// Write the tool's own log to this file; RUST_LOG chooses how much
     #[arg(long, global = true, value_name = "FILE", help_heading = "Look")]
     pub log_file: Option<PathBuf>,
+    /// Keys of the user's own choice, by the files of settings.
+    #[arg(skip)]
+    pub keys: Keymap,
 }
 
 /// When to use colour.

@@ -309,6 +309,23 @@ fn a_known_overflow_is_no_longer_the_verdict() {
 }
 
 #[test]
+fn keys_of_ones_own_work_and_are_shown() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let settings = folder.path().join("highwater");
+    std::fs::create_dir(&settings).expect("it is new");
+    std::fs::write(settings.join("config.toml"), "[keys]\n\"w\" = \"2\"\n\"f2\" = \"space\"\n\"q\" = \"none\"\n")
+        .expect("there is room");
+    let home = folder.path().to_str().expect("it is text");
+    let mut session = Session::start(&["demo", "--sim-link", "ideal"], &[("XDG_CONFIG_HOME", home)]);
+    session.wait_for("LIVE");
+    session.press("qw");
+    session.wait_for("margin");
+    session.wait_for("F2 freeze");
+    session.press("\x03");
+    assert!(session.end_clean().success());
+}
+
+#[test]
 fn a_column_is_hidden_from_its_box() {
     let mut session = Session::demo(&[]);
     session.wait_for("LIVE");

@@ -8,6 +8,7 @@ impl Cli {
     pub fn fill(&mut self, settings: &Settings) {
         self.look.theme = self.look.theme.or_else(|| settings.value(|file| file.theme));
         self.look.ascii = self.look.ascii.or_else(|| settings.value(|file| file.ascii));
+        self.look.keys = settings.value(|file| file.keys.clone()).unwrap_or_default();
         match &mut self.command {
             #[cfg(feature = "simulator")]
             Command::Demo(args) => {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ratatui::layout::Size;
 
+use super::keymap::Keymap;
 use super::lookup;
 use super::symbols::{Shared, SymbolsState};
 use super::theme::ThemeName;
@@ -33,6 +34,8 @@ pub struct Options {
     pub interest: Interest,
     /// Who owns each byte by the ELF, when it is known.
     pub symbols: Shared,
+    /// Keys of the user's own choice.
+    pub keymap: Keymap,
 }
 
 impl Default for Options {
@@ -46,6 +49,7 @@ impl Default for Options {
             screen: Screen::Map,
             interest: Interest::default(),
             symbols: Shared::default(),
+            keymap: Keymap::default(),
         }
     }
 }
@@ -267,6 +271,8 @@ pub struct State {
     pub cursor: Cursor,
     /// The symbols' own.
     pub symbols: SymbolsState,
+    /// Keys of the user's own choice.
+    pub keymap: Keymap,
     /// The timeline's own.
     pub timeline: TimelineState,
     /// What values are compared with.
@@ -292,6 +298,7 @@ impl State {
             stack_limit: options.stack_limit,
             access: options.access.clone(),
             symbols: SymbolsState::new(options.symbols.clone()),
+            keymap: options.keymap.clone(),
             ..Self::default()
         }
     }
