@@ -51,8 +51,10 @@ use worst_case::WorstCases;
 const REFRESH_LIMIT: u32 = 1 << 20;
 /// How often the core is asked what it does: its reset flag is sticky, so nothing is missed in between.
 const STATUS_PERIOD: Duration = Duration::from_millis(100);
-/// How old a walk over a heap may be in a steady refresh: at 30 Hz and below, each refresh walks.
+/// Between two walks over a heap, from beginning to beginning: at 30 Hz and below, each refresh walks.
 const SLOW_PERIOD: Duration = Duration::from_millis(30);
+/// The same when refreshes come as fast as the link lets them: then the stacks are what somebody wants to see often.
+const FREE_PERIOD: Duration = Duration::from_millis(45);
 
 /// How to sample.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -282,9 +284,10 @@ impl Sampler {
         }
         self.paint()?;
         let plan = self.plan();
-        let max_age = match depth {
-            Depth::Steady => SLOW_PERIOD,
-            Depth::Thorough => Duration::ZERO,
+        let max_age = match (depth, self.options.rate_hz) {
+            (Depth::Steady, Some(_)) => SLOW_PERIOD,
+            (Depth::Steady, None) => FREE_PERIOD,
+            (Depth::Thorough, _) => Duration::ZERO,
         };
         let mut memory = Memory::new(self.source.as_mut(), self.cost, REFRESH_LIMIT)
             .with_max_age(max_age)

@@ -77,6 +77,12 @@ pub fn duration(duration: Duration) -> String {
     }
 }
 
+/// How long ago something was, to the millisecond while that is of interest: `34 ms`, `1.2 s`.
+#[must_use]
+pub fn age(age: Duration) -> String {
+    if age < Duration::from_secs(1) { format!("{} ms", age.as_millis()) } else { duration(age) }
+}
+
 /// A time since the attach as a clock: `00:12`, `2:05:09`, `3d 02:05:09`.
 #[must_use]
 pub fn clock(time: Duration) -> String {
