@@ -623,6 +623,7 @@ fn event(event: &Event) -> EventReport {
             EventKind::AlertEnded => "alert_over",
             EventKind::LinkLost => "link_lost",
             EventKind::LinkBack => "link_back",
+            EventKind::Rebuilt => "rebuilt",
         },
         subject: event.subject.clone(),
         text: event.text.clone(),
@@ -651,6 +652,7 @@ fn alert(alert: &crate::model::alert::Alert) -> AlertReport {
             AlertKind::LinkLost => "link_lost",
             AlertKind::UnwrittenFrame => "unwritten_frame",
             AlertKind::Refused => "refused",
+            AlertKind::Rebuilt => "rebuilt",
         },
         severity: match alert.severity {
             Severity::Danger => "danger",

@@ -6,7 +6,7 @@ use super::catch::{Catch, CatchKind};
 use super::growth;
 use super::snapshot::{Health, Heap, LiveBlock, Owner, Snapshot, Stack, Trust};
 use crate::fault::Faults;
-use crate::sampler::observation::Facts;
+use crate::sampler::observation::{Facts, OnDisk};
 use crate::source::CoreStatus;
 use crate::units;
 
@@ -89,6 +89,8 @@ pub enum AlertKind {
     UnwrittenFrame,
     /// The agent had no slot left for a registration: the picture is not whole.
     Refused,
+    /// The ELF's file is no longer the one that is shown.
+    Rebuilt,
 }
 
 /// How bad it is.
@@ -249,6 +251,20 @@ pub fn find(snapshot: &Snapshot, facts: &Facts, limits: Limits) -> Vec<Alert> {
     if facts.refused > 0 {
         let text = format!("The agent refused {} registrations: its tables are full.", facts.refused);
         add(AlertKind::Refused, Severity::Warning, target, text);
+    }
+    let rebuilt = match &facts.on_disk {
+        OnDisk::Same => None,
+        OnDisk::Newer => Some(
+            "The ELF on disk is newer than what runs. Flash it, and the picture follows: names and addresses are still \
+             those of the build before."
+                .to_owned(),
+        ),
+        OnDisk::Unusable(why) => {
+            Some(format!("The ELF on disk cannot be used (yet), and the build before is shown: {why}"))
+        }
+    };
+    if let Some(text) = rebuilt {
+        add(AlertKind::Rebuilt, Severity::Info, target, text);
     }
     match &snapshot.health {
         Health::Reconnecting { why, .. } => add(

@@ -176,6 +176,7 @@ fn snapshot(memories: Vec<MemoryMap>, stacks: Vec<Stack>, heaps: Vec<Heap>) -> S
             kernel: Some("agent 1.0".to_owned()),
             source: "sim".to_owned(),
             has_float: false,
+            rebuilds: 0,
         },
         health: Health::Live,
         memories,
@@ -184,6 +185,7 @@ fn snapshot(memories: Vec<MemoryMap>, stacks: Vec<Stack>, heaps: Vec<Heap>) -> S
         link: Link { refresh_hz: 30.0, bytes_per_refresh: 1200, ..Link::default() },
         hints: Vec::new(),
         detail: None,
+        values: None,
         tripwire: None,
     }
 }
