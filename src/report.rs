@@ -154,6 +154,8 @@ pub struct StackReport {
     pub trust: &'static str,
     /// What an overflow hits next.
     pub victim: Option<String>,
+    /// What that is: a static's type, or who asked for a heap block.
+    pub victim_is: Option<String>,
     /// The guard is broken.
     pub overflowed: bool,
     /// The thread's priority as its kernel counts it.
@@ -566,6 +568,7 @@ fn stack(stack: &Stack, suggestion: Suggestion) -> StackReport {
         margin: stack.margin(),
         trust: trust(stack.peak.map_or(Trust::Unpainted, |peak| peak.trust)),
         victim: stack.victim.as_ref().map(|victim: &Victim| victim.name.clone()),
+        victim_is: stack.victim.as_ref().and_then(|victim| victim.is.clone()),
         overflowed: stack.overflowed,
         priority: stack.priority,
         state: stack.state.clone(),
@@ -638,6 +641,7 @@ fn event(event: &Event) -> EventReport {
             EventKind::AlertEnded => "alert_over",
             EventKind::LinkLost => "link_lost",
             EventKind::LinkBack => "link_back",
+            EventKind::Rebuilt => "rebuilt",
         },
         subject: event.subject.clone(),
         text: event.text.clone(),
@@ -666,6 +670,7 @@ fn alert(alert: &crate::model::alert::Alert) -> AlertReport {
             AlertKind::LinkLost => "link_lost",
             AlertKind::UnwrittenFrame => "unwritten_frame",
             AlertKind::Refused => "refused",
+            AlertKind::Rebuilt => "rebuilt",
         },
         severity: match alert.severity {
             Severity::Danger => "danger",

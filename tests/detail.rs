@@ -56,7 +56,7 @@ fn nothing_is_read_of_a_stack_that_nobody_looks_at() {
     let before = bytes(&mut demo);
     assert_eq!(demo.model.snapshot.detail, None);
     let main = id(&demo, "main");
-    demo.sampler.interest().set(Some(Wish::Stack(main)));
+    demo.sampler.interest().set(Some(Wish::Stack(main.clone())));
     let during = bytes(&mut demo);
     assert!(demo.model.snapshot.detail.is_some() && during > before, "{before} and {during} bytes");
     demo.sampler.interest().set(None);

@@ -38,7 +38,7 @@ pub fn static_snapshot(image: &Image, chips: &[Chip]) -> Snapshot {
     let memories = draw(chips, &look, &placed);
     let mut stacks = Stacks::default().refresh_none(&look.stacks);
     for stack in &mut stacks {
-        stack.victim = victim::below(stack.range, &memories, image);
+        stack.victim = victim::below(stack.range, &memories, &[], image);
     }
     let hints = WorstCases::default().tell(image, &look.stacks, &mut stacks);
     Snapshot {
@@ -59,6 +59,7 @@ pub fn static_snapshot(image: &Image, chips: &[Chip]) -> Snapshot {
         hints: hints.into_iter().chain(layout::conflicts(image)).collect(),
         detail: None,
         excerpt: None,
+        values: None,
         tripwire: None,
     }
 }

@@ -7,24 +7,26 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::region::Region;
 
-/// What somebody looks at.
+/// What somebody looks at, and what is read for that while they do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wish {
     /// The words of the stack with this id.
     Stack(String),
     /// The first bytes of a block of a heap: of what its owner may use.
     Block(Region),
+    /// The fields of the static that lies there.
+    Static(Region),
 }
 
-/// The newest wish, shared between a screen and the sampler.
+/// What somebody looks at, shared between a screen and the sampler.
 #[derive(Clone, Debug, Default)]
 pub struct Interest(Arc<Mutex<Option<Wish>>>);
 
 impl Interest {
-    /// Asks for something, or for nothing any more.
-    pub fn set(&self, wish: Option<Wish>) {
+    /// Asks for this, or for nothing any more.
+    pub fn set(&self, new: Option<Wish>) {
         // A wish is replaced whole, so a thread that panicked while it held the lock left nothing half done.
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = wish;
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = new;
     }
 
     /// What is asked for.

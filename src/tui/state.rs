@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ratatui::layout::Size;
 
+use super::keymap::Keymap;
 use super::lookup;
 use super::symbols::{Shared, SymbolsState};
 use super::theme::ThemeName;
@@ -12,6 +13,7 @@ use super::timeline::{TimelineState, Values};
 use crate::model::Model;
 use crate::model::alert::{Alert, Limits};
 use crate::model::snapshot::{Part, Snapshot, Stack};
+use crate::region::Region;
 use crate::sampler::interest::{Interest, Wish};
 
 /// How the screens are to be, given once at the start.
@@ -29,10 +31,12 @@ pub struct Options {
     pub access: String,
     /// The screen to start with.
     pub screen: Screen,
-    /// Where the screens say which stack they want word by word.
+    /// Where the screens say what they want read because somebody looks at it.
     pub interest: Interest,
     /// Who owns each byte by the ELF, when it is known.
     pub symbols: Shared,
+    /// Keys of the user's own choice.
+    pub keymap: Keymap,
 }
 
 impl Default for Options {
@@ -46,6 +50,7 @@ impl Default for Options {
             screen: Screen::Map,
             interest: Interest::default(),
             symbols: Shared::default(),
+            keymap: Keymap::default(),
         }
     }
 }
@@ -135,6 +140,8 @@ pub enum Overlay {
     Catch(usize),
     /// Which columns the stacks have: the one of this number is under the cursor.
     Columns(usize),
+    /// All fields of the static that is selected, scrolled down so many lines.
+    Fields(u16),
 }
 
 /// Where keys go.
@@ -207,6 +214,8 @@ pub struct MapState {
     pub order: AddressOrder,
     /// The part that fills the figure, by its id.
     pub zoom: Option<String>,
+    /// The function or static that is looked at in a part, by the part's id and where it is.
+    pub thing: Option<(String, Region)>,
 }
 
 /// Which way rows are sorted.
@@ -267,6 +276,8 @@ pub struct State {
     pub cursor: Cursor,
     /// The symbols' own.
     pub symbols: SymbolsState,
+    /// Keys of the user's own choice.
+    pub keymap: Keymap,
     /// The timeline's own.
     pub timeline: TimelineState,
     /// What values are compared with.
@@ -292,6 +303,7 @@ impl State {
             stack_limit: options.stack_limit,
             access: options.access.clone(),
             symbols: SymbolsState::new(options.symbols.clone()),
+            keymap: options.keymap.clone(),
             ..Self::default()
         }
     }
@@ -324,14 +336,31 @@ impl State {
         }
     }
 
-    /// What this screen wants read beside the rest: nothing while it is frozen.
+    /// What this screen wants read: nothing while it is frozen.
     #[must_use]
     pub fn wanted(&self, newest: &Model) -> Option<Wish> {
+        let snapshot = &newest.snapshot;
         match (self.screen, &self.picture) {
+            (_, Picture::Frozen(_)) => None,
             (Screen::StackDetail, Picture::Live) => {
-                self.selected_stack(&newest.snapshot).map(|stack| Wish::Stack(stack.id.clone()))
+                self.selected_stack(snapshot).map(|stack| Wish::Stack(stack.id.clone()))
             }
             (Screen::Heap, Picture::Live) => super::heap::selected_payload(newest, self).map(Wish::Block),
+            (_, Picture::Live) => {
+                self.thing(snapshot).filter(|range| lookup::is_ram(snapshot, *range)).map(Wish::Static)
+            }
+        }
+    }
+
+    /// Where the function or static lies that is selected on this screen.
+    #[must_use]
+    pub fn thing(&self, snapshot: &Snapshot) -> Option<Region> {
+        match self.screen {
+            Screen::Symbols => self.symbols.thing(),
+            Screen::Map => {
+                let (part, range) = self.map.thing.as_ref()?;
+                (self.selected_part(snapshot)?.id == *part).then_some(*range)
+            }
             _ => None,
         }
     }

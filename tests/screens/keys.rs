@@ -133,8 +133,8 @@ fn enter_opens_a_stack_word_by_word_and_escape_closes_it() {
     assert_eq!(state.wanted(&model), None);
     press(&mut state, &model, KeyCode::Enter);
     assert_eq!((state.screen, state.cursor), (Screen::StackDetail, Cursor::Deepest));
-    let growth = model.snapshot.stacks[6].id.as_str();
-    assert_eq!(state.wanted(&model), Some(Wish::Stack(growth.to_owned())));
+    let words = |index: usize| Some(Wish::Stack(model.snapshot.stacks[index].id.clone()));
+    assert_eq!(state.wanted(&model), words(6));
     // A frozen screen needs nothing new.
     types(&mut state, &model, " ");
     assert_eq!(state.wanted(&model), None);
@@ -150,7 +150,7 @@ fn enter_opens_a_stack_word_by_word_and_escape_closes_it() {
     press(&mut state, &model, KeyCode::Enter);
     types(&mut state, &model, "m");
     assert_eq!(state.screen, Screen::Map);
-    assert_eq!(state.selection, Selection::Stack(growth.to_owned()));
+    assert_eq!(state.selection, Selection::Stack(model.snapshot.stacks[6].id.clone()));
 }
 
 #[test]
