@@ -141,6 +141,7 @@ Rows of one memory add up to its size, and those of one section to the section's
     #[command(after_help = "Examples:
   highwater diff old.elf new.elf
   highwater diff v1.json new.elf                     against what `symbols --format json` saved
+  highwater diff report.json new.elf                 against a saved report of `layout` or `snapshot`, by region
   highwater diff old.elf new.elf --format markdown   for a pull request
 
 What only moved is counted, and what was renamed is told from what was added.")]

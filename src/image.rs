@@ -17,12 +17,13 @@ pub mod unwind;
 pub mod values;
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use object::elf;
-use object::read::elf::{ElfFile32, FileHeader, ProgramHeader};
-use object::{Endianness, FileKind, Object, ObjectSection, ObjectSymbol, SectionFlags, SymbolKind};
+use object::read::elf::{ElfFile32, FileHeader, ProgramHeader, SectionHeader, Sym};
+use object::{Endianness, FileKind, Object, ObjectSection, SectionFlags};
 use thiserror::Error;
 
 use crate::region::Region;
@@ -30,7 +31,7 @@ use callgraph::CallGraph;
 use content::Content;
 use frames::su::{self, Usage};
 use other::Other;
-use symbols::{Symbol, Symbols};
+use symbols::{Name, Symbol, Symbols};
 use types::{Types, Variable};
 
 /// The largest file that is read.
@@ -95,8 +96,8 @@ pub struct Segment {
     pub run: Region,
     /// Where it is stored (load address), as far as the file has bytes for it.
     pub load: Region,
-    /// The stored bytes.
-    pub data: Vec<u8>,
+    /// Where the stored bytes lie in the file.
+    stored: Range<usize>,
 }
 
 /// A section that takes memory.
@@ -203,13 +204,14 @@ impl Image {
             if header.p_type(endian) != elf::PT_LOAD || header.p_memsz(endian) == 0 {
                 continue;
             }
-            let stored = header.data(endian, data);
-            is_whole &= stored.is_ok();
-            let stored = stored.unwrap_or_default();
+            let bytes = header.data(endian, data);
+            is_whole &= bytes.is_ok();
+            let length = bytes.unwrap_or_default().len();
+            let start = header.p_offset(endian) as usize;
             segments.push(Segment {
                 run: Region::new(header.p_vaddr(endian), header.p_memsz(endian)),
-                load: Region::new(header.p_paddr(endian), u32::try_from(stored.len()).unwrap_or(u32::MAX)),
-                data: stored.to_vec(),
+                load: Region::new(header.p_paddr(endian), u32::try_from(length).unwrap_or(u32::MAX)),
+                stored: start..start + length,
             });
         }
 
@@ -383,7 +385,8 @@ impl Image {
             let stored = Region::new(segment.run.start(), segment.load.size());
             let base = [stored, segment.load].into_iter().find(|base| base.covers(range))?;
             let offset = base.offset_of(range.start()).unwrap_or(0) as usize;
-            segment.data.get(offset..offset + range.size() as usize)
+            let stored = self.content.first().get(segment.stored.clone())?;
+            stored.get(offset..offset + range.size() as usize)
         })
     }
 
@@ -482,54 +485,59 @@ fn load_of(run: Region, segments: &[Segment]) -> Option<Region> {
 /// The symbols, each local one with the file whose name stands before it (System V ABI, "Symbol Table": `STT_FILE`).
 /// Beside them, where instructions and data begin among the code.
 fn read_symbols(file: &ElfFile32<'_, Endianness>) -> (Symbols, Vec<(u32, callgraph::Content)>) {
+    let table = file.elf_symbol_table();
+    let (endian, strings) = (file.endian(), table.strings());
+    // Most files have text in their table of names and nothing else: then it is copied as one.
+    let whole = file.elf_section_table().section(table.string_section()).ok();
+    let whole = whole.and_then(|section| section.data(endian, file.data()).ok());
+    let whole = whole.and_then(|bytes| std::str::from_utf8(bytes).ok()).map(|text| Arc::new(text.to_owned()));
     let mut source: Option<Arc<str>> = None;
-    let mut symbols = Vec::new();
+    let mut symbols = Vec::with_capacity(table.len().min(MAX_SYMBOLS));
     let mut marks = Vec::new();
-    for symbol in file.symbols().take(MAX_SYMBOLS) {
-        marks.extend(mark(&symbol));
-        if symbol.kind() == SymbolKind::File {
-            let name = String::from_utf8_lossy(symbol.name_bytes().unwrap_or_default());
-            source = Some(name.as_ref().into()).filter(|name: &Arc<str>| !name.is_empty());
-        } else if let Some(found) = read_symbol(&symbol) {
-            let file = source.clone().filter(|_| symbol.is_local());
-            symbols.push(Symbol { file, ..found });
+    // The first entry stands for no symbol.
+    for symbol in table.iter().skip(1).take(MAX_SYMBOLS) {
+        let Ok(name) = symbol.name(endian, strings) else { continue };
+        let is_defined = symbol.st_shndx(endian) != elf::SHN_UNDEF;
+        let kind = symbol.st_type();
+        if is_defined {
+            marks.extend(mark(name).map(|content| (symbol.st_value(endian), content)));
         }
+        if kind == elf::STT_FILE {
+            source = Some(String::from_utf8_lossy(name).as_ref().into()).filter(|name: &Arc<str>| !name.is_empty());
+            continue;
+        }
+        let (is_code, is_data) = match kind {
+            elf::STT_FUNC | elf::STT_GNU_IFUNC => (true, false),
+            elf::STT_OBJECT | elf::STT_COMMON | elf::STT_TLS => (false, true),
+            elf::STT_NOTYPE => (false, false),
+            _ => continue,
+        };
+        // Mapping symbols ($t, $d, $a) mark instruction sets, not things.
+        if !is_defined || name.is_empty() || name.starts_with(b"$") {
+            continue;
+        }
+        let name = match &whole {
+            Some(table) => Name::within(table, symbol.st_name(endian), name.len()),
+            None => String::from_utf8_lossy(name).as_ref().into(),
+        };
+        // The lowest bit of a Thumb function's address is a mode, not a place.
+        let address = symbol.st_value(endian) & if is_code { !1 } else { !0 };
+        let range = Region::new(address, symbol.st_size(endian));
+        let file = source.clone().filter(|_| symbol.st_bind() == elf::STB_LOCAL);
+        symbols.push(Symbol { name, range, is_code, is_data, file });
     }
     marks.sort_unstable();
     (Symbols::new(symbols), marks)
 }
 
-fn read_symbol<'data>(symbol: &impl ObjectSymbol<'data>) -> Option<Symbol> {
-    let is_data = match symbol.kind() {
-        SymbolKind::Data | SymbolKind::Tls => true,
-        SymbolKind::Text | SymbolKind::Unknown | SymbolKind::Label => false,
-        _ => return None,
-    };
-    if symbol.is_undefined() {
-        return None;
-    }
-    let name = String::from_utf8_lossy(symbol.name_bytes().ok()?).into_owned();
-    // Mapping symbols ($t, $d, $a) mark instruction sets, not things.
-    if name.is_empty() || name.starts_with('$') {
-        return None;
-    }
-    let is_code = symbol.kind() == SymbolKind::Text;
-    let address = u32::try_from(symbol.address()).ok()?;
-    // The lowest bit of a Thumb function's address is a mode, not a place.
-    let address = if is_code { address & !1 } else { address };
-    let range = Region::new(address, u32::try_from(symbol.size()).ok()?);
-    Some(Symbol { name, range, is_code, is_data, file: None })
-}
-
 /// What a mapping symbol says of the bytes behind it: `$t` and `$t.name` are Thumb instructions, `$a` and `$d` are not.
-fn mark<'data>(symbol: &impl ObjectSymbol<'data>) -> Option<(u32, callgraph::Content)> {
+fn mark(name: &[u8]) -> Option<callgraph::Content> {
     use callgraph::Content;
-    let content = match symbol.name_bytes().ok()? {
-        [b'$', b't'] | [b'$', b't', b'.', ..] => Content::Thumb,
-        [b'$', b'a' | b'd'] | [b'$', b'a' | b'd', b'.', ..] => Content::Other,
-        _ => return None,
-    };
-    (!symbol.is_undefined()).then_some((u32::try_from(symbol.address()).ok()?, content))
+    match name {
+        [b'$', b't'] | [b'$', b't', b'.', ..] => Some(Content::Thumb),
+        [b'$', b'a' | b'd'] | [b'$', b'a' | b'd', b'.', ..] => Some(Content::Other),
+        _ => None,
+    }
 }
 
 /// An I/O error without the number that the system appends.

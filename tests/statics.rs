@@ -271,3 +271,39 @@ fn a_listing_has_every_format() {
     let (_, svg, _) = highwater(&["symbols", DEMO, "--format", "svg"]);
     assert!(svg.starts_with("<svg") && svg.contains("<title>demo::threads::main::LOG: 1664 B</title>"));
 }
+
+#[test]
+fn a_saved_report_is_compared_by_region() {
+    let folder = tempfile::tempdir().expect("there is room");
+    let report = folder.path().join("report.json");
+    let listing = folder.path().join("symbols.json");
+    for (command, path) in [("layout", &report), ("symbols", &listing)] {
+        let (code, out, _) = highwater(&[command, DEMO, "--format", "json"]);
+        assert_eq!(code, Some(0));
+        std::fs::write(path, out).expect("it can be written");
+    }
+    let report = report.to_str().expect("it is text");
+    let (code, out, _) = highwater(&["diff", report, DEMO]);
+    assert_eq!((code, out.lines().nth(1)), (Some(0), Some("no memory grew or shrank")), "{out}");
+    // A build that took 100 B more of RAM for .bss, and less of what nobody claims.
+    let text = std::fs::read_to_string(report).expect("it is text");
+    let mut value: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
+    for region in value["regions"].as_array_mut().expect("it has regions") {
+        if region["name"] == ".bss" {
+            region["size"] = (region["size"].as_u64().expect("a number") + 100).into();
+        }
+    }
+    let larger = folder.path().join("larger.json");
+    std::fs::write(&larger, value.to_string()).expect("it can be written");
+    let larger = larger.to_str().expect("it is text");
+    let (_, out, _) = highwater(&["diff", DEMO, larger, "--format", "json"]);
+    let diff: serde_json::Value = serde_json::from_str(&out).expect("it is JSON");
+    let sections = diff["sections"].as_array().expect("a list");
+    assert_eq!(sections.len(), 1, "{out}");
+    assert_eq!(sections[0]["name"], "RAM .bss");
+    let bytes = |key: &str| sections[0][key].as_u64().expect("a number");
+    assert_eq!(bytes("new"), bytes("old") + 100);
+    // Symbols and regions do not compare.
+    let (code, _, err) = highwater(&["diff", report, listing.to_str().expect("it is text")]);
+    assert!(code == Some(2) && err.contains("which has none"), "{code:?} {err}");
+}

@@ -300,7 +300,7 @@ fn functions(image: &Image) -> Vec<Function> {
         .symbols
         .iter()
         .filter(|symbol| symbol.is_code)
-        .map(|symbol| (symbol.range.start(), symbol.range.size(), symbol.name.as_str()))
+        .map(|symbol| (symbol.range.start(), symbol.range.size(), &*symbol.name))
         .take(MAX_FUNCTIONS)
         .collect();
     // Of several names for one address, the one with the largest size is kept.

@@ -66,16 +66,22 @@ impl Units {
             self.add(Region::between(start, end), file);
         }
         // A unit's ranges are of code; its statics say one by one where they are.
-        let mut entries = unit.entries();
-        while *budget > 0
-            && let Some(entry) = entries.next_dfs()?
-        {
+        let mut entries = unit.entries_raw(None)?;
+        while *budget > 0 && !entries.is_empty() {
             *budget -= 1;
-            if entry.tag() == gimli::DW_TAG_variable
-                && let Some(AttributeValue::Exprloc(place)) = entry.attr_value(gimli::DW_AT_location)
-                && let Some(address) = fixed(dwarf, unit, place)
-            {
-                self.add(Region::new(address, 1), file);
+            let Some(kind) = entries.read_abbreviation()? else { continue };
+            if kind.tag() != gimli::DW_TAG_variable {
+                entries.skip_attributes(kind.attributes())?;
+                continue;
+            }
+            for attribute in kind.attributes() {
+                let attribute = entries.read_attribute(*attribute)?;
+                if attribute.name() == gimli::DW_AT_location
+                    && let AttributeValue::Exprloc(place) = attribute.value()
+                    && let Some(address) = fixed(dwarf, unit, place)
+                {
+                    self.add(Region::new(address, 1), file);
+                }
             }
         }
         Ok(())
