@@ -15,10 +15,9 @@ rounds=${ELF_BENCH_ROUNDS:-7}
 mkdir -p "$work"
 
 file=${1:-$("$root/benches/elf/large.sh" "$work/large")}
-CARGO_TARGET_DIR=$work/tools cargo build --quiet --release --locked --manifest-path "$root/benches/elf/Cargo.toml"
-CARGO_TARGET_DIR=$work/tools cargo build --quiet --release --locked --manifest-path "$root/Cargo.toml"
-bench=$work/tools/release/highwater-elf-bench
-highwater=$work/tools/release/highwater
+tools=${ELF_BENCH_TOOLS:-$work/tools}
+CARGO_TARGET_DIR=$tools cargo build --quiet --release --locked --manifest-path "$root/benches/elf/Cargo.toml"
+bench=$tools/release/highwater-elf-bench
 
 cat "$file" > /dev/null
 address=$(nm "$file" | awk '$2 == "T" { print "0x" $1; exit }')
@@ -31,12 +30,12 @@ row() {
 }
 row "**highwater**: first picture" "$bench" picture "$file"
 row "**highwater**: symbols, sorted" "$bench" symbols "$file"
-row "\`highwater symbols --by instance --top 0\`" "$highwater" symbols "$file" --by instance --top 0
 row "\`nm --size-sort -S\`" nm --size-sort -S "$file"
 row "\`nm --size-sort -S -C\`" nm --size-sort -S -C "$file"
 row "\`llvm-nm --size-sort -S\`" llvm-nm --size-sort -S "$file"
 row "\`readelf -sW\`" readelf -sW "$file"
-row "**highwater**: units, types, statics, lines" "$bench" index "$file"
+row "**highwater**: lines of any address" "$bench" lines "$file"
+row "**highwater**: the same, all types and statics" "$bench" index "$file"
 row "probe-rs-debug: \`DebugInfo::from_file\`" "$bench" probe-rs "$file"
 row "\`addr2line\`, one address" addr2line -f -e "$file" "$address"
 row "\`readelf --debug-dump=info\`" readelf --debug-dump=info "$file"
@@ -50,7 +49,7 @@ for round in $(seq "$rounds"); do
     # shellcheck disable=SC2086
     {
       begun=${EPOCHREALTIME/./}
-      /usr/bin/time -o "$work/time" -f %M ${commands[$at]} > /dev/null 2> /dev/null || true
+      /usr/bin/time -o "$work/time" -f '%U %S %M' ${commands[$at]} > /dev/null 2> /dev/null || true
       ended=${EPOCHREALTIME/./}
     }
     echo "$((ended - begun)) $(tail -n 1 "$work/time")" >> "$work/row.$at.$$"
@@ -59,11 +58,12 @@ done
 
 echo "$(($(wc -c < "$file") / 1000000)) MB, median of $rounds runs"
 echo
-echo "| | time | peak memory |"
-echo "|---|---:|---:|"
+echo "| | time | of it CPU | peak memory |"
+echo "|---|---:|---:|---:|"
 for at in "${!commands[@]}"; do
   microseconds=$(cut -d' ' -f1 "$work/row.$at.$$" | median)
-  kilobytes=$(cut -d' ' -f2 "$work/row.$at.$$" | median)
-  printf '| %s | %s ms | %s MB |\n' "${names[$at]}" "$((microseconds / 1000))" "$((kilobytes / 1000))"
+  cpu=$(awk '{ print ($2 + $3) * 1000 }' "$work/row.$at.$$" | median)
+  kilobytes=$(cut -d' ' -f4 "$work/row.$at.$$" | median)
+  printf '| %s | %s ms | %s ms | %s MB |\n' "${names[$at]}" "$((microseconds / 1000))" "$cpu" "$((kilobytes / 1000))"
   rm "$work/row.$at.$$"
 done

@@ -28,7 +28,7 @@ const MAX_TEXT: u64 = 512 << 20;
 ///
 /// A file cannot be used, or the output cannot be written.
 pub(super) fn symbols(args: &SymbolsArgs) -> Result<(), Failure> {
-    let image = open::image(&args.firmware)?;
+    let image = open::any_image(&args.firmware)?;
     let map = args.map.as_deref().map(link_map).transpose()?.unwrap_or_default();
     let chip = open::chip(&args.firmware.chip, &image)?;
     let memories = layout::memories(&image, &chip.map(|chip| chip.memories()).unwrap_or_default());
@@ -107,7 +107,7 @@ fn side(path: &Path) -> Result<Side, Failure> {
         read.is_ok_and(|read| read == 1) && first == *b"{"
     };
     if !starts_as_json {
-        let image = Image::open(path).map_err(|error| Failure::Error(error.to_string()))?;
+        let image = Image::open_any(path).map_err(|error| Failure::Error(error.to_string()))?;
         return Ok(Side::Build(Box::new(image)));
     }
     let text = text(path)?;

@@ -1,10 +1,9 @@
 //! Which compiled unit each function and static came from, by the debug information.
 
 use gimli::{AttributeValue, DwarfSections, EndianSlice, RunTimeEndian};
-use object::read::elf::ElfFile32;
-use object::{Endianness, Object};
+use object::Object;
 
-use super::section_content;
+use super::elf_file::ElfFile;
 use crate::region::Region;
 
 /// The most ranges that are kept.
@@ -23,11 +22,9 @@ pub struct Units {
 }
 
 impl Units {
-    pub(super) fn read(file: &ElfFile32<'_, Endianness>) -> Self {
+    pub(super) fn read(file: &ElfFile<'_>) -> Self {
         let endian = if file.is_little_endian() { RunTimeEndian::Little } else { RunTimeEndian::Big };
-        let load = |id: gimli::SectionId| -> Result<_, gimli::Error> {
-            Ok(section_content(file, id.name()).unwrap_or_default())
-        };
+        let load = |id: gimli::SectionId| -> Result<_, gimli::Error> { Ok(file.section(id.name())) };
         let mut found = Self::default();
         let Ok(sections) = DwarfSections::load(load) else { return found };
         let dwarf = sections.borrow(|section| EndianSlice::new(section, endian));
