@@ -1,6 +1,7 @@
 //! Carries out what the command line asks for. All effects on files, terminals and targets start here.
 
 mod desk;
+mod doctor;
 pub mod find;
 pub mod live;
 pub mod log;
@@ -146,6 +147,7 @@ fn carry_out(command: &Command, look: &Look, settings: &Settings) -> Result<(), 
         }
         Command::Symbols(args) => statics::symbols(args),
         Command::Diff(args) => statics::diff(args),
+        Command::Doctor(args) => doctor::run(args, settings),
         Command::List(args) => list(args),
         Command::Completions { shell } => {
             let mut script = Vec::new();

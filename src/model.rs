@@ -274,7 +274,7 @@ fn differs(old: &Snapshot, new: &Snapshot) -> bool {
 }
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 #[cfg(test)]
 mod tests {

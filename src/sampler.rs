@@ -55,8 +55,10 @@ use worst_case::WorstCases;
 const REFRESH_LIMIT: u32 = 1 << 20;
 /// How often the core is asked what it does: its reset flag is sticky, so nothing is missed in between.
 const STATUS_PERIOD: Duration = Duration::from_millis(100);
-/// How old a walk over a heap may be in a steady refresh: at 30 Hz and below, each refresh walks.
+/// Between two walks over a heap, from beginning to beginning: at 30 Hz and below, each refresh walks.
 const SLOW_PERIOD: Duration = Duration::from_millis(30);
+/// The same when refreshes come as fast as the link lets them: then the stacks are what somebody wants to see often.
+const FREE_PERIOD: Duration = Duration::from_millis(45);
 
 /// How to sample.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -67,6 +69,9 @@ pub struct Options {
 
 /// Samples one target.
 pub struct Sampler {
+    // Fields go in this order: what a tripwire changed is put back while the source still holds the target.
+    tripwire: Option<Tripwire>,
+    painter: Option<Painter>,
     source: Box<dyn Source>,
     image: Arc<Image>,
     chips: Vec<Chip>,
@@ -93,8 +98,6 @@ pub struct Sampler {
     last_status: Option<Duration>,
     last_faults: Option<Duration>,
     refreshes: VecDeque<Duration>,
-    tripwire: Option<Tripwire>,
-    painter: Option<Painter>,
     paint_due: bool,
     newer: Option<Newer>,
     rebuilds: u32,
@@ -309,9 +312,10 @@ impl Sampler {
         }
         self.paint()?;
         let plan = self.plan();
-        let max_age = match depth {
-            Depth::Steady => SLOW_PERIOD,
-            Depth::Thorough => Duration::ZERO,
+        let max_age = match (depth, self.options.rate_hz) {
+            (Depth::Steady, Some(_)) => SLOW_PERIOD,
+            (Depth::Steady, None) => FREE_PERIOD,
+            (Depth::Thorough, _) => Duration::ZERO,
         };
         let mut memory = Memory::new(self.source.as_mut(), self.cost, REFRESH_LIMIT)
             .with_max_age(max_age)
@@ -398,7 +402,16 @@ impl Sampler {
         for stack in &mut stacks {
             // What the agent notes in front of a block belongs to the stack in it: the victim is what lies below that.
             let whole = heaps.iter().find_map(|heap| heap.block_around(stack.range)).unwrap_or(stack.range);
-            stack.victim = victim::below(whole, &memories, &self.image);
+            stack.victim = victim::below(whole, &memories, &heaps, &self.image);
+            if let Some(victim) = &mut stack.victim {
+                victim::describe(victim, &self.image);
+                // An overflow destroys what tells whose block it hit.
+                let before = self.last.stacks.iter().find(|earlier| earlier.id == stack.id && !was_reset);
+                let known = before.and_then(|earlier| earlier.victim.as_ref());
+                if let (None, Some(known)) = (&victim.is, known.filter(|known| known.range == victim.range)) {
+                    victim.is.clone_from(&known.is);
+                }
+            }
         }
         let mut hints = look.hints;
         hints.extend(self.worst_cases.tell(&self.image, &look.stacks, &mut stacks));

@@ -11,6 +11,7 @@ mod fields;
 mod frame;
 pub mod heap;
 mod help;
+pub mod keymap;
 pub mod keys;
 mod lookup;
 mod map;
@@ -108,6 +109,7 @@ pub async fn run<B: Backend>(
                     screen = Picturing::Outdated;
                     continue;
                 }
+                let Some(event) = state.keymap.translate(event, state.input) else { continue };
                 let Some(action) = keys::action(&event, state.screen, state.input) else { continue };
                 screen = Picturing::Outdated;
                 match update(&mut state, &model, action) {
@@ -209,7 +211,7 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, state: &State, theme: &Theme) 
         Overlay::Help(scroll) => help::draw(&mut canvas, body, scroll, model, state),
         Overlay::Columns(index) => stacks::choose::draw(&mut canvas, body, index, model, state),
         Overlay::Fields(scroll) => fields::draw(&mut canvas, body, scroll, model, state),
-        Overlay::Catch(index) => catch::draw(&mut canvas, body, index, model),
+        Overlay::Catch(index) => catch::draw(&mut canvas, body, index, model, state),
         Overlay::None => {}
     }
 }

@@ -194,6 +194,25 @@ fn signals_leave_the_terminal_clean() {
 }
 
 #[test]
+fn signals_and_keys_let_a_stopped_core_run_on_and_put_its_registers_back() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (number, end) in ["TERM", "HUP", "INT", "q"].into_iter().enumerate() {
+        let log = folder.path().join(format!("{number}.log"));
+        let log = log.to_str().expect("it is text");
+        let mut session =
+            Session::demo(&["--scenario", "overflow", "--sim-time", "12s", "--tripwire=halt", "--log-file", log]);
+        session.wait_for("The core is stopped.");
+        match end {
+            "q" => session.press("q"),
+            signal => session.signal(signal),
+        }
+        session.end_clean();
+        let log = std::fs::read_to_string(log).expect("there is a log");
+        assert!(log.contains("the debug registers were put back as they were found"), "{end}: {log}");
+    }
+}
+
+#[test]
 #[cfg(debug_assertions)]
 fn a_panic_leaves_the_terminal_clean_and_its_message_readable() {
     let session = Session::start(&["demo", "--sim-link", "ideal"], &[("HIGHWATER_TEST_PANIC", "screen")]);
@@ -286,6 +305,23 @@ fn a_known_overflow_is_no_longer_the_verdict() {
     session.press("A");
     session.wait_until("no alarm", |screen| !screen.contains("! OVERFLOW") && screen.contains("known"));
     session.press("q");
+    assert!(session.end_clean().success());
+}
+
+#[test]
+fn keys_of_ones_own_work_and_are_shown() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let settings = folder.path().join("highwater");
+    std::fs::create_dir(&settings).expect("it is new");
+    std::fs::write(settings.join("config.toml"), "[keys]\n\"w\" = \"2\"\n\"f2\" = \"space\"\n\"q\" = \"none\"\n")
+        .expect("there is room");
+    let home = folder.path().to_str().expect("it is text");
+    let mut session = Session::start(&["demo", "--sim-link", "ideal"], &[("XDG_CONFIG_HOME", home)]);
+    session.wait_for("LIVE");
+    session.press("qw");
+    session.wait_for("margin");
+    session.wait_for("F2 freeze");
+    session.press("\x03");
     assert!(session.end_clean().success());
 }
 

@@ -166,6 +166,7 @@ fn options(model: &Model, look: &Look) -> Options {
     Options {
         theme: look.theme.unwrap_or_default(),
         ascii: look.ascii.unwrap_or(false),
+        keymap: look.keys.clone(),
         colour: uses_color(look.color),
         stack_limit: model.limits().stack_percent,
         ..Options::default()

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::watch::{Stamp, Watcher};
 use super::{Failure, find};
 use crate::cli::measure::MeasureArgs;
-use crate::cli::{AttachArgs, ChipArgs, Firmware, ProbeArgs, SavedArgs, SimArgs};
+use crate::cli::{AttachArgs, ChipArgs, DoctorArgs, Firmware, ProbeArgs, SavedArgs, SimArgs};
 use crate::config::{self, Rules};
 use crate::image::layout::{self, Memory};
 use crate::image::other::Other;
@@ -92,6 +92,24 @@ impl Wanted {
             rate_hz: args.pace.rate_hz(),
             tripwire: args.touch.mode(),
             paint: args.touch.paint,
+            rules,
+        }
+    }
+
+    /// What `highwater doctor` wants: the target as it is, as often as the link gives it.
+    #[must_use]
+    pub fn doctor(args: &DoctorArgs, rules: Rules) -> Self {
+        Self {
+            elf: Elf::File(args.firmware.clone()),
+            chip: args.firmware.chip.clone(),
+            probe: args.probe.clone(),
+            saved: SavedArgs::default(),
+            sim: args.sim.clone(),
+            #[cfg(feature = "simulator")]
+            scenario: None,
+            rate_hz: None,
+            tripwire: None,
+            paint: false,
             rules,
         }
     }

@@ -319,7 +319,7 @@ fn overflow(stack: &Stack) -> Option<String> {
     }
     let limit = units::address(stack.range.start().into());
     let hit = match &stack.victim {
-        Some(victim) if !victim.range.is_empty() => format!(", {} below may be overwritten", victim.name),
+        Some(victim) if !victim.range.is_empty() => format!(", {} below may be overwritten", victim.words()),
         Some(victim) => format!(", below it is {}", victim.name),
         None => String::new(),
     };
@@ -360,7 +360,7 @@ fn nearly_full(stack: &Stack, limits: Limits) -> Option<String> {
     let left = units::bytes(stack.margin()?.into());
     let next = stack.victim.as_ref().map_or_else(String::new, |victim| match victim.range.is_empty() {
         true => format!(" Next is {}.", victim.name),
-        false => format!(" Next it overwrites {}.", victim.name),
+        false => format!(" Next it overwrites {}.", victim.words()),
     });
     Some(format!("{} has {left} of stack left.{next}", stack.name))
 }
@@ -383,7 +383,11 @@ mod tests {
             worst_case: None,
             worst_case_note: None,
             rescanned: None,
-            victim: Some(Victim { name: "uart_rx_buf".into(), range: Region::new(0x2000_4ac0, 520) }),
+            victim: Some(Victim {
+                name: "uart_rx_buf".into(),
+                is: Some("[u8; 520]".into()),
+                range: Region::new(0x2000_4ac0, 520),
+            }),
             overflowed,
             priority: None,
             state: None,
@@ -410,7 +414,7 @@ mod tests {
         let limits = Limits::default();
         assert_eq!(
             nearly_full(&stack(3276, false), limits),
-            Some("growth has 820 B of stack left. Next it overwrites uart_rx_buf.".into())
+            Some("growth has 820 B of stack left. Next it overwrites uart_rx_buf ([u8; 520]).".into())
         );
         assert_eq!(nearly_full(&stack(3000, false), limits), None);
         let frame = Stack { lowest_sp: Some(Measured { bytes: 3064, trust: Trust::AtLeast }), ..stack(3000, false) };

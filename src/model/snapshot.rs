@@ -344,8 +344,22 @@ pub enum TracePlace {
 pub struct Victim {
     /// What a person calls it: a symbol, a block, another stack, `unclaimed`, `end of RAM`.
     pub name: String,
+    /// What it is, where that says more than the name: a static's type, `[u8; 520]`, or who asked for a heap block,
+    /// `heap block of spawn, main.rs:31`.
+    pub is: Option<String>,
     /// Where it is; empty at the end of the memory.
     pub range: Region,
+}
+
+impl Victim {
+    /// Its name and what it is, in a line: `uart_rx_buf ([u8; 520])`.
+    #[must_use]
+    pub fn words(&self) -> String {
+        match &self.is {
+            Some(is) => format!("{} ({is})", self.name),
+            None => self.name.clone(),
+        }
+    }
 }
 
 /// What the link did: totals, and per refresh where it says so.

@@ -275,8 +275,11 @@ fn hint_spans<'a>(
         }
         let key = match binding.action {
             Action::Up => theme.glyphs.move_keys.to_owned(),
-            _ => binding.keys.first().map(|key| keys::label(*key, &theme.glyphs)).unwrap_or_default(),
+            _ => state.keymap.keys(binding).first().map(|key| keys::label(*key, &theme.glyphs)).unwrap_or_default(),
         };
+        if key.is_empty() {
+            continue;
+        }
         let word = match (binding.action, &state.picture) {
             (Action::Freeze, Picture::Frozen(_)) => "go on",
             _ => binding.hint.unwrap_or_default(),

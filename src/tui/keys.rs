@@ -108,6 +108,21 @@ pub enum Key {
     Ctrl(char),
 }
 
+impl Key {
+    /// The key of an event; `None` with something held that no binding has.
+    #[must_use]
+    pub fn of(event: KeyEvent) -> Option<Self> {
+        let ctrl = event.modifiers.contains(KeyModifiers::CONTROL);
+        if event.modifiers.intersects(KeyModifiers::ALT | KeyModifiers::SUPER | KeyModifiers::META) {
+            return None;
+        }
+        Some(match event.code {
+            KeyCode::Char(c) if ctrl => Self::Ctrl(c),
+            code => Self::Plain(code),
+        })
+    }
+}
+
 /// One row of the table.
 #[derive(Clone, Copy, Debug)]
 pub struct Binding {
@@ -267,13 +282,7 @@ pub fn action(event: &Event, screen: Screen, input: Input) -> Option<Action> {
 }
 
 fn key_action(event: KeyEvent, screen: Screen, input: Input) -> Option<Action> {
-    let ctrl = event.modifiers.contains(KeyModifiers::CONTROL);
-    let other = event.modifiers.intersects(KeyModifiers::ALT | KeyModifiers::SUPER | KeyModifiers::META);
-    let key = match event.code {
-        _ if other => return None,
-        KeyCode::Char(c) if ctrl => Key::Ctrl(c),
-        code => Key::Plain(code),
-    };
+    let key = Key::of(event)?;
     if input == Input::Filter {
         match key {
             Key::Plain(KeyCode::Char(c)) => return Some(Action::Type(c)),

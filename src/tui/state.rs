@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ratatui::layout::Size;
 
+use super::keymap::Keymap;
 use super::lookup;
 use super::symbols::{Shared, SymbolsState};
 use super::theme::ThemeName;
@@ -34,6 +35,8 @@ pub struct Options {
     pub interest: Interest,
     /// Who owns each byte by the ELF, when it is known.
     pub symbols: Shared,
+    /// Keys of the user's own choice.
+    pub keymap: Keymap,
 }
 
 impl Default for Options {
@@ -47,6 +50,7 @@ impl Default for Options {
             screen: Screen::Map,
             interest: Interest::default(),
             symbols: Shared::default(),
+            keymap: Keymap::default(),
         }
     }
 }
@@ -272,6 +276,8 @@ pub struct State {
     pub cursor: Cursor,
     /// The symbols' own.
     pub symbols: SymbolsState,
+    /// Keys of the user's own choice.
+    pub keymap: Keymap,
     /// The timeline's own.
     pub timeline: TimelineState,
     /// What values are compared with.
@@ -297,6 +303,7 @@ impl State {
             stack_limit: options.stack_limit,
             access: options.access.clone(),
             symbols: SymbolsState::new(options.symbols.clone()),
+            keymap: options.keymap.clone(),
             ..Self::default()
         }
     }

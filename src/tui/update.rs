@@ -9,9 +9,9 @@ use super::symbols::Figure;
 use super::timeline::{self, Values};
 use super::{alerts, detail, heap, lookup, map, stacks, symbols};
 use crate::model::Model;
-use crate::model::catch::{Catch, CatchKind};
+use crate::model::catch::{Catch, CatchKind, Tripwire};
 use crate::model::event::EventKind;
-use crate::model::snapshot::Snapshot;
+use crate::model::snapshot::{Snapshot, Stack};
 use crate::region::Region;
 
 /// What the caller has to do after an action.
@@ -54,7 +54,7 @@ pub fn update(state: &mut State, newest: &Model, action: Action) -> Effect {
         Action::Catches => {
             state.overlay = match (state.overlay, newest.snapshot.tripwire.as_ref()) {
                 (Overlay::Catch(_), _) => Overlay::None,
-                (_, Some(tripwire)) => Overlay::Catch(tripwire.catches.len().saturating_sub(1)),
+                (_, Some(tripwire)) => Overlay::Catch(first_catch(tripwire, state, newest)),
                 (_, None) => {
                     state.notice = Some("no tripwire in this run: see --tripwire".into());
                     Overlay::None
@@ -149,6 +149,13 @@ pub fn update(state: &mut State, newest: &Model, action: Action) -> Effect {
 /// How many stores the tripwire caught so far.
 pub(super) fn caught(model: &Model) -> usize {
     model.snapshot.tripwire.as_ref().map_or(0, |tripwire| tripwire.catches.len())
+}
+
+/// The catch to show first: the newest of the stack on show, or of all.
+fn first_catch(tripwire: &Tripwire, state: &State, model: &Model) -> usize {
+    let shown = state.selected_stack(&model.snapshot).filter(|_| state.screen == Screen::StackDetail);
+    let of_shown = |stack: &Stack| tripwire.catches.iter().rposition(|catch| catch.stack == stack.id);
+    shown.and_then(of_shown).unwrap_or(tripwire.catches.len().saturating_sub(1))
 }
 
 /// Shows a store into a guard at once: the core may stand there and wait. New marks come often, and wait to be asked for.
