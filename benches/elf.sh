@@ -20,7 +20,7 @@ CARGO_TARGET_DIR=$tools cargo build --quiet --release --locked --manifest-path "
 bench=$tools/release/highwater-elf-bench
 
 cat "$file" > /dev/null
-address=$(nm "$file" | awk '$2 == "T" { print "0x" $1; exit }')
+address=$(nm "$file" | awk '!found && $2 ~ /[Tt]/ { found = 1; print "0x" $1 }')
 
 names=() commands=()
 row() {
