@@ -20,6 +20,9 @@ const COMPRESSION_HEADER: u64 = 24;
 /// The most sections and segments that are looked at.
 const MAX_TABLE: usize = 1 << 16;
 
+/// Ranges of the file, each by its start and its size.
+type Parts = HashMap<(u64, u64), Weak<[u8]>>;
+
 /// The content of one file.
 #[derive(Debug)]
 pub(super) enum Content {
@@ -34,7 +37,7 @@ pub(super) enum Content {
         /// When it was last written, where the system tells.
         stamp: Option<std::time::Duration>,
         /// Parts that were read since, by their place: they are kept while somebody uses them.
-        parts: Mutex<HashMap<(u64, u64), Weak<[u8]>>>,
+        parts: Mutex<Parts>,
     },
 }
 
