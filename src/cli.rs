@@ -142,12 +142,14 @@ Without a terminal it prints one snapshot and ends."
   highwater symbols app.elf --format svg > tree.svg  a treemap
   highwater symbols app.elf --format json > v1.json  every row, to compare a later build with
 
-Rows of one memory add up to its size, and those of one section to the section's.")]
+Rows of one memory add up to its size, and those of one section to the section's. Programs of this machine open too, while
+their addresses are below 4 GiB.")]
     Symbols(SymbolsArgs),
     /// What changed between two builds, by memory, section, module and name
     #[command(after_help = "Examples:
   highwater diff old.elf new.elf
   highwater diff v1.json new.elf                     against what `symbols --format json` saved
+  highwater diff report.json new.elf                 against a saved report of `layout` or `snapshot`, by region
   highwater diff old.elf new.elf --format markdown   for a pull request
 
 What only moved is counted, and what was renamed is told from what was added.")]

@@ -5,32 +5,35 @@
 
 pub mod callgraph;
 mod content;
+mod elf_file;
 pub mod frames;
 pub mod layout;
 pub mod lines;
 pub mod link_map;
 pub mod other;
+mod parts;
 pub mod symbols;
 pub mod types;
 pub mod units;
 pub mod unwind;
 pub mod values;
 
-use std::borrow::Cow;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use object::elf;
-use object::read::elf::{ElfFile32, FileHeader, ProgramHeader};
-use object::{Endianness, FileKind, Object, ObjectSection, ObjectSymbol, SectionFlags, SymbolKind};
+use object::{Endianness, FileKind};
 use thiserror::Error;
 
 use crate::region::Region;
 use callgraph::CallGraph;
 use content::Content;
+use elf_file::ElfFile;
 use frames::su::{self, Usage};
 use other::Other;
-use symbols::{Symbol, Symbols};
+use parts::Parts;
+use symbols::Symbols;
 use types::{Types, Variable};
 
 /// The largest file that is read.
@@ -39,8 +42,6 @@ pub const MAX_FILE: u64 = 2 << 30;
 const MAX_SECTIONS: usize = 1 << 16;
 /// The largest `.su` file that is read: a line is about 60 bytes.
 const MAX_USAGE: u64 = 16 << 20;
-/// The most symbols that are looked at: the largest firmware known has a hundredth of it.
-const MAX_SYMBOLS: usize = 1 << 22;
 
 /// Why a file cannot be used as a firmware image.
 #[derive(Debug, Error)]
@@ -86,6 +87,10 @@ pub enum Machine {
     Arm,
     /// 32-bit RISC-V.
     RiscV,
+    /// Any machine of 64 bits.
+    Wide,
+    /// A machine of 32 bits that is no microcontroller that is known, by its ELF number (System V ABI, `e_machine`).
+    Other(u16),
 }
 
 /// A loadable piece of the file.
@@ -95,8 +100,8 @@ pub struct Segment {
     pub run: Region,
     /// Where it is stored (load address), as far as the file has bytes for it.
     pub load: Region,
-    /// The stored bytes.
-    pub data: Vec<u8>,
+    /// Where the stored bytes lie in the file.
+    stored: Range<usize>,
 }
 
 /// A section that takes memory.
@@ -156,6 +161,16 @@ impl Image {
     ///
     /// See [`ImageError`]: each says what to do.
     pub fn open(path: &Path) -> Result<Self, ImageError> {
+        Self::open_any(path)?.of_microcontroller()
+    }
+
+    /// The same for any machine, 64-bit ones included while all addresses are below 4 GiB: what takes how much of it is told
+    /// by the symbols. The debug information of a 64-bit file is not read.
+    ///
+    /// # Errors
+    ///
+    /// See [`ImageError`].
+    pub fn open_any(path: &Path) -> Result<Self, ImageError> {
         let unreadable = |why: String| ImageError::Unreadable { path: path.to_owned(), why };
         let file = std::fs::File::open(path).map_err(|error| unreadable(plain(&error)))?;
         let found = file.metadata().map_err(|error| unreadable(plain(&error)))?;
@@ -175,77 +190,24 @@ impl Image {
     ///
     /// See [`ImageError`].
     pub fn parse(path: &Path, data: &[u8]) -> Result<Self, ImageError> {
-        Self::read(path, Content::Whole(data.to_vec()))
+        Self::read(path, Content::Whole(data.to_vec()))?.of_microcontroller()
     }
 
     fn read(path: &Path, content: Content) -> Result<Self, ImageError> {
         let path = path.to_owned();
         let data = content.first();
-        match FileKind::parse(data) {
-            Ok(FileKind::Elf32) => {}
-            Ok(FileKind::Elf64) => {
-                return Err(ImageError::WrongMachine { path, machine: "a 64-bit machine".into() });
-            }
+        let parts = match FileKind::parse(data) {
+            Ok(FileKind::Elf32) => parts::read::<elf::FileHeader32<Endianness>>(data),
+            Ok(FileKind::Elf64) => parts::read::<elf::FileHeader64<Endianness>>(data),
             _ => return Err(ImageError::NotElf { path, hint: looks_like(data).into() }),
-        }
-        let damaged = |why: object::Error| ImageError::Damaged { path: path.clone(), why: why.to_string() };
-        let file = ElfFile32::<Endianness>::parse(data).map_err(damaged)?;
-        let endian = file.endian();
-        let machine = match file.elf_header().e_machine(endian) {
-            elf::EM_ARM => Machine::Arm,
-            elf::EM_RISCV => Machine::RiscV,
-            other => return Err(ImageError::WrongMachine { path, machine: machine_name(other) }),
         };
-
-        let mut is_whole = true;
-        let mut segments = Vec::new();
-        for header in file.elf_program_headers().iter().take(MAX_SECTIONS) {
-            if header.p_type(endian) != elf::PT_LOAD || header.p_memsz(endian) == 0 {
-                continue;
-            }
-            let stored = header.data(endian, data);
-            is_whole &= stored.is_ok();
-            let stored = stored.unwrap_or_default();
-            segments.push(Segment {
-                run: Region::new(header.p_vaddr(endian), header.p_memsz(endian)),
-                load: Region::new(header.p_paddr(endian), u32::try_from(stored.len()).unwrap_or(u32::MAX)),
-                data: stored.to_vec(),
-            });
+        let Parts { segments, sections, symbols, marks, gnu_build_id, chip, machine, is_whole, is_wide } = match parts {
+            Ok(parts) => parts,
+            Err(why) => return Err(ImageError::Damaged { path, why: why.to_string() }),
+        };
+        if is_wide {
+            return Err(ImageError::WrongMachine { path, machine: "a machine with addresses past 4 GiB".into() });
         }
-
-        let mut sections = Vec::new();
-        let mut chip = None;
-        for section in file.sections().take(MAX_SECTIONS) {
-            is_whole &= section.data().is_ok();
-            let name = crate::units::printable(&String::from_utf8_lossy(section.name_bytes().unwrap_or_default()), 256);
-            if name == ".probe-rs.chip" {
-                let text = String::from_utf8_lossy(section.data().unwrap_or_default());
-                chip =
-                    Some(crate::units::printable(text.trim_matches('\0').trim(), 64)).filter(|chip| !chip.is_empty());
-            }
-            let SectionFlags::Elf { sh_flags, .. } = section.flags() else { continue };
-            let (Ok(start), Ok(size)) = (u32::try_from(section.address()), u32::try_from(section.size())) else {
-                continue;
-            };
-            if !sh_flags.contains(elf::SHF_ALLOC) || size == 0 {
-                continue;
-            }
-            let run = Region::new(start, size);
-            let has_content = section.kind() != object::SectionKind::UninitializedData
-                && section.elf_section_header().sh_type.get(endian) != elf::SHT_NOBITS;
-            sections.push(Section {
-                name,
-                run,
-                is_stored: has_content,
-                load: has_content.then(|| load_of(run, &segments)).flatten(),
-                writable: sh_flags.contains(elf::SHF_WRITE),
-                executable: sh_flags.contains(elf::SHF_EXECINSTR),
-            });
-        }
-        sections.sort_by_key(|section| section.run);
-
-        let (symbols, marks) = read_symbols(&file);
-        let gnu_build_id = file.build_id().ok().flatten().map(<[u8]>::to_vec);
         Ok(Self {
             machine,
             segments,
@@ -265,6 +227,17 @@ impl Image {
             content: Arc::new(content),
             path,
         })
+    }
+
+    /// The same image when it is for a microcontroller that is known.
+    fn of_microcontroller(self) -> Result<Self, ImageError> {
+        match self.machine {
+            Machine::Arm | Machine::RiscV => Ok(self),
+            Machine::Wide => Err(ImageError::WrongMachine { path: self.path, machine: "a 64-bit machine".into() }),
+            Machine::Other(machine) => {
+                Err(ImageError::WrongMachine { path: self.path, machine: machine_name(elf::Machine(machine)) })
+            }
+        }
     }
 
     /// Its types and statics, from the debug information, read when they are first asked for; empty when there is
@@ -364,9 +337,9 @@ impl Image {
         by_debug_information.max(self.call_graph().and_then(CallGraph::largest_frame))
     }
 
-    /// The whole file, its debug information included; `None` when it was rewritten since it was opened.
-    fn file(&self) -> Option<ElfFile32<'_, Endianness>> {
-        ElfFile32::parse(self.content.whole()?).ok()
+    /// The file, with its debug information; `None` when it is none of 32 bits.
+    fn file(&self) -> Option<ElfFile<'_>> {
+        ElfFile::of(&self.content)
     }
 
     /// The file's name without its folder, printable.
@@ -383,7 +356,8 @@ impl Image {
             let stored = Region::new(segment.run.start(), segment.load.size());
             let base = [stored, segment.load].into_iter().find(|base| base.covers(range))?;
             let offset = base.offset_of(range.start()).unwrap_or(0) as usize;
-            segment.data.get(offset..offset + range.size() as usize)
+            let stored = self.content.first().get(segment.stored.clone())?;
+            stored.get(offset..offset + range.size() as usize)
         })
     }
 
@@ -458,78 +432,6 @@ impl Image {
         samples.dedup();
         samples
     }
-}
-
-/// The content of a section, inflated when it is compressed. A section that says it inflates beyond all measure is
-/// left out before it is inflated.
-fn section_content<'data>(file: &ElfFile32<'data, Endianness>, name: &str) -> Option<Cow<'data, [u8]>> {
-    const AT_LEAST: u64 = 64 << 20;
-    const AT_MOST: u64 = 1 << 30;
-    let compressed = file.section_by_name(name)?.compressed_data().ok()?;
-    let allowed = (file.data().len() as u64 * 8).clamp(AT_LEAST, AT_MOST);
-    (compressed.uncompressed_size <= allowed).then_some(())?;
-    compressed.decompress().ok()
-}
-
-fn load_of(run: Region, segments: &[Segment]) -> Option<Region> {
-    segments.iter().find(|segment| segment.run.covers(run)).and_then(|segment| {
-        let offset = segment.run.offset_of(run.start())?;
-        let load = segment.load.slice(offset, run.size());
-        (!load.is_empty()).then_some(load)
-    })
-}
-
-/// The symbols, each local one with the file whose name stands before it (System V ABI, "Symbol Table": `STT_FILE`).
-/// Beside them, where instructions and data begin among the code.
-fn read_symbols(file: &ElfFile32<'_, Endianness>) -> (Symbols, Vec<(u32, callgraph::Content)>) {
-    let mut source: Option<Arc<str>> = None;
-    let mut symbols = Vec::new();
-    let mut marks = Vec::new();
-    for symbol in file.symbols().take(MAX_SYMBOLS) {
-        marks.extend(mark(&symbol));
-        if symbol.kind() == SymbolKind::File {
-            let name = String::from_utf8_lossy(symbol.name_bytes().unwrap_or_default());
-            source = Some(name.as_ref().into()).filter(|name: &Arc<str>| !name.is_empty());
-        } else if let Some(found) = read_symbol(&symbol) {
-            let file = source.clone().filter(|_| symbol.is_local());
-            symbols.push(Symbol { file, ..found });
-        }
-    }
-    marks.sort_unstable();
-    (Symbols::new(symbols), marks)
-}
-
-fn read_symbol<'data>(symbol: &impl ObjectSymbol<'data>) -> Option<Symbol> {
-    let is_data = match symbol.kind() {
-        SymbolKind::Data | SymbolKind::Tls => true,
-        SymbolKind::Text | SymbolKind::Unknown | SymbolKind::Label => false,
-        _ => return None,
-    };
-    if symbol.is_undefined() {
-        return None;
-    }
-    let name = String::from_utf8_lossy(symbol.name_bytes().ok()?).into_owned();
-    // Mapping symbols ($t, $d, $a) mark instruction sets, not things.
-    if name.is_empty() || name.starts_with('$') {
-        return None;
-    }
-    let is_code = symbol.kind() == SymbolKind::Text;
-    let address = u32::try_from(symbol.address()).ok()?;
-    // The lowest bit of a Thumb function's address is a mode, not a place.
-    let address = if is_code { address & !1 } else { address };
-    let range = Region::new(address, u32::try_from(symbol.size()).ok()?);
-    Some(Symbol { name, range, is_code, is_data, file: None })
-}
-
-/// What a mapping symbol says of the bytes behind it: `$t` and `$t.name` are Thumb instructions, `$a` and `$d` are not.
-fn mark<'data>(symbol: &impl ObjectSymbol<'data>) -> Option<(u32, callgraph::Content)> {
-    use callgraph::Content;
-    let content = match symbol.name_bytes().ok()? {
-        [b'$', b't'] | [b'$', b't', b'.', ..] => Content::Thumb,
-        [b'$', b'a' | b'd'] | [b'$', b'a' | b'd', b'.', ..] => Content::Other,
-        _ => return None,
-    };
-    (!symbol.is_undefined()).then_some((u32::try_from(symbol.address()).ok()?, content))
 }
 
 /// An I/O error without the number that the system appends.

@@ -9,6 +9,7 @@
 pub mod diff;
 pub mod listing;
 pub mod owner;
+pub mod regions;
 mod tiles;
 pub mod told;
 pub mod tree;

@@ -39,7 +39,7 @@ use crate::source::link::LinkCost;
 use crate::source::{CoreStatus, Counters, ReadError, Source};
 use crate::stack::{Paint, victim};
 use budget::Plan;
-pub use compose::static_snapshot;
+pub use compose::{first_snapshot, static_snapshot};
 use detail::Detail;
 use epochs::{Epochs, News};
 use interest::{Interest, Wish};

@@ -271,3 +271,123 @@ fn a_listing_has_every_format() {
     let (_, svg, _) = highwater(&["symbols", DEMO, "--format", "svg"]);
     assert!(svg.starts_with("<svg") && svg.contains("<title>demo::threads::main::LOG: 1664 B</title>"));
 }
+
+#[test]
+fn a_saved_report_is_compared_by_region() {
+    let folder = tempfile::tempdir().expect("there is room");
+    let report = folder.path().join("report.json");
+    let listing = folder.path().join("symbols.json");
+    for (command, path) in [("layout", &report), ("symbols", &listing)] {
+        let (code, out, _) = highwater(&[command, DEMO, "--format", "json"]);
+        assert_eq!(code, Some(0));
+        std::fs::write(path, out).expect("it can be written");
+    }
+    let report = report.to_str().expect("it is text");
+    let (code, out, _) = highwater(&["diff", report, DEMO]);
+    assert_eq!((code, out.lines().nth(1)), (Some(0), Some("no memory grew or shrank")), "{out}");
+    // A build that took 100 B more of RAM for .bss, and less of what nobody claims.
+    let text = std::fs::read_to_string(report).expect("it is text");
+    let mut value: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
+    for region in value["regions"].as_array_mut().expect("it has regions") {
+        if region["name"] == ".bss" {
+            region["size"] = (region["size"].as_u64().expect("a number") + 100).into();
+        }
+    }
+    let larger = folder.path().join("larger.json");
+    std::fs::write(&larger, value.to_string()).expect("it can be written");
+    let larger = larger.to_str().expect("it is text");
+    let (_, out, _) = highwater(&["diff", DEMO, larger, "--format", "json"]);
+    let diff: serde_json::Value = serde_json::from_str(&out).expect("it is JSON");
+    let sections = diff["sections"].as_array().expect("a list");
+    assert_eq!(sections.len(), 1, "{out}");
+    assert_eq!(sections[0]["name"], "RAM .bss");
+    let bytes = |key: &str| sections[0][key].as_u64().expect("a number");
+    assert_eq!(bytes("new"), bytes("old") + 100);
+    // Symbols and regions do not compare.
+    let (code, _, err) = highwater(&["diff", report, listing.to_str().expect("it is text")]);
+    assert!(code == Some(2) && err.contains("which has none"), "{code:?} {err}");
+}
+
+/// A 64-bit ELF with one function and one static, as the fields of the format's tables (System V ABI, chapter 4).
+fn wide(base: u64) -> Vec<u8> {
+    let names = b"\0.text\0.data\0.symtab\0.strtab\0";
+    let strings = b"\0main\0table\0";
+    let mut file = vec![0u8; 64];
+    let text = file.len() as u64;
+    file.extend([0x90; 16]);
+    let data = file.len() as u64;
+    file.extend([7; 32]);
+    let symbols = file.len() as u64;
+    file.extend([0; 24]);
+    for (name, info, section, value, size) in [(1u32, 0x12u8, 1u16, base, 16u64), (6, 0x11, 2, base + 0x1000, 32)] {
+        file.extend(name.to_le_bytes());
+        file.extend([info, 0]);
+        file.extend(section.to_le_bytes());
+        file.extend(value.to_le_bytes());
+        file.extend(size.to_le_bytes());
+    }
+    let strtab = file.len() as u64;
+    file.extend(strings);
+    let shstrtab = file.len() as u64;
+    file.extend(names);
+    let headers = file.len() as u64;
+    // Name, type, flags, address, offset, size, link, info, entry size.
+    let sections: [[u64; 9]; 6] = [
+        [0; 9],
+        [1, 1, 6, base, text, 16, 0, 0, 0],
+        [7, 1, 3, base + 0x1000, data, 32, 0, 0, 0],
+        [13, 2, 0, 0, symbols, 72, 4, 1, 24],
+        [21, 3, 0, 0, strtab, strings.len() as u64, 0, 0, 0],
+        [21, 3, 0, 0, shstrtab, names.len() as u64, 0, 0, 0],
+    ];
+    for [name, kind, flags, address, offset, size, link, info, entry] in sections {
+        file.extend((name as u32).to_le_bytes());
+        file.extend((kind as u32).to_le_bytes());
+        for word in [flags, address, offset, size] {
+            file.extend(word.to_le_bytes());
+        }
+        file.extend((link as u32).to_le_bytes());
+        file.extend((info as u32).to_le_bytes());
+        file.extend(1u64.to_le_bytes());
+        file.extend(entry.to_le_bytes());
+    }
+    file[..20].copy_from_slice(&[0x7f, b'E', b'L', b'F', 2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 62, 0]);
+    file[20] = 1;
+    file[40..48].copy_from_slice(&headers.to_le_bytes());
+    file[52] = 64;
+    file[58..64].copy_from_slice(&[64, 0, 6, 0, 5, 0]);
+    file
+}
+
+#[test]
+fn a_64_bit_program_is_told_by_its_symbols_and_has_no_layout() {
+    let folder = tempfile::tempdir().expect("there is room");
+    let program = folder.path().join("program");
+    std::fs::write(&program, wide(0x40_0000)).expect("it can be written");
+    let name = program.to_str().expect("it is text");
+    let (code, out, error) = highwater(&["symbols", name, "--by", "section,name", "--top", "0"]);
+    assert_eq!(code, Some(0), "{error}");
+    for expected in [".text", ".data", "main", "table", "16 B", "32 B"] {
+        assert!(out.contains(expected), "{expected}: {out}");
+    }
+    let (code, _, _) = highwater(&["diff", name, name]);
+    assert_eq!(code, Some(0));
+    let (code, _, error) = highwater(&["layout", name]);
+    assert!(code == Some(1) && error.contains("a 64-bit machine"), "{error}");
+    // What lies past 4 GiB is refused, not left out.
+    std::fs::write(&program, wide(0x1_0000_0000)).expect("it can be written");
+    let (code, _, error) = highwater(&["symbols", name]);
+    assert!(code == Some(1) && error.contains("addresses past 4 GiB"), "{error}");
+}
+
+#[test]
+fn this_machines_own_program_opens() {
+    // The tool as cargo built it: an ELF on Linux, and named for what it is elsewhere.
+    let program = env!("CARGO_BIN_EXE_highwater");
+    let (code, out, error) = highwater(&["symbols", program, "--by", "section", "--top", "3"]);
+    if cfg!(target_os = "linux") && cfg!(target_pointer_width = "64") {
+        assert!(code == Some(0) && out.contains(".text"), "{out}{error}");
+    } else {
+        assert!(code == Some(0) || error.contains("is not an ELF file"), "{error}");
+    }
+}

@@ -123,7 +123,7 @@ fn registers(board: &Board) -> Vec<(u32, u32)> {
 fn place_of(image: &Image, pc: u32) -> (String, Option<u32>) {
     let symbol = || image.symbols.at(pc).expect("it is a function").name.clone();
     let frame = image.lines().at(pc).first().map(|frame| (frame.function.clone(), frame.line));
-    frame.unwrap_or_else(|| (symbol(), None))
+    frame.unwrap_or_else(|| (symbol().to_string(), None))
 }
 
 /// The return addresses of a chain, the innermost first: without what is inlined, and without code that did not call

@@ -27,7 +27,7 @@ use crate::image::layout::Memory;
 use crate::model::Model;
 use crate::sampler::observation::{Facts, Observation, OnDisk};
 use crate::sampler::rebuilt::FileNews;
-use crate::sampler::{Sampler, static_snapshot};
+use crate::sampler::{Sampler, first_snapshot, static_snapshot};
 use crate::tui;
 use crate::tui::state::Options;
 use crate::tui::update::Effect;
@@ -119,14 +119,25 @@ impl Drop for Detaching {
 pub fn browse(image: Image, memories: Vec<Memory>, look: &Look, rules: Rules, watcher: Watcher) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let begun = Instant::now();
-    let mut shown = static_snapshot(&image, &memories);
-    let model = rules.apply(Model::new(shown.clone()));
+    let first = first_snapshot(&image, &memories);
+    let model = rules.apply(Model::new(first.clone()));
     let (desk, symbols) = Desk::open()?;
-    desk.hand_in(Arc::new(image), memories);
+    let image = Arc::new(image);
+    desk.hand_in(Arc::clone(&image), memories.clone());
     let options = Options { symbols, ..options(&model, look) };
     let (feed, observations) = watch::channel(None);
+    let feed = Arc::new(feed);
+    // The worst cases follow when every instruction was looked at; those of a new build come with it.
+    let later = Arc::clone(&feed);
+    let complete = move || {
+        let snapshot = static_snapshot(&image, &memories);
+        let observation = Some(Arc::new(Observation { snapshot, facts: Facts::default() }));
+        later.send_if_modified(|shown| shown.is_none() && std::mem::replace(shown, observation).is_none());
+    };
+    std::thread::Builder::new().name("worst cases".into()).spawn(complete)?;
     watcher.run(move |news| {
         let mut facts = Facts::default();
+        let mut shown = feed.borrow().as_ref().map_or_else(|| first.clone(), |shown| shown.snapshot.clone());
         match news {
             FileNews::Built(image, memories) => {
                 let rebuilds = shown.target.rebuilds + 1;
@@ -137,7 +148,7 @@ pub fn browse(image: Image, memories: Vec<Memory>, look: &Look, rules: Rules, wa
             FileNews::Unusable(why) => facts.on_disk = OnDisk::Unusable(why),
         }
         shown.at = begun.elapsed();
-        let sent = feed.send(Some(Arc::new(Observation { snapshot: shown.clone(), facts })));
+        let sent = feed.send(Some(Arc::new(Observation { snapshot: shown, facts })));
         if sent.is_ok() { Listening::Yes } else { Listening::No }
     })?;
     runtime.block_on(async {

@@ -11,7 +11,7 @@ use crate::cli::{AttachArgs, ChipArgs, DoctorArgs, Firmware, ProbeArgs, SavedArg
 use crate::config::{self, Rules};
 use crate::image::layout::{self, Memory};
 use crate::image::other::Other;
-use crate::image::{Image, Machine};
+use crate::image::{Image, ImageError, Machine};
 use crate::model::Model;
 use crate::model::catch::Mode;
 use crate::sampler::painter::Painter;
@@ -213,7 +213,7 @@ pub fn open(wanted: &Wanted, purpose: For) -> Result<Opened, Failure> {
             (image, DEMO.to_vec(), None)
         }
     };
-    if image.machine != Machine::Arm {
+    if image.machine == Machine::RiscV {
         return Err(Failure::Error(format!(
             "{} is a RISC-V firmware: so far, only Arm Cortex-M targets can be read without stopping them, by a probe \
              or on the emulated board; `highwater layout` shows its static picture",
@@ -318,13 +318,26 @@ pub fn image(firmware: &Firmware) -> Result<Image, Failure> {
     read(firmware, &path(firmware)?)
 }
 
+/// The same for any machine: for what the symbols alone tell.
+///
+/// # Errors
+///
+/// See [`image`].
+pub fn any_image(firmware: &Firmware) -> Result<Image, Failure> {
+    with_files_beside(firmware, Image::open_any(&path(firmware)?))
+}
+
 /// The ELF at `path`, with what else `firmware` names.
 ///
 /// # Errors
 ///
 /// See [`image`].
 pub fn read(firmware: &Firmware, path: &Path) -> Result<Image, Failure> {
-    let mut image = Image::open(path).map_err(|error| Failure::Error(error.to_string()))?;
+    with_files_beside(firmware, Image::open(path))
+}
+
+fn with_files_beside(firmware: &Firmware, opened: Result<Image, ImageError>) -> Result<Image, Failure> {
+    let mut image = opened.map_err(|error| Failure::Error(error.to_string()))?;
     if let Some(folder) = &firmware.su {
         let functions = image.read_stack_usage(folder).map_err(|error| Failure::Error(error.to_string()))?;
         if functions == 0 {

@@ -8,10 +8,15 @@ use crate::cli::{DiffArgs, SymbolsArgs};
 use crate::image::Image;
 use crate::image::layout;
 use crate::image::link_map::LinkMap;
+use crate::image::units::Units;
 use crate::inventory::listing::{self, Listing};
 use crate::inventory::owner::Names;
+use crate::inventory::regions::Saved;
 use crate::inventory::tree::{self, Level};
 use crate::inventory::{Inventory, diff};
+use crate::model::Model;
+use crate::report::Report;
+use crate::sampler::static_snapshot;
 use crate::view::{self, symbols};
 
 /// The largest linker map and saved listing that are read, in bytes.
@@ -23,13 +28,17 @@ const MAX_TEXT: u64 = 512 << 20;
 ///
 /// A file cannot be used, or the output cannot be written.
 pub(super) fn symbols(args: &SymbolsArgs) -> Result<(), Failure> {
-    let image = open::image(&args.firmware)?;
+    let image = open::any_image(&args.firmware)?;
     let map = args.map.as_deref().map(link_map).transpose()?.unwrap_or_default();
     let chip = open::chip(&args.firmware.chip, &image)?;
     let memories = layout::memories(&image, &chip.map(|chip| chip.memories()).unwrap_or_default());
-    let inventory = Inventory::new(&image, &memories, &Names { units: image.units(), map });
-    let mut out = io::BufWriter::new(io::stdout().lock());
     let levels: Vec<Level> = args.by.iter().map(|level| level.level()).collect();
+    // The debug information is most of the file: it is read when somebody wants to see or find what it tells.
+    let is_listed = matches!(args.format, symbols::Format::Json | symbols::Format::Csv);
+    let shows_modules = is_listed || levels.contains(&Level::Module) || args.filter.is_some();
+    let units = if shows_modules { image.units() } else { Units::default() };
+    let inventory = Inventory::new(&image, &memories, &Names { units, map });
+    let mut out = io::BufWriter::new(io::stdout().lock());
     let tree = || tree::build(&inventory, &levels, args.filter.as_deref().unwrap_or(""), args.sort);
     match args.format {
         symbols::Format::Human => out.write_all(symbols::text(&tree(), limit(args.top)).as_bytes())?,
@@ -46,7 +55,7 @@ pub(super) fn symbols(args: &SymbolsArgs) -> Result<(), Failure> {
 ///
 /// A file cannot be used, or the output cannot be written.
 pub(super) fn diff(args: &DiffArgs) -> Result<(), Failure> {
-    let (old, new) = (listing(&args.old, args)?, listing(&args.new, args)?);
+    let (old, new) = sides(args)?;
     let diff = diff::diff(&old, &new);
     let mut out = io::BufWriter::new(io::stdout().lock());
     match args.format {
@@ -65,37 +74,70 @@ fn limit(top: usize) -> usize {
     if top == 0 { usize::MAX } else { top }
 }
 
-/// An ELF's rows, or those that were saved.
-fn listing(path: &Path, args: &DiffArgs) -> Result<Listing, Failure> {
+/// One side of a comparison.
+enum Side {
+    /// Every symbol.
+    Listing(Listing),
+    /// Regions alone.
+    Report(Saved),
+    /// A build, of which either can be made.
+    Build(Box<Image>),
+}
+
+/// The rows of both sides: of regions when one of them is a report, else of symbols.
+fn sides(args: &DiffArgs) -> Result<(Listing, Listing), Failure> {
+    let (old, new) = (side(&args.old)?, side(&args.new)?);
+    let by_region = matches!(old, Side::Report(_)) || matches!(new, Side::Report(_));
+    let rows = |side: Side, path: &Path| match (side, by_region) {
+        (Side::Listing(listing), false) => Ok(listing),
+        (Side::Listing(_), true) => Err(Failure::Usage(format!(
+            "{} lists symbols and the other side is a report, which has none: give an ELF in place of one of them",
+            path.display()
+        ))),
+        (Side::Report(saved), _) => Ok(saved.listing()),
+        (Side::Build(image), _) => of_build(&image, args, by_region),
+    };
+    Ok((rows(old, &args.old)?, rows(new, &args.new)?))
+}
+
+fn side(path: &Path) -> Result<Side, Failure> {
     let starts_as_json = {
         let mut first = [0];
         let read = std::fs::File::open(path).and_then(|mut file| io::Read::read(&mut file, &mut first));
         read.is_ok_and(|read| read == 1) && first == *b"{"
     };
-    if starts_as_json {
-        let text = text(path)?;
-        let listing: Listing = serde_json::from_str(&text).map_err(|error| {
-            Failure::Error(format!(
-                "{} is not a saved listing: {error}; write one with `highwater symbols ELF --format json`",
-                path.display()
-            ))
-        })?;
-        return if listing.schema == listing::SCHEMA {
-            Ok(listing)
-        } else {
-            Err(Failure::Error(format!(
-                "{} has the schema {}, not {}: write it anew with `highwater symbols ELF --format json`",
-                path.display(),
-                crate::units::printable(&listing.schema, 80),
-                listing::SCHEMA
-            )))
-        };
+    if !starts_as_json {
+        let image = Image::open_any(path).map_err(|error| Failure::Error(error.to_string()))?;
+        return Ok(Side::Build(Box::new(image)));
     }
-    let image = Image::open(path).map_err(|error| Failure::Error(error.to_string()))?;
-    let chip = open::chip(&args.chip, &image)?;
-    let memories = layout::memories(&image, &chip.map(|chip| chip.memories()).unwrap_or_default());
-    let names = Names { units: image.units(), map: LinkMap::default() };
-    Ok(Listing::new(&Inventory::new(&image, &memories, &names)))
+    let text = text(path)?;
+    if let Ok(saved) = serde_json::from_str::<Saved>(&text)
+        && saved.is_known()
+    {
+        return Ok(Side::Report(saved));
+    }
+    let anew = "write one with `highwater symbols ELF --format json`";
+    let listing: Listing = serde_json::from_str(&text)
+        .map_err(|error| Failure::Error(format!("{} is not a saved listing: {error}; {anew}", path.display())))?;
+    if listing.schema == listing::SCHEMA {
+        return Ok(Side::Listing(listing));
+    }
+    let schema = crate::units::printable(&listing.schema, 80);
+    let known = listing::SCHEMA;
+    Err(Failure::Error(format!("{} has the schema {schema}, not {known}: {anew}", path.display())))
+}
+
+fn of_build(image: &Image, args: &DiffArgs, by_region: bool) -> Result<Listing, Failure> {
+    let chip = open::chip(&args.chip, image)?;
+    let memories = layout::memories(image, &chip.map(|chip| chip.memories()).unwrap_or_default());
+    if !by_region {
+        let names = Names { units: image.units(), map: LinkMap::default() };
+        return Ok(Listing::new(&Inventory::new(image, &memories, &names)));
+    }
+    // What a report of this build would say, by way of its own format: both sides are read by the same code.
+    let report = Report::new(&Model::new(static_snapshot(image, &memories)));
+    let saved = serde_json::to_value(&report).and_then(serde_json::from_value::<Saved>).map_err(io::Error::from)?;
+    Ok(saved.listing())
 }
 
 fn link_map(path: &Path) -> Result<LinkMap, Failure> {

@@ -20,6 +20,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use object::read::elf::ElfFile32;
 use object::{Endianness, Object, ObjectSection, elf};
 
+use super::elf_file::ElfFile;
 use super::frames::{Frame, Frames, Origin, larger};
 use super::{Image, Machine, symbols};
 use crate::region::Region;
@@ -79,7 +80,7 @@ struct Function {
 
 impl CallGraph {
     /// Reads the calls of an image; `None` when it is not for a Cortex-M. RISC-V is not followed.
-    pub(super) fn read(image: &Image, file: &ElfFile32<'_, Endianness>) -> Option<Self> {
+    pub(super) fn read(image: &Image, file: &ElfFile<'_>) -> Option<Self> {
         if image.machine != Machine::Arm || !file.is_little_endian() {
             return None;
         }
@@ -300,7 +301,7 @@ fn functions(image: &Image) -> Vec<Function> {
         .symbols
         .iter()
         .filter(|symbol| symbol.is_code)
-        .map(|symbol| (symbol.range.start(), symbol.range.size(), symbol.name.as_str()))
+        .map(|symbol| (symbol.range.start(), symbol.range.size(), &*symbol.name))
         .take(MAX_FUNCTIONS)
         .collect();
     // Of several names for one address, the one with the largest size is kept.

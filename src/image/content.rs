@@ -4,18 +4,24 @@
 //! touched and so costs nothing. The file is read and not mapped: a linker that rewrites a mapped file would take this
 //! process down.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use object::Endianness;
-use object::elf::{FileHeader32, PT_LOAD, SHT_NOBITS};
+use object::elf::{ELFCLASS64, FileHeader32, FileHeader64, PT_LOAD, SHT_NOBITS};
 use object::read::elf::{FileHeader, ProgramHeader, SectionHeader};
 
 /// The start of the file that is always read: every header is in it, and what tells what else the file may be.
 const HEAD: u64 = 4096;
+/// The longest header of a compressed section: that of 64-bit files (System V ABI, `Elf64_Chdr`).
+const COMPRESSION_HEADER: u64 = 24;
 /// The most sections and segments that are looked at.
 const MAX_TABLE: usize = 1 << 16;
+
+/// Ranges of the file, each by its start and its size.
+type Parts = HashMap<(u64, u64), Weak<[u8]>>;
 
 /// The content of one file.
 #[derive(Debug)]
@@ -30,8 +36,8 @@ pub(super) enum Content {
         head: Vec<u8>,
         /// When it was last written, where the system tells.
         stamp: Option<std::time::Duration>,
-        /// All of it, once it was asked for; `None` when it is no longer the file that was opened.
-        whole: OnceLock<Option<Vec<u8>>>,
+        /// Parts that were read since, by their place: they are kept while somebody uses them.
+        parts: Mutex<Parts>,
     },
 }
 
@@ -44,7 +50,7 @@ impl Content {
     pub(super) fn open(mut file: File, length: u64) -> io::Result<Self> {
         let head = first_part(&mut file, length)?;
         let stamp = stamp(&file);
-        Ok(Self::File { file: Mutex::new(file), head, stamp, whole: OnceLock::new() })
+        Ok(Self::File { file: Mutex::new(file), head, stamp, parts: Mutex::default() })
     }
 
     /// As many bytes as the file has; those of debug sections may be zero.
@@ -55,20 +61,25 @@ impl Content {
         }
     }
 
-    /// All bytes; `None` when the file was written to since it was opened, or can no longer be read.
-    pub(super) fn whole(&self) -> Option<&[u8]> {
-        match self {
-            Self::Whole(bytes) => Some(bytes),
-            Self::File { file, head, stamp: then, whole } => whole
-                .get_or_init(|| {
-                    let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
-                    let mut bytes = vec![0; head.len()];
-                    file.seek(SeekFrom::Start(0)).and_then(|_| file.read_exact(&mut bytes)).ok()?;
-                    let is_same = file.metadata().is_ok_and(|found| found.len() == head.len() as u64);
-                    (is_same && stamp(&file) == *then).then_some(bytes)
-                })
-                .as_deref(),
+    /// The bytes of a range, debug information too; `None` when the file has none there, was written to since it was opened,
+    /// or can no longer be read.
+    pub(super) fn part(&self, start: u64, size: u64) -> Option<Arc<[u8]>> {
+        let (from, to) = (usize::try_from(start).ok()?, usize::try_from(start.checked_add(size)?).ok()?);
+        let first = self.first().get(from..to)?;
+        let Self::File { file, head, stamp: then, parts } = self else { return Some(first.into()) };
+        let mut parts = parts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = parts.get(&(start, size)).and_then(Weak::upgrade) {
+            return Some(known);
         }
+        let mut bytes: Arc<[u8]> = std::iter::repeat_n(0, first.len()).collect();
+        let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+        file.seek(SeekFrom::Start(start)).ok()?;
+        file.read_exact(Arc::get_mut(&mut bytes)?).ok()?;
+        let is_same = file.metadata().is_ok_and(|found| found.len() == head.len() as u64);
+        (is_same && stamp(&file) == *then).then_some(())?;
+        parts.retain(|_, part| part.strong_count() > 0);
+        parts.insert((start, size), Arc::downgrade(&bytes));
+        Some(bytes)
     }
 }
 
@@ -82,17 +93,27 @@ fn first_part(file: &mut File, length: u64) -> io::Result<Vec<u8>> {
     let size = usize::try_from(length).map_err(|_| io::Error::other("it is larger than this machine's memory"))?;
     let mut bytes = vec![0; size];
     read_at(file, &mut bytes, 0, HEAD)?;
-    for (start, length) in tables(&bytes) {
-        read_at(file, &mut bytes, start, length)?;
-    }
-    // The names of the sections lie in a section, and tell which ones are debug information.
-    for (start, length) in names(&bytes) {
-        read_at(file, &mut bytes, start, length)?;
-    }
-    for (start, length) in parts(&bytes) {
-        read_at(file, &mut bytes, start, length)?;
+    // The fifth byte of an ELF file is its class.
+    if bytes.get(4).is_some_and(|class| *class == ELFCLASS64.0) {
+        fill::<FileHeader64<Endianness>>(file, &mut bytes)?;
+    } else {
+        fill::<FileHeader32<Endianness>>(file, &mut bytes)?;
     }
     Ok(bytes)
+}
+
+fn fill<H: FileHeader<Endian = Endianness>>(file: &mut File, bytes: &mut [u8]) -> io::Result<()> {
+    for (start, length) in tables::<H>(bytes) {
+        read_at(file, bytes, start, length)?;
+    }
+    // The names of the sections lie in a section, and tell which ones are debug information.
+    for (start, length) in names::<H>(bytes) {
+        read_at(file, bytes, start, length)?;
+    }
+    for (start, length) in parts::<H>(bytes) {
+        read_at(file, bytes, start, length)?;
+    }
+    Ok(())
 }
 
 /// Reads a range of the file to the same place in `bytes`, as far as the file goes.
@@ -106,11 +127,9 @@ fn read_at(file: &mut File, bytes: &mut [u8], start: u64, length: u64) -> io::Re
     file.read_exact(&mut bytes[start as usize..end as usize])
 }
 
-type Header = FileHeader32<Endianness>;
-
 /// Where the tables of segments and sections are.
-fn tables(bytes: &[u8]) -> Vec<(u64, u64)> {
-    let Ok(header) = Header::parse(bytes) else { return Vec::new() };
+fn tables<H: FileHeader<Endian = Endianness>>(bytes: &[u8]) -> Vec<(u64, u64)> {
+    let Ok(header) = H::parse(bytes) else { return Vec::new() };
     let Ok(endian) = header.endian() else { return Vec::new() };
     let size = |count: u16, entry: u16| u64::from(count) * u64::from(entry);
     vec![
@@ -120,8 +139,8 @@ fn tables(bytes: &[u8]) -> Vec<(u64, u64)> {
     ]
 }
 
-fn names(bytes: &[u8]) -> Vec<(u64, u64)> {
-    let Ok(header) = Header::parse(bytes) else { return Vec::new() };
+fn names<H: FileHeader<Endian = Endianness>>(bytes: &[u8]) -> Vec<(u64, u64)> {
+    let Ok(header) = H::parse(bytes) else { return Vec::new() };
     let Ok(endian) = header.endian() else { return Vec::new() };
     let (Ok(sections), Ok(index)) = (header.section_headers(endian, bytes), header.shstrndx(endian, bytes)) else {
         return Vec::new();
@@ -131,8 +150,8 @@ fn names(bytes: &[u8]) -> Vec<(u64, u64)> {
 }
 
 /// What is stored of the segments, and every section that is no debug information.
-fn parts(bytes: &[u8]) -> Vec<(u64, u64)> {
-    let Ok(header) = Header::parse(bytes) else { return Vec::new() };
+fn parts<H: FileHeader<Endian = Endianness>>(bytes: &[u8]) -> Vec<(u64, u64)> {
+    let Ok(header) = H::parse(bytes) else { return Vec::new() };
     let Ok(endian) = header.endian() else { return Vec::new() };
     let mut parts = Vec::new();
     for segment in header.program_headers(endian, bytes).unwrap_or_default().iter().take(MAX_TABLE) {
@@ -144,8 +163,11 @@ fn parts(bytes: &[u8]) -> Vec<(u64, u64)> {
         for section in sections.iter().take(MAX_TABLE) {
             let name = sections.section_name(endian, section).unwrap_or_default();
             let is_debug = name.starts_with(b".debug") || name.starts_with(b".zdebug");
-            if !is_debug && section.sh_type(endian) != SHT_NOBITS {
-                parts.push((section.sh_offset(endian).into(), section.sh_size(endian).into()));
+            if section.sh_type(endian) != SHT_NOBITS {
+                let size = section.sh_size(endian).into();
+                // A debug section's first bytes tell whether it is compressed.
+                let size = if is_debug { size.min(COMPRESSION_HEADER) } else { size };
+                parts.push((section.sh_offset(endian).into(), size));
             }
         }
     }
@@ -192,12 +214,17 @@ mod tests {
         for (one, other) in file.sections().zip(whole.sections()) {
             let name = other.name().expect("it has a name");
             if name.starts_with(".debug") {
-                assert!(one.data().expect("it is within the file").iter().all(|byte| *byte == 0), "{name} was read");
+                let data = one.data().expect("it is within the file");
+                assert!(data.iter().skip(COMPRESSION_HEADER as usize).all(|byte| *byte == 0), "{name} was read");
             } else {
                 assert_eq!(one.data(), other.data(), "{name}");
             }
         }
-        assert_eq!(content.whole(), Some(DEMO));
+        assert_eq!(content.part(0, DEMO.len() as u64).as_deref(), Some(DEMO));
+        assert_eq!(content.part(1, DEMO.len() as u64), None);
+        assert_eq!(content.part(u64::MAX, 2), None);
+        let (one, other) = (content.part(64, 64), content.part(64, 64));
+        assert!(one.zip(other).is_some_and(|(one, other)| Arc::ptr_eq(&one, &other)), "it is read once");
     }
 
     #[test]
@@ -205,7 +232,7 @@ mod tests {
         let (mut file, content) = opened(DEMO);
         file.seek(SeekFrom::End(0)).expect("it has an end");
         file.write_all(b"more").expect("it can be written");
-        assert_eq!(content.whole(), None);
+        assert_eq!(content.part(0, 64), None);
         assert_eq!(content.first().len(), DEMO.len());
     }
 

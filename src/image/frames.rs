@@ -10,8 +10,7 @@ pub mod su;
 
 use std::collections::HashMap;
 
-use object::Endianness;
-use object::read::elf::ElfFile32;
+use super::elf_file::ElfFile;
 
 /// Who says how large a frame is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -46,7 +45,7 @@ pub struct Frames {
 
 impl Frames {
     /// Reads what the ELF says.
-    pub(super) fn read(file: &ElfFile32<'_, Endianness>) -> Self {
+    pub(super) fn read(file: &ElfFile<'_>) -> Self {
         let mut frames = Self::default();
         // An offset from a frame pointer says nothing of the locals below it, so it is no frame.
         for entry in cfi::entries(file).into_iter().filter(|entry| entry.from_sp) {
@@ -96,7 +95,7 @@ pub(super) fn larger(one: Frame, other: Frame) -> Frame {
 
 /// The largest distance between a function's canonical frame address and its SP, in bytes; `None` when the file
 /// does not tell.
-pub(super) fn largest(file: &ElfFile32<'_, Endianness>) -> Option<u32> {
+pub(super) fn largest(file: &ElfFile<'_>) -> Option<u32> {
     cfi::entries(file).into_iter().map(|entry| entry.bytes).max()
 }
 

@@ -12,10 +12,9 @@ use gimli::{
     AbbreviationsCacheStrategy, AttributeValue, DebugInfoOffset, DebuggingInformationEntry, Dwarf, EndianArcSlice,
     RunTimeEndian, Unit, UnitOffset,
 };
-use object::read::elf::ElfFile32;
-use object::{Endianness, Object};
+use object::Object;
 
-use super::section_content;
+use super::elf_file::ElfFile;
 use super::symbols::demangle;
 use crate::units::printable;
 
@@ -66,12 +65,11 @@ impl fmt::Debug for Lines {
 
 impl Lines {
     /// Reads where the units lie; it knows nothing when there is no file, or no debug information in it.
-    pub(super) fn read(file: Option<&ElfFile32<'_, Endianness>>, code_at_zero: bool) -> Self {
-        let little = file.is_none_or(Object::is_little_endian);
+    pub(super) fn read(file: Option<&ElfFile<'_>>, code_at_zero: bool) -> Self {
+        let little = file.is_none_or(|file| file.is_little_endian());
         let endian = if little { RunTimeEndian::Little } else { RunTimeEndian::Big };
         let load = |id: gimli::SectionId| -> Result<Reader, Infallible> {
-            let content = file.and_then(|file| section_content(file, id.name()));
-            Ok(EndianArcSlice::new(content.unwrap_or_default().into(), endian))
+            Ok(EndianArcSlice::new(file.map(|file| file.section(id.name())).unwrap_or_default(), endian))
         };
         let Ok(mut dwarf) = Dwarf::load(load);
         dwarf.populate_abbreviations_cache(AbbreviationsCacheStrategy::Duplicates);
@@ -428,7 +426,7 @@ mod tests {
         use object::ObjectSection;
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo.elf");
         let clean = std::fs::read(&path).expect("the demo is there");
-        let file = ElfFile32::<Endianness>::parse(&*clean).expect("it is an ELF");
+        let file = object::File::parse(&*clean).expect("it is an ELF");
         for name in [".debug_info", ".debug_abbrev", ".debug_line", ".debug_ranges", ".debug_str"] {
             let (start, size) = file.section_by_name(name).and_then(|section| section.file_range()).expect(name);
             for step in [61, 997] {

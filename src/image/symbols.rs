@@ -1,6 +1,7 @@
 //! The symbols of an image: by name for finding tables, by address for naming what lies there.
 
-use std::hash::{DefaultHasher, Hasher};
+use std::fmt;
+use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
 use crate::region::Region;
@@ -9,7 +10,7 @@ use crate::region::Region;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Symbol {
     /// The name as linked (mangled); not made printable yet.
-    pub name: String,
+    pub name: Name,
     /// Where it is; size 0 for a linker symbol.
     pub range: Region,
     /// It is a function.
@@ -21,37 +22,106 @@ pub struct Symbol {
     pub file: Option<Arc<str>>,
 }
 
+/// A text within the table of names, which all symbols of a file share: a large file has hundreds of thousands.
+#[derive(Clone)]
+pub struct Name {
+    table: Arc<String>,
+    start: u32,
+    length: u32,
+}
+
+impl Name {
+    /// The `length` bytes from `start` on; empty when the table has no such text.
+    pub(super) fn within(table: &Arc<String>, start: u32, length: usize) -> Self {
+        Self { table: Arc::clone(table), start, length: u32::try_from(length).unwrap_or(0) }
+    }
+}
+
+impl Deref for Name {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        let start = self.start as usize;
+        self.table.get(start..start + self.length as usize).unwrap_or_default()
+    }
+}
+
+impl From<&str> for Name {
+    fn from(name: &str) -> Self {
+        Self::within(&Arc::new(name.to_owned()), 0, name.len())
+    }
+}
+
+impl PartialEq for Name {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Name {}
+
+impl PartialEq<str> for Name {
+    fn eq(&self, other: &str) -> bool {
+        **self == *other
+    }
+}
+
+impl PartialEq<&str> for Name {
+    fn eq(&self, other: &&str) -> bool {
+        **self == **other
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&**self, f)
+    }
+}
+
 /// All symbols of an image.
 #[derive(Clone, Debug, Default)]
 pub struct Symbols {
-    /// The hash of each name and its place in `all`, in ascending order; made when a name is first asked for.
-    by_name: OnceLock<Vec<(u64, usize)>>,
-    sized: Vec<usize>,
+    /// Hashes of names and places in `all`, in ascending order; made when a name is first asked for.
+    by_name: OnceLock<Vec<(u32, u32)>>,
+    /// Places in `all` of those that have a size, by address; made when an address is first asked for.
+    sized: OnceLock<Vec<u32>>,
     all: Vec<Symbol>,
 }
 
 impl Symbols {
-    /// Indexes the symbols. Of two with one name, the first with a size is found by that name.
+    /// Takes the symbols. Of two with one name, the first with a size is found by that name.
     #[must_use]
     pub fn new(all: Vec<Symbol>) -> Self {
-        let mut sized: Vec<usize> = (0..all.len()).filter(|index| !all[*index].range.is_empty()).collect();
-        sized.sort_by_key(|index| all[*index].range);
-        Self { by_name: OnceLock::new(), sized, all }
+        Self { by_name: OnceLock::new(), sized: OnceLock::new(), all }
+    }
+
+    /// The symbols with a size, in address order.
+    fn sized(&self) -> &[u32] {
+        self.sized.get_or_init(|| {
+            let sized = (0u32..).zip(&self.all).filter(|(_, symbol)| !symbol.range.is_empty());
+            let mut sized: Vec<(Region, u32)> = sized.map(|(at, symbol)| (symbol.range, at)).collect();
+            sized.sort_unstable();
+            sized.into_iter().map(|(_, at)| at).collect()
+        })
+    }
+
+    fn symbol(&self, at: u32) -> &Symbol {
+        &self.all[at as usize]
     }
 
     /// The symbol of that (mangled) name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Symbol> {
         let index = self.by_name.get_or_init(|| {
-            let mut index: Vec<(u64, usize)> =
-                self.all.iter().enumerate().map(|(at, symbol)| (hash(&symbol.name), at)).collect();
+            let mut index: Vec<(u32, u32)> =
+                (0u32..).zip(&self.all).map(|(at, symbol)| (hash(&symbol.name), at)).collect();
             index.sort_unstable();
             index
         });
         let hash = hash(name);
         let first = index.partition_point(|(other, _)| *other < hash);
         let same = index[first..].iter().take_while(|(other, _)| *other == hash);
-        let named = same.map(|(_, at)| &self.all[*at]).filter(|symbol| symbol.name == name);
+        let named = same.map(|(_, at)| self.symbol(*at)).filter(|symbol| symbol.name == *name);
         // `min_by_key` gives the first of several.
         named.min_by_key(|symbol| symbol.range.is_empty())
     }
@@ -67,21 +137,20 @@ impl Symbols {
     pub fn at(&self, address: u32) -> Option<&Symbol> {
         // Objects rarely nest: looking back over a few starts finds the innermost without an interval tree.
         const LOOK_BACK: usize = 16;
-        let next = self.sized.partition_point(|index| self.all[*index].range.start() <= address);
-        self.sized[next.saturating_sub(LOOK_BACK)..next]
+        let sized = self.sized();
+        let next = sized.partition_point(|at| self.symbol(*at).range.start() <= address);
+        sized[next.saturating_sub(LOOK_BACK)..next]
             .iter()
-            .map(|index| &self.all[*index])
+            .map(|at| self.symbol(*at))
             .filter(|symbol| symbol.range.contains(address))
             .min_by_key(|symbol| symbol.range.size())
     }
 
     /// The objects and functions that start in `range`, in address order.
     pub fn within(&self, range: Region) -> impl Iterator<Item = &Symbol> {
-        let first = self.sized.partition_point(|index| self.all[*index].range.start() < range.start());
-        self.sized[first..]
-            .iter()
-            .map(|index| &self.all[*index])
-            .take_while(move |symbol| range.contains(symbol.range.start()))
+        let sized = self.sized();
+        let first = sized.partition_point(|at| self.symbol(*at).range.start() < range.start());
+        sized[first..].iter().map(|at| self.symbol(*at)).take_while(move |symbol| range.contains(symbol.range.start()))
     }
 
     /// All symbols, in file order.
@@ -90,10 +159,14 @@ impl Symbols {
     }
 }
 
-fn hash(name: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    hasher.write(name.as_bytes());
-    hasher.finish()
+/// A few bits of a name, to find it by: made of its length and its two ends, because mangled names are long and differ at
+/// their ends. Names that share one are told apart by comparing them.
+fn hash(name: &str) -> u32 {
+    let bytes = name.as_bytes();
+    let word = |bytes: &[u8]| bytes.iter().take(8).fold(0u64, |word, byte| word << 8 | u64::from(*byte));
+    let ends = word(bytes) ^ word(&bytes[bytes.len().saturating_sub(8)..]).rotate_left(29) ^ bytes.len() as u64;
+    // A multiplication by an odd number close to the golden ratio spreads the bits (Knuth, volume 3, 6.4).
+    (ends.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32
 }
 
 /// A symbol's name as its author wrote it, printable: Rust without the hash, C++ with its arguments left out.
@@ -137,9 +210,35 @@ mod tests {
             (0x200, Some("next")),
             (0x204, None),
         ] {
-            assert_eq!(symbols.at(address).map(|symbol| symbol.name.as_str()), expected, "{address:#x}");
+            assert_eq!(symbols.at(address).map(|symbol| &*symbol.name), expected, "{address:#x}");
         }
         assert_eq!(symbols.within(Region::new(0x101, 0x100)).count(), 2);
+    }
+
+    #[test]
+    fn a_symbol_is_found_by_its_name_and_the_one_with_a_size_first() {
+        let symbol = |name: &str, size| Symbol {
+            name: name.into(),
+            range: Region::new(0x100, size),
+            is_code: false,
+            is_data: true,
+            file: None,
+        };
+        // Alike in length and at both ends: their hashes are the same.
+        let (one, other) = ("beginning_one_the_end", "beginning_two_the_end");
+        let symbols = Symbols::new(vec![symbol(one, 0), symbol(other, 8), symbol(one, 4), symbol("", 1)]);
+        assert_eq!(hash(one), hash(other));
+        for (name, size) in [(one, Some(4)), (other, Some(8)), ("", Some(1)), ("beginning_six_the_end", None)] {
+            assert_eq!(symbols.get(name).map(|symbol| symbol.range.size()), size, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_name_outside_of_its_table_is_empty() {
+        let table = Arc::new("größe".to_owned());
+        for (start, length, expected) in [(0, 2, "gr"), (0, 3, ""), (7, 0, ""), (7, 9, ""), (u32::MAX, 9, "")] {
+            assert_eq!(*Name::within(&table, start, length), *expected, "{start} {length}");
+        }
     }
 
     #[test]

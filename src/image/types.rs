@@ -14,8 +14,7 @@ mod read;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use object::Endianness;
-use object::read::elf::ElfFile32;
+use super::elf_file::ElfFile;
 
 /// The deepest nesting of fields that is followed from a static.
 const MAX_FIELDS: usize = 16;
@@ -163,7 +162,7 @@ pub struct Variable<'a> {
 }
 
 impl Types {
-    pub(super) fn read(file: &ElfFile32<'_, Endianness>) -> Self {
+    pub(super) fn read(file: &ElfFile<'_>) -> Self {
         read::read(file)
     }
 

@@ -1,10 +1,9 @@
 //! Which compiled unit each function and static came from, by the debug information.
 
 use gimli::{AttributeValue, DwarfSections, EndianSlice, RunTimeEndian};
-use object::read::elf::ElfFile32;
-use object::{Endianness, Object};
+use object::Object;
 
-use super::section_content;
+use super::elf_file::ElfFile;
 use crate::region::Region;
 
 /// The most ranges that are kept.
@@ -23,11 +22,9 @@ pub struct Units {
 }
 
 impl Units {
-    pub(super) fn read(file: &ElfFile32<'_, Endianness>) -> Self {
+    pub(super) fn read(file: &ElfFile<'_>) -> Self {
         let endian = if file.is_little_endian() { RunTimeEndian::Little } else { RunTimeEndian::Big };
-        let load = |id: gimli::SectionId| -> Result<_, gimli::Error> {
-            Ok(section_content(file, id.name()).unwrap_or_default())
-        };
+        let load = |id: gimli::SectionId| -> Result<_, gimli::Error> { Ok(file.section(id.name())) };
         let mut found = Self::default();
         let Ok(sections) = DwarfSections::load(load) else { return found };
         let dwarf = sections.borrow(|section| EndianSlice::new(section, endian));
@@ -66,16 +63,22 @@ impl Units {
             self.add(Region::between(start, end), file);
         }
         // A unit's ranges are of code; its statics say one by one where they are.
-        let mut entries = unit.entries();
-        while *budget > 0
-            && let Some(entry) = entries.next_dfs()?
-        {
+        let mut entries = unit.entries_raw(None)?;
+        while *budget > 0 && !entries.is_empty() {
             *budget -= 1;
-            if entry.tag() == gimli::DW_TAG_variable
-                && let Some(AttributeValue::Exprloc(place)) = entry.attr_value(gimli::DW_AT_location)
-                && let Some(address) = fixed(dwarf, unit, place)
-            {
-                self.add(Region::new(address, 1), file);
+            let Some(kind) = entries.read_abbreviation()? else { continue };
+            if kind.tag() != gimli::DW_TAG_variable {
+                entries.skip_attributes(kind.attributes())?;
+                continue;
+            }
+            for attribute in kind.attributes() {
+                let attribute = entries.read_attribute(*attribute)?;
+                if attribute.name() == gimli::DW_AT_location
+                    && let AttributeValue::Exprloc(place) = attribute.value()
+                    && let Some(address) = fixed(dwarf, unit, place)
+                {
+                    self.add(Region::new(address, 1), file);
+                }
             }
         }
         Ok(())

@@ -12,15 +12,16 @@
 
 use std::convert::Infallible;
 use std::fmt;
+use std::sync::Arc;
 
 use gimli::{
     BaseAddresses, CfaRule, DebugFrame, DebugFrameOffset, EndianArcSlice, RegisterRule, RunTimeEndian, UnwindContext,
     UnwindSection,
 };
-use object::read::elf::ElfFile32;
-use object::{Endianness, Object};
+use object::Object;
 
-use super::{Image, section_content};
+use super::Image;
+use super::elf_file::ElfFile;
 use crate::region::Region;
 
 /// The most functions that are kept.
@@ -116,11 +117,11 @@ impl fmt::Debug for Unwinder {
 
 impl Unwinder {
     /// Reads where the entries lie; it knows nothing when there is no file, or no `.debug_frame` in it.
-    pub(super) fn read(file: Option<&ElfFile32<'_, Endianness>>) -> Self {
-        let little = file.is_none_or(Object::is_little_endian);
+    pub(super) fn read(file: Option<&ElfFile<'_>>) -> Self {
+        let little = file.is_none_or(|file| file.is_little_endian());
         let endian = if little { RunTimeEndian::Little } else { RunTimeEndian::Big };
-        let content = file.and_then(|file| section_content(file, ".debug_frame")).unwrap_or_default();
-        let load = |_| -> Result<Reader, Infallible> { Ok(EndianArcSlice::new(content.as_ref().into(), endian)) };
+        let content = file.map(|file| file.section(".debug_frame")).unwrap_or_default();
+        let load = |_| -> Result<Reader, Infallible> { Ok(EndianArcSlice::new(Arc::clone(&content), endian)) };
         let Ok(mut section) = <DebugFrame<Reader> as gimli::Section<Reader>>::load(load);
         section.set_address_size(4);
         let bases = BaseAddresses::default();

@@ -22,7 +22,16 @@ use crate::stack::victim;
 /// The picture without a target.
 #[must_use]
 pub fn static_snapshot(image: &Image, chips: &[Chip]) -> Snapshot {
-    let placed = layout::placed(image);
+    let mut snapshot = first_snapshot(image, chips);
+    let looks = static_look(image, chips).stacks;
+    snapshot.target.has_float = image.call_graph().is_some_and(CallGraph::has_float);
+    let hint = WorstCases::default().tell(image, &looks, &mut snapshot.stacks);
+    snapshot.hints.splice(0..0, hint);
+    snapshot
+}
+
+/// What the ELF says of heaps and stacks.
+fn static_look(image: &Image, chips: &[Chip]) -> Look {
     let mut look = Look::default();
     if let Some(range) = layout::heap(image) {
         look.heaps.push(HeapLook::unknown("heap", range));
@@ -35,12 +44,18 @@ pub fn static_snapshot(image: &Image, chips: &[Chip]) -> Snapshot {
             ..StackLook::unknown(format!("{:08x}", range.start()), range)
         });
     }
-    let memories = draw(chips, &look, &placed);
+    look
+}
+
+/// The same without worst cases, which take a look at every instruction: the first picture of a large file.
+#[must_use]
+pub fn first_snapshot(image: &Image, chips: &[Chip]) -> Snapshot {
+    let look = static_look(image, chips);
+    let memories = draw(chips, &look, &layout::placed(image));
     let mut stacks = Stacks::default().refresh_none(&look.stacks);
     for stack in &mut stacks {
         stack.victim = victim::below(stack.range, &memories, &[], image);
     }
-    let hints = WorstCases::default().tell(image, &look.stacks, &mut stacks);
     Snapshot {
         at: Duration::ZERO,
         epoch: 0,
@@ -48,7 +63,6 @@ pub fn static_snapshot(image: &Image, chips: &[Chip]) -> Snapshot {
             elf: image.name(),
             build_id: identity::build_id(image),
             source: "file".into(),
-            has_float: image.call_graph().is_some_and(CallGraph::has_float),
             ..Target::default()
         },
         health: Health::Static,
@@ -56,7 +70,7 @@ pub fn static_snapshot(image: &Image, chips: &[Chip]) -> Snapshot {
         stacks,
         heaps: look.heaps.iter().map(|told| heap(told, image, &mut Sites::default(), &[])).collect(),
         link: Link::default(),
-        hints: hints.into_iter().chain(layout::conflicts(image)).collect(),
+        hints: layout::conflicts(image),
         detail: None,
         excerpt: None,
         values: None,

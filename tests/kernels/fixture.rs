@@ -122,7 +122,8 @@ impl Fixture {
         let mut content = vec![0; RAM.size() as usize];
         for segment in &image.segments {
             if let Some(offset) = RAM.offset_of(segment.run.start()) {
-                content[offset as usize..offset as usize + segment.data.len()].copy_from_slice(&segment.data);
+                let stored = image.bytes(segment.run.bottom(segment.load.size())).expect("it is stored");
+                content[offset as usize..offset as usize + stored.len()].copy_from_slice(stored);
             }
         }
         let ram = Ram { image: Arc::clone(&image), content, now: Duration::ZERO, vectors: 0, torn: None };

@@ -2,10 +2,9 @@
 //! function's canonical frame address and its SP.
 
 use gimli::{BaseAddresses, CfaRule, DebugFrame, EhFrame, EndianSlice, RunTimeEndian, UnwindContext, UnwindSection};
-use object::read::elf::ElfFile32;
-use object::{Endianness, Object};
+use object::Object;
 
-use crate::image::section_content;
+use crate::image::elf_file::ElfFile;
 
 /// The most functions that are looked at.
 const MAX_ENTRIES: usize = 1 << 20;
@@ -26,15 +25,17 @@ pub(super) struct Entry {
 }
 
 /// All entries of the file.
-pub(super) fn entries(file: &ElfFile32<'_, Endianness>) -> Vec<Entry> {
+pub(super) fn entries(file: &ElfFile<'_>) -> Vec<Entry> {
     let endian = if file.is_little_endian() { RunTimeEndian::Little } else { RunTimeEndian::Big };
     let mut found = Vec::new();
-    if let Some(data) = section_content(file, ".debug_frame") {
+    let data = file.section(".debug_frame");
+    if !data.is_empty() {
         let mut section = DebugFrame::from(EndianSlice::new(&data, endian));
         section.set_address_size(4);
         read(&section, &BaseAddresses::default(), &mut found);
     }
-    if let Some(data) = section_content(file, ".eh_frame") {
+    let data = file.section(".eh_frame");
+    if !data.is_empty() {
         let mut section = EhFrame::from(EndianSlice::new(&data, endian));
         section.set_address_size(4);
         let address =

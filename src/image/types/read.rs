@@ -6,11 +6,11 @@ use std::sync::Arc;
 use gimli::{
     AttributeValue, DebuggingInformationEntry, DwarfSections, EndianSlice, EntriesTreeNode, RunTimeEndian, Unit,
 };
-use object::read::elf::ElfFile32;
-use object::{Endianness, Object};
+use object::Object;
 
 use super::{Coding, Member, Shape, Static, Struct, Types, Variants};
-use crate::image::{lines, section_content};
+use crate::image::elf_file::ElfFile;
+use crate::image::lines;
 
 /// The deepest nesting of scopes that is followed.
 const MAX_DEPTH: usize = 256;
@@ -36,10 +36,9 @@ struct Raw {
 }
 
 /// All types and statics of `file`.
-pub(super) fn read(file: &ElfFile32<'_, Endianness>) -> Types {
+pub(super) fn read(file: &ElfFile<'_>) -> Types {
     let endian = if file.is_little_endian() { RunTimeEndian::Little } else { RunTimeEndian::Big };
-    let load =
-        |id: gimli::SectionId| -> Result<_, gimli::Error> { Ok(section_content(file, id.name()).unwrap_or_default()) };
+    let load = |id: gimli::SectionId| -> Result<_, gimli::Error> { Ok(file.section(id.name())) };
     let mut types = Types::default();
     let Ok(sections) = DwarfSections::load(load) else { return types };
     let dwarf = sections.borrow(|section| EndianSlice::new(section, endian));
@@ -117,11 +116,12 @@ impl<'data> Reader<'_, 'data> {
             return;
         }
         *self.budget -= 1;
-        let entry = node.entry().clone();
+        let entry = node.entry();
         let Some(offset) = entry.offset().to_debug_info_offset(&self.unit.header).map(|offset| offset.0) else {
             return;
         };
-        let name = self.name(&entry);
+        // Most entries are of functions' insides, and nobody asks for their names.
+        let name = if is_named(entry.tag()) { self.name(entry) } else { None };
         let named = || match &name {
             Some(name) if path.is_empty() => name.clone(),
             Some(name) => format!("{path}::{name}"),
@@ -135,23 +135,20 @@ impl<'data> Reader<'_, 'data> {
                 | gimli::DW_TAG_union_type
         ) && name.is_some();
         let inner = if opens_scope { named() } else { path.to_owned() };
-        if let Some(shape) = self.shape(&entry, &named) {
+        if let Some(shape) = self.shape(entry, &named) {
             if name.is_some() {
                 self.types.names.entry(named()).or_default().push(offset);
             }
             self.types.shapes.insert(offset, shape);
         } else if entry.tag() == gimli::DW_TAG_variable {
-            self.variable(&entry, offset, name.as_ref().map(|_| named()));
+            self.variable(entry, offset, path);
         }
         let mut children = node.children();
         while let Ok(Some(child)) = children.next() {
             match child.entry().tag() {
-                gimli::DW_TAG_member => {
-                    let entry = child.entry().clone();
-                    self.member(offset, &entry, &inner);
-                }
-                gimli::DW_TAG_subrange_type => self.dimension(offset, &child.entry().clone()),
-                gimli::DW_TAG_enumerator => self.enumerator(offset, &child.entry().clone()),
+                gimli::DW_TAG_member => self.member(offset, child.entry(), &inner),
+                gimli::DW_TAG_subrange_type => self.dimension(offset, child.entry()),
+                gimli::DW_TAG_enumerator => self.enumerator(offset, child.entry()),
                 gimli::DW_TAG_variant_part => self.variants(offset, child),
                 _ => self.scope(child, &inner, depth + 1),
             }
@@ -195,10 +192,10 @@ impl<'data> Reader<'_, 'data> {
         })
     }
 
-    fn variable(&mut self, entry: &Entry<'data>, offset: usize, name: Option<String>) {
+    fn variable(&mut self, entry: &Entry<'data>, offset: usize, path: &str) {
         let raw = Raw {
-            name,
-            linkage: self.text(entry, gimli::DW_AT_linkage_name),
+            name: None,
+            linkage: None,
             address: self.address(entry),
             kind: self.kind(entry),
             origin: self
@@ -208,8 +205,10 @@ impl<'data> Reader<'_, 'data> {
         };
         // A local variable has no place of its own: only its function's frames do.
         if raw.address.is_some() || raw.origin.is_some() || flag(entry, gimli::DW_AT_external) {
+            let name = self.name(entry).map(|name| if path.is_empty() { name } else { format!("{path}::{name}") });
+            let linkage = self.text(entry, gimli::DW_AT_linkage_name);
             let declared = self.declared(entry);
-            self.raw.push((offset, Raw { declared, ..raw }));
+            self.raw.push((offset, Raw { name, linkage, declared, ..raw }));
         }
     }
 
@@ -229,8 +228,7 @@ impl<'data> Reader<'_, 'data> {
         // A static member is a variable that is declared here and defined elsewhere.
         if flag(entry, gimli::DW_AT_external) {
             if let Some(offset) = entry.offset().to_debug_info_offset(&self.unit.header) {
-                let name = self.name(entry).map(|name| format!("{path}::{name}"));
-                self.variable(entry, offset.0, name);
+                self.variable(entry, offset.0, path);
             }
             return;
         }
@@ -250,10 +248,10 @@ impl<'data> Reader<'_, 'data> {
         while let Ok(Some(child)) = children.next() {
             let Some(rest) = self.budget.checked_sub(1) else { break };
             *self.budget = rest;
-            let entry = child.entry().clone();
+            let entry = child.entry();
             let offset = entry.offset().to_debug_info_offset(&self.unit.header).map(|offset| offset.0);
             if entry.tag() == gimli::DW_TAG_member && offset.is_some() && offset == tag {
-                found.tag = self.member_of(&entry);
+                found.tag = self.member_of(entry);
             } else if entry.tag() == gimli::DW_TAG_variant && found.list.len() < MAX_MEMBERS {
                 let value = match entry.attr_value(gimli::DW_AT_discr_value) {
                     Some(AttributeValue::Sdata(value)) => Some(value.cast_unsigned()),
@@ -262,7 +260,7 @@ impl<'data> Reader<'_, 'data> {
                 };
                 let mut members = child.children();
                 if let Ok(Some(member)) = members.next()
-                    && let Some(member) = self.member_of(&member.entry().clone())
+                    && let Some(member) = self.member_of(member.entry())
                 {
                     found.list.push((value, member));
                 }
@@ -350,6 +348,21 @@ impl<'data> Reader<'_, 'data> {
         };
         operations.next().ok()?.is_none().then(|| u32::try_from(address).ok())?
     }
+}
+
+/// Whether the name of such an entry matters: it opens a scope, or is a type.
+fn is_named(tag: gimli::DwTag) -> bool {
+    matches!(
+        tag,
+        gimli::DW_TAG_namespace
+            | gimli::DW_TAG_structure_type
+            | gimli::DW_TAG_class_type
+            | gimli::DW_TAG_union_type
+            | gimli::DW_TAG_base_type
+            | gimli::DW_TAG_enumeration_type
+            | gimli::DW_TAG_pointer_type
+            | gimli::DW_TAG_typedef
+    )
 }
 
 fn coding(encoding: gimli::DwAte) -> Coding {

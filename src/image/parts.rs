@@ -1,0 +1,185 @@
+//! What the headers and tables of an ELF file say, of 32 bits and of 64.
+
+use std::sync::Arc;
+
+use object::elf;
+use object::read::elf::{ElfFile, FileHeader, ProgramHeader, SectionHeader, Sym};
+use object::{Endianness, Object, ObjectSection, SectionFlags};
+
+use super::callgraph::Content;
+use super::symbols::{Name, Symbol, Symbols};
+use super::{MAX_SECTIONS, Machine, Section, Segment};
+use crate::region::Region;
+use crate::units::printable;
+
+/// The most symbols that are looked at: the largest firmware known has a hundredth of it.
+const MAX_SYMBOLS: usize = 1 << 22;
+
+/// Where instructions or data begin.
+type Mark = (u32, Content);
+
+/// All of it.
+pub(super) struct Parts {
+    pub(super) machine: Machine,
+    pub(super) segments: Vec<Segment>,
+    pub(super) sections: Vec<Section>,
+    pub(super) symbols: Symbols,
+    pub(super) marks: Vec<Mark>,
+    pub(super) gnu_build_id: Option<Vec<u8>>,
+    pub(super) chip: Option<String>,
+    /// The file has all the bytes that its headers speak of.
+    pub(super) is_whole: bool,
+    /// Something that takes memory lies past 4 GiB, and was left out.
+    pub(super) is_wide: bool,
+}
+
+/// Reads the parts of `data`, an ELF file of the class `E`.
+///
+/// # Errors
+///
+/// Its tables make no sense.
+pub(super) fn read<E: FileHeader<Endian = Endianness>>(data: &[u8]) -> object::Result<Parts> {
+    let file = ElfFile::<E>::parse(data)?;
+    let endian = file.endian();
+    let (mut is_whole, mut is_wide) = (true, false);
+    let mut segments = Vec::new();
+    for header in file.elf_program_headers().iter().take(MAX_SECTIONS) {
+        if header.p_type(endian) != elf::PT_LOAD || header.p_memsz(endian).into() == 0 {
+            continue;
+        }
+        let bytes = header.data(endian, data);
+        is_whole &= bytes.is_ok();
+        let length = bytes.unwrap_or_default().len();
+        let places = (narrow(header.p_vaddr(endian)), narrow(header.p_paddr(endian)), narrow(header.p_memsz(endian)));
+        let (Some(run), Some(load), Some(size)) = places else {
+            is_wide = true;
+            continue;
+        };
+        let start = usize::try_from(header.p_offset(endian).into()).unwrap_or(usize::MAX);
+        segments.push(Segment {
+            run: Region::new(run, size),
+            load: Region::new(load, u32::try_from(length).unwrap_or(u32::MAX)),
+            stored: start..start.saturating_add(length),
+        });
+    }
+
+    let mut sections = Vec::new();
+    let mut chip = None;
+    for section in file.sections().take(MAX_SECTIONS) {
+        is_whole &= section.data().is_ok();
+        let name = printable(&String::from_utf8_lossy(section.name_bytes().unwrap_or_default()), 256);
+        if name == ".probe-rs.chip" {
+            let text = String::from_utf8_lossy(section.data().unwrap_or_default());
+            chip = Some(printable(text.trim_matches('\0').trim(), 64)).filter(|chip| !chip.is_empty());
+        }
+        let SectionFlags::Elf { sh_flags, .. } = section.flags() else { continue };
+        if !sh_flags.contains(elf::SHF_ALLOC) || section.size() == 0 {
+            continue;
+        }
+        let (Some(start), Some(size)) = (narrow(section.address()), narrow(section.size())) else {
+            is_wide = true;
+            continue;
+        };
+        let run = Region::new(start, size);
+        let has_content = section.kind() != object::SectionKind::UninitializedData
+            && section.elf_section_header().sh_type(endian) != elf::SHT_NOBITS;
+        sections.push(Section {
+            name,
+            run,
+            is_stored: has_content,
+            load: has_content.then(|| load_of(run, &segments)).flatten(),
+            writable: sh_flags.contains(elf::SHF_WRITE),
+            executable: sh_flags.contains(elf::SHF_EXECINSTR),
+        });
+    }
+    sections.sort_by_key(|section| section.run);
+
+    let (symbols, marks) = symbols(&file);
+    let gnu_build_id = file.build_id().ok().flatten().map(<[u8]>::to_vec);
+    let machine = machine(file.elf_header().e_machine(endian), file.is_64());
+    Ok(Parts { machine, segments, sections, symbols, marks, gnu_build_id, chip, is_whole, is_wide })
+}
+
+/// A number of the file's class as one of 32 bits, when it is one.
+fn narrow(value: impl Into<u64>) -> Option<u32> {
+    u32::try_from(value.into()).ok()
+}
+
+fn load_of(run: Region, segments: &[Segment]) -> Option<Region> {
+    segments.iter().find(|segment| segment.run.covers(run)).and_then(|segment| {
+        let offset = segment.run.offset_of(run.start())?;
+        let load = segment.load.slice(offset, run.size());
+        (!load.is_empty()).then_some(load)
+    })
+}
+
+/// The symbols, each local one with the file whose name stands before it (System V ABI, "Symbol Table": `STT_FILE`).
+/// Beside them, where instructions and data begin among the code.
+fn symbols<E: FileHeader<Endian = Endianness>>(file: &ElfFile<'_, E>) -> (Symbols, Vec<Mark>) {
+    let table = file.elf_symbol_table();
+    let (endian, strings) = (file.endian(), table.strings());
+    // Most files have text in their table of names and nothing else: then it is copied as one.
+    let whole = file.elf_section_table().section(table.string_section()).ok();
+    let whole = whole.and_then(|section| section.data(endian, file.data()).ok());
+    let whole = whole.and_then(|bytes| std::str::from_utf8(bytes).ok()).map(|text| Arc::new(text.to_owned()));
+    let has_modes = file.elf_header().e_machine(endian) == elf::EM_ARM;
+    let mut source: Option<Arc<str>> = None;
+    let mut symbols = Vec::with_capacity(table.len().min(MAX_SYMBOLS));
+    let mut marks = Vec::new();
+    // The first entry stands for no symbol.
+    for symbol in table.iter().skip(1).take(MAX_SYMBOLS) {
+        let Ok(name) = symbol.name(endian, strings) else { continue };
+        let is_defined = symbol.st_shndx(endian) != elf::SHN_UNDEF;
+        let kind = symbol.st_type();
+        if is_defined {
+            marks.extend(mark(name).zip(narrow(symbol.st_value(endian))).map(|(content, at)| (at, content)));
+        }
+        if kind == elf::STT_FILE {
+            source = Some(String::from_utf8_lossy(name).as_ref().into()).filter(|name: &Arc<str>| !name.is_empty());
+            continue;
+        }
+        let (is_code, is_data) = match kind {
+            elf::STT_FUNC | elf::STT_GNU_IFUNC => (true, false),
+            elf::STT_OBJECT | elf::STT_COMMON | elf::STT_TLS => (false, true),
+            elf::STT_NOTYPE => (false, false),
+            _ => continue,
+        };
+        // Mapping symbols ($t, $d, $a) mark instruction sets, not things.
+        if !is_defined || name.is_empty() || name.starts_with(b"$") {
+            continue;
+        }
+        let name = match &whole {
+            Some(table) => Name::within(table, symbol.st_name(endian), name.len()),
+            None => String::from_utf8_lossy(name).as_ref().into(),
+        };
+        let (Some(address), Some(size)) = (narrow(symbol.st_value(endian)), narrow(symbol.st_size(endian))) else {
+            continue;
+        };
+        // The lowest bit of a Thumb function's address is a mode, not a place.
+        let address = address & if is_code && has_modes { !1 } else { !0 };
+        let range = Region::new(address, size);
+        let file = source.clone().filter(|_| symbol.st_bind() == elf::STB_LOCAL);
+        symbols.push(Symbol { name, range, is_code, is_data, file });
+    }
+    marks.sort_unstable();
+    (Symbols::new(symbols), marks)
+}
+
+/// What a mapping symbol says of the bytes behind it: `$t` and `$t.name` are Thumb instructions, `$a` and `$d` are not.
+fn mark(name: &[u8]) -> Option<Content> {
+    match name {
+        [b'$', b't'] | [b'$', b't', b'.', ..] => Some(Content::Thumb),
+        [b'$', b'a' | b'd'] | [b'$', b'a' | b'd', b'.', ..] => Some(Content::Other),
+        _ => None,
+    }
+}
+
+/// What a file is built for.
+fn machine(machine: elf::Machine, is_64: bool) -> Machine {
+    match machine {
+        _ if is_64 => Machine::Wide,
+        elf::EM_ARM => Machine::Arm,
+        elf::EM_RISCV => Machine::RiscV,
+        other => Machine::Other(other.0),
+    }
+}
