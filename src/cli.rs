@@ -225,7 +225,7 @@ Examples:
 /// Which firmware, on which chip.
 #[derive(Args, Clone, Debug)]
 pub struct Firmware {
-    /// The firmware's ELF file, as the linker wrote it; else the only one that Cargo, Zephyr, PlatformIO or CMake built here
+    /// The firmware's ELF file, as the linker wrote it; else the only one that Cargo, Zephyr, PlatformIO, Mbed or CMake built here
     #[arg(value_name = "ELF")]
     pub elf: Option<PathBuf>,
     /// A folder with the compiler's .su files (gcc -fstack-usage): stack frames for the static worst case
@@ -242,7 +242,7 @@ pub struct Firmware {
 /// Which chip.
 #[derive(Args, Clone, Debug, Default)]
 pub struct ChipArgs {
-    /// The chip, by probe-rs's name; else it is taken from the ELF, Embed.toml or .cargo/config.toml
+    /// The chip, by probe-rs's name; else it is taken from the ELF, Embed.toml, .cargo/config.toml or Zephyr's runners.yaml
     #[arg(long, value_name = "NAME", env = "PROBE_RS_CHIP", help_heading = "Target")]
     pub chip: Option<String>,
     /// The file of settings that names the chip, when no flag and no variable does.

@@ -112,7 +112,11 @@ fn what_is_no_gdb_server_or_another_core_is_named() {
     let err = String::from_utf8_lossy(&out.stderr).into_owned();
     assert!(out.status.code() == Some(4) && err.contains("no GDB server at 127.0.0.1"), "{err}");
     for (manner, code, words) in [
-        (Manner { features: "<target><architecture>riscv:rv32</architecture></target>", ..Manner::default() }, 1, "riscv:rv32"),
+        (
+            Manner { features: "<target><architecture>riscv:rv32</architecture></target>", ..Manner::default() },
+            1,
+            "riscv:rv32",
+        ),
         (Manner { says: Some(b"T05"), ..Manner::default() }, 4, "does not answer"),
         (Manner { says: Some(b"\x1b[2J"), ..Manner::default() }, 4, "GDB server"),
         (Manner { damages: 1, ..Manner::default() }, 4, "damaged packet"),
@@ -148,7 +152,11 @@ fn a_server_that_goes_away_is_waited_for_and_the_picture_stays() {
     wait_for(&mut sampler, true);
     drop(server);
     let lost = wait_for(&mut sampler, false);
-    assert!(matches!(&lost.health, Health::Reconnecting { why, .. } if why.contains("GDB server")), "{:?}", lost.health);
+    assert!(
+        matches!(&lost.health, Health::Reconnecting { why, .. } if why.contains("GDB server")),
+        "{:?}",
+        lost.health
+    );
     let _again = Server::at(port, core, Manner::default());
     wait_for(&mut sampler, true);
 }

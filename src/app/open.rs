@@ -389,14 +389,14 @@ fn elf(firmware: &Firmware) -> Result<std::path::PathBuf, Failure> {
     if let Some(elf) = &firmware.elf {
         return Ok(elf.clone());
     }
-    let found = find::firmware(std::path::Path::new("."));
+    let found = find::firmware(std::path::Path::new("."), |name| std::env::var_os(name));
     match found.as_slice() {
         [one] => {
             eprintln!("no ELF is named: taking {}, the only one built here ({})", printable(&one.path), one.by);
             Ok(one.path.clone())
         }
         [] => Err(Failure::Usage(
-            "no ELF is named, and neither Cargo, Zephyr, PlatformIO nor CMake built one for Arm in this folder; give the \
+            "no ELF is named, and neither Cargo, Zephyr, PlatformIO, Mbed nor CMake built one for Arm in this folder; give the \
              linker's output as <ELF>: `highwater attach path/to/firmware.elf`"
                 .into(),
         )),
@@ -423,6 +423,10 @@ pub fn chip(args: &ChipArgs, image: &Image) -> Result<Option<Chip>, Failure> {
     match Chip::find(&found.name, args.chip_description_path.as_deref()) {
         Ok(chip) => Ok(Some(chip)),
         Err(error @ ChipError::Description { .. }) => Err(Failure::Error(error.to_string())),
+        Err(error) if found.is_hint => {
+            tracing::info!("no chip is taken from {}: {error}", found.said_by);
+            Ok(None)
+        }
         Err(error) => {
             // The parser does not tell a flag from its variable, and a variable is easily forgotten.
             let by_variable = std::env::var(CHIP_VARIABLE).is_ok_and(|name| name == found.name);

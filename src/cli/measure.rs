@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{ChipArgs, Firmware, PaceArgs, ProbeArgs, SavedArgs, Scenario, ServerArgs, SimArgs, SizingArgs, parse_duration};
+use super::{
+    ChipArgs, Firmware, PaceArgs, ProbeArgs, SavedArgs, Scenario, ServerArgs, SimArgs, SizingArgs, parse_duration,
+};
 use crate::image::other::Given;
 use crate::view::sizes::Dialect;
 

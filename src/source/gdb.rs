@@ -59,7 +59,9 @@ pub enum GdbError {
         stopped: Duration,
     },
     /// It is connected to something else.
-    #[error("the GDB server at {server} debugs an {architecture} core, and the firmware is for Arm; give the ELF that runs there")]
+    #[error(
+        "the GDB server at {server} debugs an {architecture} core, and the firmware is for Arm; give the ELF that runs there"
+    )]
     OtherCore {
         /// Which server.
         server: String,
@@ -109,7 +111,8 @@ impl GdbSource {
     pub fn open(server: HostPort, allow_halt: bool) -> Result<Self, GdbError> {
         let (mut link, halts) = connect(&server, allow_halt)?;
         let lost = |error: ReadError| GdbError::Unreachable(error.to_string());
-        let architecture = if link.offer.features { link.document("features", "target.xml").map_err(lost)? } else { None };
+        let architecture =
+            if link.offer.features { link.document("features", "target.xml").map_err(lost)? } else { None };
         if let Some(architecture) = architecture.as_deref().and_then(offer::architecture)
             && !architecture.starts_with("arm")
         {
@@ -315,7 +318,8 @@ impl Source for GdbSource {
     fn reopen(&mut self) -> Result<(), ReadError> {
         // The old connection goes first: most servers take one at a time.
         self.link = None;
-        let (link, halts) = connect(&self.server, self.allow_halt).map_err(|error| ReadError::Gone(error.to_string()))?;
+        let (link, halts) =
+            connect(&self.server, self.allow_halt).map_err(|error| ReadError::Gone(error.to_string()))?;
         self.link = Some(link);
         self.halts += halts;
         Ok(())

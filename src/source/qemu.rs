@@ -28,7 +28,9 @@ pub enum QemuError {
     #[error("{0}")]
     Unreachable(String),
     /// It emulates another architecture.
-    #[error("the QEMU at {endpoint} emulates {architecture}, and the firmware is for Arm; give the ELF that runs there")]
+    #[error(
+        "the QEMU at {endpoint} emulates {architecture}, and the firmware is for Arm; give the ELF that runs there"
+    )]
     OtherCore {
         /// Where.
         endpoint: String,
@@ -51,7 +53,10 @@ pub struct QemuSource {
 
 impl fmt::Debug for QemuSource {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("QemuSource").field("endpoint", &self.endpoint).field("name", &self.name).finish_non_exhaustive()
+        out.debug_struct("QemuSource")
+            .field("endpoint", &self.endpoint)
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 

@@ -218,7 +218,9 @@ impl Session<'_> {
             [b'm', ..] => {
                 core.reads.fetch_add(1, Ordering::SeqCst);
                 let bytes = self.read(&question[1..]);
-                bytes.map_or(b"E14".to_vec(), |bytes| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into())
+                bytes.map_or(b"E14".to_vec(), |bytes| {
+                    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into()
+                })
             }
             [b'x', ..] => {
                 core.binary_reads.fetch_add(1, Ordering::SeqCst);

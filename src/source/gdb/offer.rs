@@ -37,14 +37,8 @@ pub(super) struct Offer {
 impl Offer {
     pub(super) fn parse(answer: &[u8]) -> Self {
         let answer = String::from_utf8_lossy(answer);
-        let mut offer = Self {
-            packet: SMALL,
-            no_acks: false,
-            non_stop: false,
-            binary: false,
-            memory_map: false,
-            features: false,
-        };
+        let mut offer =
+            Self { packet: SMALL, no_acks: false, non_stop: false, binary: false, memory_map: false, features: false };
         for word in answer.split(';') {
             match word {
                 "QStartNoAckMode+" => offer.no_acks = true,
@@ -110,7 +104,9 @@ pub(super) fn memories(xml: &str) -> Vec<Memory> {
         }
         match found.last_mut() {
             // Banks of one flash follow each other.
-            Some(last) if last.kind == kind && last.range.end() == u64::from(start) => last.range = last.range.hull(range),
+            Some(last) if last.kind == kind && last.range.end() == u64::from(start) => {
+                last.range = last.range.hull(range)
+            }
             _ => found.push(Memory { name: name.into(), kind, range, size_known: true }),
         }
     }
@@ -168,7 +164,8 @@ mod tests {
             let offer = Offer::parse(answer.as_bytes());
             assert_eq!((offer.packet, offer.read_bytes()), (packet, read), "{answer}");
         }
-        let all = Offer::parse(b"QStartNoAckMode+;QNonStop+;binary-upload+;qXfer:memory-map:read+;qXfer:features:read-");
+        let all =
+            Offer::parse(b"QStartNoAckMode+;QNonStop+;binary-upload+;qXfer:memory-map:read+;qXfer:features:read-");
         assert!(all.no_acks && all.non_stop && all.binary && all.memory_map && !all.features);
     }
 
@@ -192,7 +189,8 @@ mod tests {
 
     #[test]
     fn the_architecture_is_read_from_the_description() {
-        let qemu = "<?xml version=\"1.0\"?><target><architecture>arm</architecture><xi:include href=\"a.xml\"/></target>";
+        let qemu =
+            "<?xml version=\"1.0\"?><target><architecture>arm</architecture><xi:include href=\"a.xml\"/></target>";
         assert_eq!(architecture(qemu).as_deref(), Some("arm"));
         assert_eq!(architecture("<target><feature name=\"x\"/></target>"), None);
         assert_eq!(architecture("<target><architecture"), None);

@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn what_is_sent_is_what_the_manual_says() {
-        assert_eq!(encode("m20000000,4"), b"$m20000000,4#83");
+        assert_eq!(encode("m20000000,4"), b"$m20000000,4#4f");
         assert_eq!(from_hex(b"00fFa0"), Some(vec![0, 0xff, 0xa0]));
         assert_eq!((from_hex(b"0"), from_hex(b"0x")), (None, None));
     }
