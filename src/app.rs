@@ -1,6 +1,8 @@
 //! Carries out what the command line asks for. All effects on files, terminals and targets start here.
 
+mod desk;
 mod doctor;
+mod export;
 pub mod find;
 pub mod live;
 pub mod log;
@@ -8,6 +10,7 @@ mod measure;
 pub mod open;
 pub mod place;
 mod statics;
+mod watch;
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
@@ -27,6 +30,7 @@ use crate::sampler::{Sampler, static_snapshot};
 use crate::source::probe;
 use crate::view::{self, Format};
 use open::Opened;
+use watch::Stamp;
 
 /// How long a snapshot of the emulated board runs first, in emulated time.
 const SNAPSHOT_AFTER: Duration = Duration::from_secs(5);
@@ -124,11 +128,21 @@ fn carry_out(command: &Command, look: &Look, settings: &Settings) -> Result<(), 
         #[cfg(feature = "simulator")]
         Command::Demo(args) => {
             let wanted = open::Wanted::demo(args, settings.rules(args.sizing.margin));
-            watch(&wanted, args.format, args.fit, look)
+            match args.serve.prometheus {
+                Some(address) => export::run(&wanted, address),
+                None => watch(&wanted, args.format, args.fit, look),
+            }
         }
         Command::Attach(args) => {
-            watch(&open::Wanted::attach(args, settings.rules(args.sizing.margin)), args.format, args.fit, look)
+            let wanted = open::Wanted::attach(args, settings.rules(args.sizing.margin));
+            match args.serve.prometheus {
+                Some(address) => export::run(&wanted, address),
+                None => watch(&wanted, args.format, args.fit, look),
+            }
         }
+        Command::Snapshot(args) if args.serve.prometheus.is_some() => Err(Failure::Usage(
+            "a snapshot ends at once: `highwater attach --prometheus` goes on and is scraped".into(),
+        )),
         Command::Snapshot(args) => {
             let wanted = open::Wanted::attach(args, settings.rules(args.sizing.margin));
             print_snapshot(&wanted, args.format.unwrap_or(Format::Human), args.fit, look)
@@ -231,11 +245,15 @@ fn pass_time_until(sampler: &mut Sampler, model: &mut Model, until: Duration, mu
 const MALLOC_ALIGN: u32 = 8;
 
 fn print_layout(args: &LayoutArgs, look: &Look, rules: Rules) -> Result<(), Failure> {
-    let image = open::image(&args.firmware)?;
+    let path = open::path(&args.firmware)?;
+    let opened = Stamp::of(&path);
+    let image = open::read(&args.firmware, &path)?;
     let chip = open::chip(&args.firmware.chip, &image)?;
-    let chips = layout::memories(&image, &chip.map(|chip| chip.memories()).unwrap_or_default());
+    let known = chip.map(|chip| chip.memories()).unwrap_or_default();
+    let chips = layout::memories(&image, &known);
     if args.tui {
-        return live::browse(&image, &chips, look, rules);
+        let watcher = open::watcher(&args.firmware, &path, opened, known);
+        return live::browse(image, chips, look, rules, watcher);
     }
     print(&Report::new(&rules.apply(Model::new(static_snapshot(&image, &chips)))), args.format, look)
 }

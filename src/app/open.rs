@@ -1,10 +1,11 @@
 //! From the command line's words to a sampler that works: ELF, chip, memories, source.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::place::{Place, SIM, Said};
+use super::watch::{Stamp, Watcher};
 use super::{Failure, find};
 use crate::cli::measure::MeasureArgs;
 use crate::cli::{AttachArgs, ChipArgs, DoctorArgs, Firmware, ProbeArgs, SavedArgs, ServerArgs, SimArgs};
@@ -158,6 +159,12 @@ impl Wanted {
         Place::of(&self.probe, &self.saved, &self.server)
     }
 
+    /// Whether the core may stop until a person lets it go on.
+    #[must_use]
+    pub fn stops_for_a_key(&self) -> bool {
+        self.tripwire == Some(Mode::Halt)
+    }
+
     /// Whether the emulated board is meant.
     #[must_use]
     pub fn is_emulated(&self) -> bool {
@@ -216,6 +223,8 @@ pub struct Opened {
     pub go_on: GoOn,
     /// What may touch the target, in words.
     pub access: &'static str,
+    /// Watches the ELF for new builds, when somebody looks at the target and there is a file.
+    pub watcher: Option<Watcher>,
 }
 
 /// Attaches to the target.
@@ -226,16 +235,18 @@ pub struct Opened {
 pub fn open(wanted: &Wanted, purpose: For) -> Result<Opened, Failure> {
     wanted.agrees()?;
     let error = |error: &dyn std::error::Error| Failure::Error(error.to_string());
-    let (image, bytes) = match &wanted.elf {
+    let (image, bytes, file) = match &wanted.elf {
         Elf::File(firmware) => {
-            let image = self::image(firmware)?;
+            let path = path(firmware)?;
+            let stamp = Stamp::of(&path);
+            let image = read(firmware, &path)?;
             let bytes = std::fs::read(&image.path).map_err(|failure| error(&failure))?;
-            (image, bytes)
+            (image, bytes, Some((firmware, path, stamp)))
         }
         #[cfg(feature = "simulator")]
         Elf::Demo => {
             let image = Image::parse(std::path::Path::new("demo.elf"), DEMO).map_err(|failure| error(&failure))?;
-            (image, DEMO.to_vec())
+            (image, DEMO.to_vec(), None)
         }
     };
     if image.machine != Machine::Arm {
@@ -293,11 +304,16 @@ pub fn open(wanted: &Wanted, purpose: For) -> Result<Opened, Failure> {
         sampler = sampler.with_painter(painter);
     }
     tracing::info!("attached; the link costs {:?}", sampler.cost());
-    Ok(Opened { sampler, model, run_first: wanted.sim.sim_time, go_on, access })
+    let file = file.filter(|_| purpose == For::Watching);
+    let watcher = file.map(|(firmware, path, stamp)| watcher(firmware, &path, stamp, known));
+    Ok(Opened { sampler, model, run_first: wanted.sim.sim_time, go_on, access, watcher })
 }
 
-/// What takes a probe's place, with what it may do, in words; it adds the memories that it knows of to those of the chip.
-fn server(wanted: &Wanted, known: &mut Vec<Memory>) -> Result<Option<(Box<dyn Source>, &'static str)>, Failure> {
+/// A source, and what it may do to the target, in words.
+type Reached = (Box<dyn Source>, &'static str);
+
+/// What takes a probe's place; it adds the memories that it knows of to those of the chip.
+fn server(wanted: &Wanted, known: &mut Vec<Memory>) -> Result<Option<Reached>, Failure> {
     Ok(match wanted.place() {
         Place::Probe | Place::Emulated => None,
         Place::Saved => {
@@ -368,7 +384,16 @@ fn keeper(wanted: &Wanted, source: &ProbeSource) -> Result<Keeper, Failure> {
 ///
 /// It is no firmware, or the folder of `--su` has no frame sizes.
 pub fn image(firmware: &Firmware) -> Result<Image, Failure> {
-    let mut image = Image::open(&elf(firmware)?).map_err(|error| Failure::Error(error.to_string()))?;
+    read(firmware, &path(firmware)?)
+}
+
+/// The ELF at `path`, with what else `firmware` names.
+///
+/// # Errors
+///
+/// See [`image`].
+pub fn read(firmware: &Firmware, path: &Path) -> Result<Image, Failure> {
+    let mut image = Image::open(path).map_err(|error| Failure::Error(error.to_string()))?;
     if let Some(folder) = &firmware.su {
         let functions = image.read_stack_usage(folder).map_err(|error| Failure::Error(error.to_string()))?;
         if functions == 0 {
@@ -384,8 +409,23 @@ pub fn image(firmware: &Firmware) -> Result<Image, Failure> {
     Ok(image)
 }
 
+/// Watches the ELF at `path` for builds after `opened`, in the memories that the chip is known to have.
+pub(super) fn watcher(firmware: &Firmware, path: &Path, opened: Stamp, known: Vec<Memory>) -> Watcher {
+    let (firmware, place) = (firmware.clone(), path.to_owned());
+    Watcher::new(path.to_owned(), opened, move || {
+        let image =
+            read(&firmware, &place).map_err(|failure| failure.message().unwrap_or("it cannot be read").to_owned())?;
+        let memories = layout::memories(&image, &known);
+        Ok((image, memories))
+    })
+}
+
 /// The ELF that was named, or the only one that a build system left here.
-fn elf(firmware: &Firmware) -> Result<std::path::PathBuf, Failure> {
+///
+/// # Errors
+///
+/// None is named, and here is none, or several.
+pub fn path(firmware: &Firmware) -> Result<PathBuf, Failure> {
     if let Some(elf) = &firmware.elf {
         return Ok(elf.clone());
     }

@@ -18,6 +18,7 @@ pub(crate) fn live(seconds: u64) -> Snapshot {
         link: Link::default(),
         hints: Vec::new(),
         detail: None,
+        values: None,
         tripwire: None,
     }
 }

@@ -58,6 +58,7 @@ pub fn static_snapshot(image: &Image, chips: &[Chip]) -> Snapshot {
         link: Link::default(),
         hints: hints.into_iter().chain(layout::conflicts(image)).collect(),
         detail: None,
+        values: None,
         tripwire: None,
     }
 }

@@ -275,9 +275,15 @@ impl Link {
 
 impl Drop for Link {
     fn drop(&mut self) {
-        // Some servers let the core go on when GDB detaches, others leave it as it is: so it goes on first.
-        let _ = self.let_go();
-        self.wire.farewell("D");
+        match self.manner {
+            Manner::Running => self.wire.farewell("D"),
+            // Some servers let the core go on when GDB detaches, others leave it as it is, so it goes on first. Nothing may
+            // follow: QEMU stops the core again at any byte that comes while it runs.
+            Manner::Standing(_) => {
+                let _ = self.let_go();
+                self.wire.close();
+            }
+        }
     }
 }
 

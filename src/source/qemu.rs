@@ -69,7 +69,7 @@ impl QemuSource {
     pub fn open(endpoint: Endpoint) -> Result<Self, QemuError> {
         let lost = |error: ReadError| QemuError::Unreachable(error.to_string());
         let mut monitor = Qmp::open(&endpoint).map_err(lost)?;
-        let cores = monitor.execute("query-cpus-fast", json!({})).map_err(lost)?;
+        let cores = monitor.execute("query-cpus-fast", &json!({})).map_err(lost)?;
         if let Some(architecture) = cores.pointer("/0/target").and_then(Value::as_str)
             && architecture != "arm"
         {
@@ -87,7 +87,7 @@ impl QemuSource {
         Ok(source)
     }
 
-    fn execute(&mut self, command: &str, arguments: Value) -> Result<Value, ReadError> {
+    fn execute(&mut self, command: &str, arguments: &Value) -> Result<Value, ReadError> {
         let monitor = self.monitor.as_mut().ok_or_else(|| ReadError::Gone("QEMU is gone".into()))?;
         let outcome = monitor.execute(command, arguments);
         if matches!(outcome, Err(ReadError::Gone(_))) {
@@ -128,7 +128,7 @@ impl Source for QemuSource {
             let done = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
             let piece = whole.slice(done, (whole.size() - done).min(4 * WORDS));
             let line = format!("xp /{}xw {:#x}", piece.size() / 4, piece.start());
-            let text = self.execute("human-monitor-command", json!({"command-line": line}))?;
+            let text = self.execute("human-monitor-command", &json!({"command-line": line}))?;
             let text = text.as_str().unwrap_or_default();
             let found = words(text, piece).ok_or_else(|| {
                 let last = text.lines().last().unwrap_or("nothing");
@@ -143,7 +143,7 @@ impl Source for QemuSource {
     }
 
     fn status(&mut self) -> Result<CoreStatus, ReadError> {
-        let state = self.execute("query-status", json!({}))?;
+        let state = self.execute("query-status", &json!({}))?;
         let Some(monitor) = &mut self.monitor else { return Ok(CoreStatus::Running) };
         if std::mem::take(&mut monitor.happened.reset) {
             return Ok(CoreStatus::WasReset);

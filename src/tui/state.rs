@@ -13,7 +13,8 @@ use super::timeline::{TimelineState, Values};
 use crate::model::Model;
 use crate::model::alert::{Alert, Limits};
 use crate::model::snapshot::{Part, Snapshot, Stack};
-use crate::sampler::interest::Interest;
+use crate::region::Region;
+use crate::sampler::interest::{Interest, Wish};
 
 /// How the screens are to be, given once at the start.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +31,7 @@ pub struct Options {
     pub access: String,
     /// The screen to start with.
     pub screen: Screen,
-    /// Where the screens say which stack they want word by word.
+    /// Where the screens say what they want read because somebody looks at it.
     pub interest: Interest,
     /// Who owns each byte by the ELF, when it is known.
     pub symbols: Shared,
@@ -139,6 +140,8 @@ pub enum Overlay {
     Catch(usize),
     /// Which columns the stacks have: the one of this number is under the cursor.
     Columns(usize),
+    /// All fields of the static that is selected, scrolled down so many lines.
+    Fields(u16),
 }
 
 /// Where keys go.
@@ -211,6 +214,8 @@ pub struct MapState {
     pub order: AddressOrder,
     /// The part that fills the figure, by its id.
     pub zoom: Option<String>,
+    /// The function or static that is looked at in a part, by the part's id and where it is.
+    pub thing: Option<(String, Region)>,
 }
 
 /// Which way rows are sorted.
@@ -331,12 +336,29 @@ impl State {
         }
     }
 
-    /// The stack whose words this screen wants read: none while it is frozen or shows something else.
+    /// What this screen wants read: nothing while it is frozen.
     #[must_use]
-    pub fn wanted<'a>(&self, newest: &'a Model) -> Option<&'a str> {
+    pub fn wanted(&self, newest: &Model) -> Option<Wish> {
+        let snapshot = &newest.snapshot;
         match (self.screen, &self.picture) {
+            (_, Picture::Frozen(_)) => None,
             (Screen::StackDetail, Picture::Live) => {
-                self.selected_stack(&newest.snapshot).map(|stack| stack.id.as_str())
+                self.selected_stack(snapshot).map(|stack| Wish::Stack(stack.id.clone()))
+            }
+            (_, Picture::Live) => {
+                self.thing(snapshot).filter(|range| lookup::is_ram(snapshot, *range)).map(Wish::Static)
+            }
+        }
+    }
+
+    /// Where the function or static lies that is selected on this screen.
+    #[must_use]
+    pub fn thing(&self, snapshot: &Snapshot) -> Option<Region> {
+        match self.screen {
+            Screen::Symbols => self.symbols.thing(),
+            Screen::Map => {
+                let (part, range) = self.map.thing.as_ref()?;
+                (self.selected_part(snapshot)?.id == *part).then_some(*range)
             }
             _ => None,
         }

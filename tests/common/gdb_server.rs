@@ -147,7 +147,14 @@ impl Session<'_> {
         let mut inbox = VecDeque::new();
         let mut last = Vec::new();
         loop {
-            match next(&mut self.client, &mut inbox)? {
+            let byte = next(&mut self.client, &mut inbox)?;
+            if self.manner.stops_on_connect && self.core.runs.load(Ordering::SeqCst) {
+                // QEMU takes any byte that comes while the core runs for an interruption, and for nothing else.
+                self.stop();
+                self.send(b"T02thread:01;")?;
+                continue;
+            }
+            match byte {
                 b'-' => self.frame(&last.clone(), false)?,
                 3 => {
                     self.stop();
@@ -189,7 +196,7 @@ impl Session<'_> {
 
     fn send(&mut self, body: &[u8]) -> std::io::Result<()> {
         self.sent += 1;
-        let damages = self.manner.damages != 0 && self.sent % self.manner.damages == 0;
+        let damages = self.manner.damages != 0 && self.sent.is_multiple_of(self.manner.damages);
         self.frame(body, damages)
     }
 

@@ -176,6 +176,7 @@ fn snapshot(memories: Vec<MemoryMap>, stacks: Vec<Stack>, heaps: Vec<Heap>) -> S
             kernel: Some("agent 1.0".to_owned()),
             source: "sim".to_owned(),
             has_float: false,
+            rebuilds: 0,
         },
         health: Health::Live,
         memories,
@@ -184,6 +185,7 @@ fn snapshot(memories: Vec<MemoryMap>, stacks: Vec<Stack>, heaps: Vec<Heap>) -> S
         link: Link { refresh_hz: 30.0, bytes_per_refresh: 1200, ..Link::default() },
         hints: Vec::new(),
         detail: None,
+        values: None,
         tripwire: None,
     }
 }
@@ -255,6 +257,7 @@ pub(crate) fn danger() -> Model {
         until: None,
         stack: None,
         acknowledged: None,
+        count: 0,
     });
     model.alerts.push(Alert {
         kind: AlertKind::Reset,
@@ -265,6 +268,7 @@ pub(crate) fn danger() -> Model {
         until: Some(Duration::from_secs(13)),
         stack: None,
         acknowledged: None,
+        count: 0,
     });
     model
 }
@@ -401,6 +405,7 @@ pub(crate) fn overflow() -> Model {
         until: None,
         stack: None,
         acknowledged: None,
+        count: 0,
     };
     model
 }

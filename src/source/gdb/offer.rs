@@ -105,7 +105,7 @@ pub(super) fn memories(xml: &str) -> Vec<Memory> {
         match found.last_mut() {
             // Banks of one flash follow each other.
             Some(last) if last.kind == kind && last.range.end() == u64::from(start) => {
-                last.range = last.range.hull(range)
+                last.range = last.range.hull(range);
             }
             _ => found.push(Memory { name: name.into(), kind, range, size_known: true }),
         }

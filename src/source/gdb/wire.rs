@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
 use super::packet::{Decoder, Incoming, encode};
@@ -91,6 +91,16 @@ impl Wire {
     /// Says farewell and waits a little, so that the server has heard it before the connection closes.
     pub(super) fn farewell(&mut self, order: &str) {
         let _ = self.tell(order).and_then(|()| self.answer(None, Answer::Plain, FAREWELL));
+    }
+
+    /// Closes this direction and waits a little until the server has closed the other one: a connection that is closed
+    /// with something unread in it takes back what was said last.
+    pub(super) fn close(&mut self) {
+        if self.stream.shutdown(Shutdown::Write).is_err() {
+            return;
+        }
+        let deadline = Instant::now() + FAREWELL;
+        while self.next(deadline).is_ok() {}
     }
 
     fn send(&mut self, bytes: &[u8]) -> Result<(), ReadError> {

@@ -54,12 +54,12 @@ impl Qmp {
         })?;
         let part = |name: &str| version.get(name).and_then(Value::as_u64).unwrap_or(0);
         qmp.version = format!("{}.{}.{}", part("major"), part("minor"), part("micro"));
-        qmp.execute("qmp_capabilities", json!({}))?;
+        qmp.execute("qmp_capabilities", &json!({}))?;
         Ok(qmp)
     }
 
     /// Carries out a command and gives what it returns.
-    pub(super) fn execute(&mut self, command: &str, arguments: Value) -> Result<Value, ReadError> {
+    pub(super) fn execute(&mut self, command: &str, arguments: &Value) -> Result<Value, ReadError> {
         let deadline = Instant::now() + PATIENCE;
         let mut line = json!({"execute": command, "arguments": arguments}).to_string();
         line.push('\n');
