@@ -31,7 +31,7 @@ const S_LOCKUP: u32 = 1 << 19;
 /// The core was reset since the last read.
 const S_RESET_ST: u32 = 1 << 25;
 
-/// How long the core stands at most before it runs again, as long as it stood: it has half of the time at least.
+/// After which time the core runs again before the next read. It runs for as long as it stood: half of the time at least.
 const HOLD: Duration = Duration::from_millis(10);
 /// The most bytes of a document that the server sends.
 const LONGEST_DOCUMENT: usize = 256 << 10;
@@ -98,6 +98,8 @@ struct Link {
     wire: Wire,
     offer: Offer,
     manner: Manner,
+    /// Until when a core that stood is left alone.
+    runs_until: Instant,
     /// Whether DHCSR tells what the core does.
     has_witness: bool,
 }
@@ -162,7 +164,7 @@ fn connect(server: &HostPort, allow_halt: bool) -> Result<(Link, u64), GdbError>
     let connected = Instant::now();
     // Until it is known otherwise the core may stand, and is to go on when this ends.
     let manner = Manner::Standing(Some(connected));
-    let mut link = Link { wire, offer: Offer::parse(b""), manner, has_witness: false };
+    let mut link = Link { wire, offer: Offer::parse(b""), manner, runs_until: connected, has_witness: false };
     let answer = link.wire.ask("qSupported:xmlRegisters=arm", Answer::Plain).map_err(lost)?;
     link.offer = Offer::parse(&answer);
     if link.offer.no_acks && link.wire.ask("QStartNoAckMode", Answer::Plain).map_err(lost)? == b"OK" {
@@ -250,24 +252,24 @@ impl Link {
         if let Manner::Standing(Some(since)) = self.manner
             && since.elapsed() >= HOLD
         {
-            let stood = since.elapsed();
             self.let_go()?;
-            std::thread::sleep(stood.min(HOLD * 10));
         }
         if self.manner != Manner::Standing(None) {
             return Ok(false);
         }
+        std::thread::sleep(self.runs_until.saturating_duration_since(Instant::now()));
         // An interruption that fails halfway may have stopped the core.
         self.manner = Manner::Standing(Some(Instant::now()));
         self.wire.interrupt()?;
         Ok(true)
     }
 
-    /// Lets the core go on when it stands.
+    /// Lets the core go on when it stands, for as long as it stood.
     fn let_go(&mut self) -> Result<(), ReadError> {
-        if let Manner::Standing(Some(_)) = self.manner {
+        if let Manner::Standing(Some(since)) = self.manner {
             self.wire.tell("c")?;
             self.manner = Manner::Standing(None);
+            self.runs_until = Instant::now() + since.elapsed();
         }
         Ok(())
     }
