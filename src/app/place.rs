@@ -102,7 +102,7 @@ impl Said<'_> {
             ("--sim-mishap", !self.sim.sim_mishap.is_empty()),
         ];
         let other = others.into_iter().find_map(|(flag, given)| given.then_some(flag));
-        match second.or(other).or(self.scenario).or(self.touch) {
+        match second.or(self.scenario).or(other).or(self.touch) {
             Some(other) => Err(Failure::Usage(format!(
                 "{first} and {other} exclude each other: {first} takes the place of a probe and of the emulated board; \
                  leave one of them out"
