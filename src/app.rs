@@ -8,6 +8,7 @@ pub mod live;
 pub mod log;
 mod measure;
 pub mod open;
+pub mod place;
 mod statics;
 mod watch;
 
@@ -181,6 +182,8 @@ fn watch(wanted: &open::Wanted, format: Option<Format>, fit: &FitArgs, look: &Lo
 
 /// One report, after a thorough look.
 fn print_snapshot(wanted: &open::Wanted, format: Format, fit: &FitArgs, look: &Look) -> Result<(), Failure> {
+    // Before the target is touched: from then on the process is not to end without a word.
+    let ended = if wanted.may_stop_the_core() { live::note_the_end()? } else { Arc::default() };
     let Opened { mut sampler, mut model, run_first, .. } = open::open(wanted, open::For::Snapshot)?;
     let time = match (wanted.is_emulated(), wanted.has_tripwire()) {
         // However long one looks, it stays the same.
@@ -190,7 +193,6 @@ fn print_snapshot(wanted: &open::Wanted, format: Format, fit: &FitArgs, look: &L
         (false, _) => SETTLING,
     };
     let caught = |model: &Model| model.snapshot.tripwire.as_ref().is_some_and(Tripwire::has_caught);
-    let ended = if wanted.has_tripwire() { live::note_the_end()? } else { Arc::default() };
     pass_time_until(&mut sampler, &mut model, run_first.unwrap_or(time), |model| {
         ended.load(Ordering::Relaxed) || (run_first.is_none() && caught(model))
     });

@@ -14,6 +14,7 @@ use crate::image::other::Given;
 use crate::inventory::tree::{Level, Order};
 use crate::model::catch::Mode;
 use crate::model::question::Question;
+use crate::source::endpoint::{Endpoint, HostPort};
 use crate::source::file::Raw;
 use crate::source::probe::Protocol;
 use crate::tui::keymap::Keymap;
@@ -110,6 +111,8 @@ Examples:
   highwater attach app.elf --probe sim     run it on the emulated board
   highwater attach app.elf --tripwire      note stores into stack guards, without stopping
   highwater attach app.elf --tripwire=halt stop at such a store: who, where, and the calls
+  highwater attach app.elf --gdb :3333     through OpenOCD, pyOCD or another GDB server
+  highwater attach app.elf --qemu qmp.sock a machine in QEMU (-qmp unix:qmp.sock,server=on,wait=off)
   highwater attach app.elf --prometheus    no screen: numbers for Prometheus on http://127.0.0.1:9185/metrics
 
 Without a terminal it prints one snapshot and ends."
@@ -227,7 +230,7 @@ Examples:
 /// Which firmware, on which chip.
 #[derive(Args, Clone, Debug)]
 pub struct Firmware {
-    /// The firmware's ELF file, as the linker wrote it; else the only one that Cargo, Zephyr, PlatformIO or CMake built here
+    /// The firmware's ELF file, as the linker wrote it; else the only one that Cargo, Zephyr, PlatformIO, Mbed or CMake built here
     #[arg(value_name = "ELF")]
     pub elf: Option<PathBuf>,
     /// A folder with the compiler's .su files (gcc -fstack-usage): stack frames for the static worst case
@@ -244,7 +247,7 @@ pub struct Firmware {
 /// Which chip.
 #[derive(Args, Clone, Debug, Default)]
 pub struct ChipArgs {
-    /// The chip, by probe-rs's name; else it is taken from the ELF, Embed.toml or .cargo/config.toml
+    /// The chip, by probe-rs's name; else it is taken from the ELF, Embed.toml, .cargo/config.toml or Zephyr's runners.yaml
     #[arg(long, value_name = "NAME", env = "PROBE_RS_CHIP", help_heading = "Target")]
     pub chip: Option<String>,
     /// The file of settings that names the chip, when no flag and no variable does.
@@ -261,6 +264,9 @@ pub struct ProbeArgs {
     /// The probe: VID:PID, VID:PID:SERIAL, or `sim` for the emulated board
     #[arg(long, value_name = "PROBE", env = "PROBE_RS_PROBE", help_heading = "Target")]
     pub probe: Option<String>,
+    /// Whether only the settings name the probe: what the command line says in its place goes before them.
+    #[arg(skip)]
+    pub by_settings: bool,
     /// The wire protocol
     #[arg(long, value_enum, env = "PROBE_RS_PROTOCOL", help_heading = "Target")]
     pub protocol: Option<Protocol>,
@@ -279,16 +285,26 @@ pub struct ProbeArgs {
 #[derive(Args, Clone, Debug, Default)]
 pub struct SavedArgs {
     /// Look at a core dump, or any ELF with RAM in its segments, in place of a target
-    #[arg(long, value_name = "FILE", conflicts_with_all = NOT_SAVED, help_heading = "Saved memory")]
+    #[arg(long, value_name = "FILE", help_heading = "Saved memory")]
     pub core: Option<PathBuf>,
     /// Look at a raw image of memory in place of a target: 0x20000000:ram.bin; can be given several times
-    #[arg(long, value_name = "ADDRESS:FILE", conflicts_with_all = NOT_SAVED, help_heading = "Saved memory")]
+    #[arg(long, value_name = "ADDRESS:FILE", help_heading = "Saved memory")]
     pub ram: Vec<Raw>,
 }
 
-/// What makes no sense with saved memory: it has no target that runs.
-const NOT_SAVED: [&str; 7] =
-    ["probe", "connect_under_reset", "tripwire", "culprit", "paint", "sim_time", "sim_scenario"];
+/// A server in place of a probe.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ServerArgs {
+    /// Read through a GDB server in place of a probe: OpenOCD, pyOCD, J-Link, Renode; one that stops the core is refused
+    #[arg(long, value_name = "HOST:PORT", help_heading = "Server")]
+    pub gdb: Option<HostPort>,
+    /// Read a machine in QEMU through its QMP socket, without stopping it: a path, or tcp:HOST:PORT
+    #[arg(long, value_name = "SOCKET", help_heading = "Server")]
+    pub qemu: Option<Endpoint>,
+    /// Let the GDB server stop the core for each look; it goes on in between and at the end
+    #[arg(long, requires = "gdb", help_heading = "Server")]
+    pub allow_halt: bool,
+}
 
 /// The refresh.
 #[derive(Args, Clone, Copy, Debug)]
@@ -487,6 +503,9 @@ pub struct AttachArgs {
     /// Saved memory in place of a target.
     #[command(flatten)]
     pub saved: SavedArgs,
+    /// A server in place of a probe.
+    #[command(flatten)]
+    pub server: ServerArgs,
     /// The refresh.
     #[command(flatten)]
     pub pace: PaceArgs,
@@ -617,6 +636,9 @@ pub struct DoctorArgs {
     /// Which probe.
     #[command(flatten)]
     pub probe: ProbeArgs,
+    /// A server in place of a probe.
+    #[command(flatten)]
+    pub server: ServerArgs,
     /// The emulated board.
     #[command(flatten)]
     pub sim: SimArgs,

@@ -4,10 +4,13 @@ pub mod chip;
 pub mod control;
 #[cfg(feature = "simulator")]
 pub mod emulated;
+pub mod endpoint;
 pub mod file;
+pub mod gdb;
 pub mod link;
 mod mem_ap;
 pub mod probe;
+pub mod qemu;
 #[cfg(test)]
 pub(crate) mod testing;
 

@@ -69,7 +69,10 @@ impl Place {
         let mut command = Command::new(env!("CARGO_BIN_EXE_highwater"));
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy().into_owned();
-            if ["HIGHWATER_", "PROBE_RS_", "RUST_LOG", "NO_COLOR"].iter().any(|prefix| name.starts_with(prefix)) {
+            if ["HIGHWATER_", "PROBE_RS_", "CARGO_", "RUST_LOG", "NO_COLOR"]
+                .iter()
+                .any(|prefix| name.starts_with(prefix))
+            {
                 command.env_remove(name);
             }
         }

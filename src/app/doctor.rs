@@ -52,6 +52,8 @@ fn examine(args: &DoctorArgs, settings: &Settings, found: &mut Examination) -> R
     found.steps.push(firmware(&image));
     let chip = attempt(found, "chip", open::chip(&args.firmware.chip, &image))?;
     found.steps.push(of_chip(chip.as_ref()));
+    // From then on a signal does not end the process with the core left standing: the examination ends by itself.
+    let _noted = if wanted.may_stop_the_core() { Some(super::live::note_the_end()?) } else { None };
     let opened = attempt(found, "target", open::open(&wanted, For::Snapshot))?;
     let Opened { mut sampler, mut model, run_first, .. } = opened;
     let time = run_first.unwrap_or(if wanted.is_emulated() { super::SNAPSHOT_AFTER } else { WATCHING });
@@ -84,8 +86,8 @@ fn of_settings(settings: &Settings) -> Finding {
 
 /// The probes that are seen, and those that this user may not open.
 fn probes(wanted: &Wanted, found: &mut Examination) {
-    if wanted.is_emulated() {
-        found.steps.push(Finding::good("probe", "the emulated board: no probe is needed"));
+    if let Some(why) = wanted.place().without_probe() {
+        found.steps.push(Finding::good("probe", why));
         return;
     }
     let listed = probe::list();

@@ -1,18 +1,24 @@
 //! Looks for the firmware where build systems put it, for when no ELF is named.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// Build systems and where each leaves its ELF, below the project's folder. A lone `*` stands for any one name, and
-/// `*.elf` for any name that ends so.
+/// Build systems other than Cargo, and where each leaves its ELF, below the project's folder. A lone `*` stands for any
+/// one name, and `*.elf` for any name that ends so.
 const PLACES: [(&str, &[&str]); 5] = [
-    ("Cargo", &["target", "thumb*", "debug", "*"]),
-    ("Cargo", &["target", "thumb*", "release", "*"]),
     ("Zephyr", &["build", "zephyr", "zephyr.elf"]),
     ("PlatformIO", &[".pio", "build", "*", "firmware.elf"]),
+    // Mbed CLI 1: target, toolchain; Mbed CLI 2: target, profile, toolchain.
+    ("Mbed", &["BUILD", "*", "*", "*.elf"]),
+    ("Mbed", &["cmake_build", "*", "*", "*", "*.elf"]),
     ("CMake", &["build", "*.elf"]),
 ];
+
+/// Cargo's variables for the folder of its artifacts, the one that counts first.
+const TARGET_DIR_VARIABLES: [&str; 2] = ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR"];
+/// The largest configuration of Cargo that is read.
+const MAX_CONFIG: u64 = 1 << 20;
 
 /// The most names looked at in one folder.
 const MAX_NAMES: usize = 4096;
@@ -26,18 +32,85 @@ pub struct Found {
     pub by: &'static str,
 }
 
-/// Every Arm executable where a build system below `folder` would put it, in the order of the places.
+/// Every Arm executable where a build system below `folder` would put it, in the order of the places; `variable` gives
+/// the environment's.
 #[must_use]
-pub fn firmware(folder: &Path) -> Vec<Found> {
+pub fn firmware(folder: &Path, variable: impl Fn(&str) -> Option<OsString>) -> Vec<Found> {
     let mut found = Vec::new();
-    for (by, pattern) in PLACES {
-        let mut paths = vec![folder.to_path_buf()];
+    let mut look = |by, root: &Path, pattern: &[&str]| {
+        let mut paths = vec![root.to_path_buf()];
         for part in pattern {
             paths = paths.iter().flat_map(|path| step(path, part)).take(MAX_NAMES).collect();
         }
-        found.extend(paths.into_iter().filter(|path| is_arm_executable(path)).map(|path| Found { path, by }));
+        for path in paths.into_iter().filter(|path| is_arm_executable(path)) {
+            if !found.iter().any(|known: &Found| known.path == path) {
+                found.push(Found { path, by });
+            }
+        }
+    };
+    let cargo = Cargo::of(folder);
+    let by_variable = TARGET_DIR_VARIABLES.into_iter().find_map(variable).filter(|dir| !dir.is_empty());
+    let artifacts = by_variable.map(|dir| folder.join(dir)).or(cargo.target_dir);
+    let artifacts = artifacts.unwrap_or_else(|| folder.join("target"));
+    for target in cargo.targets.iter().map(String::as_str).chain(["thumb*"]) {
+        for profile in ["debug", "release"] {
+            look("Cargo", &artifacts, &[target, profile, "*"]);
+        }
+    }
+    for (by, pattern) in PLACES {
+        look(by, folder, pattern);
     }
     found
+}
+
+/// What Cargo's configuration says of where it builds.
+#[derive(Debug, Default)]
+struct Cargo {
+    /// `build.target-dir`.
+    target_dir: Option<PathBuf>,
+    /// The folders of `build.target`: a target of one's own is named after its file.
+    targets: Vec<String>,
+}
+
+impl Cargo {
+    /// The nearest word on each, from `folder` upward; what is no configuration says nothing.
+    fn of(folder: &Path) -> Self {
+        let mut cargo = Self::default();
+        let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_path_buf());
+        for above in folder.ancestors() {
+            let files = ["config.toml", "config"].map(|name| above.join(".cargo").join(name));
+            let Some(build) = files.iter().find_map(|file| build_table(file)) else { continue };
+            if cargo.target_dir.is_none() {
+                // A path in a configuration begins where the folder `.cargo` lies.
+                let dir = build.get("target-dir").and_then(toml::Value::as_str);
+                cargo.target_dir = dir.map(|dir| above.join(dir));
+            }
+            if cargo.targets.is_empty() {
+                let named: Vec<&str> = match build.get("target") {
+                    Some(toml::Value::String(target)) => vec![target],
+                    Some(toml::Value::Array(targets)) => targets.iter().filter_map(toml::Value::as_str).collect(),
+                    _ => Vec::new(),
+                };
+                let stem = |name: &&str| Some(Path::new(name).file_stem()?.to_str()?.to_owned());
+                // `thumbv8m.main-none-eabi` has a dot and is no file.
+                let is_file = |name: &str| name.ends_with(".json");
+                let names =
+                    named.iter().filter_map(|name| if is_file(name) { stem(name) } else { Some((*name).into()) });
+                cargo.targets = names.filter(|name: &String| !name.contains(['*', '/', '\\'])).collect();
+            }
+        }
+        cargo
+    }
+}
+
+/// The table `build` of one configuration.
+fn build_table(file: &Path) -> Option<toml::Table> {
+    let size = std::fs::metadata(file).ok().filter(std::fs::Metadata::is_file)?.len();
+    let text = (size <= MAX_CONFIG).then(|| std::fs::read_to_string(file).ok())??;
+    match text.parse::<toml::Table>().ok()?.remove("build")? {
+        toml::Value::Table(build) => Some(build),
+        _ => None,
+    }
 }
 
 /// The entries of a folder whose names fit, sorted.
@@ -84,10 +157,12 @@ mod tests {
             ("build/zephyr/zephyr.elf", "Zephyr"),
             (".pio/build/uno/firmware.elf", "PlatformIO"),
             ("build/app.elf", "CMake"),
+            ("BUILD/K64F/GCC_ARM/app.elf", "Mbed"),
+            ("cmake_build/K64F/develop/GCC_ARM/app.elf", "Mbed"),
         ] {
             let folder = tempfile::tempdir().unwrap();
             put(folder.path(), name, 2, 40);
-            assert_eq!(firmware(folder.path()), [Found { path: folder.path().join(name), by }], "{name}");
+            assert_eq!(firmware(folder.path(), |_| None), [Found { path: folder.path().join(name), by }], "{name}");
         }
     }
 
@@ -98,7 +173,36 @@ mod tests {
         put(folder.path(), "build/host.elf", 2, 62);
         std::fs::write(folder.path().join("build/short.elf"), b"\x7fELF").unwrap();
         std::fs::create_dir(folder.path().join("build/folder.elf")).unwrap();
-        assert_eq!(firmware(folder.path()), []);
+        assert_eq!(firmware(folder.path(), |_| None), []);
+    }
+
+    #[test]
+    fn cargos_artifacts_are_found_where_its_settings_put_them() {
+        let config = |folder: &Path, text: &str| {
+            std::fs::create_dir_all(folder.join(".cargo")).unwrap();
+            std::fs::write(folder.join(".cargo/config.toml"), text).unwrap();
+        };
+        let place = tempfile::tempdir().unwrap();
+        let project = place.path().join("project");
+        put(place.path(), "project/target/thumbv7m-none-eabi/debug/app", 2, 40);
+        put(place.path(), "out/thumbv7m-none-eabi/release/app", 2, 40);
+        put(place.path(), "elsewhere/thumbv6m-none-eabi/debug/app", 2, 40);
+        put(place.path(), "out/mine/debug/app", 2, 40);
+        let found = |variable: Option<&Path>| -> Vec<PathBuf> {
+            let found = firmware(&project, |name| variable.filter(|_| name == "CARGO_TARGET_DIR").map(Into::into));
+            found.into_iter().map(|found| found.path.strip_prefix(place.path()).unwrap().to_path_buf()).collect()
+        };
+        let paths = |names: &[&str]| names.iter().map(PathBuf::from).collect::<Vec<_>>();
+        assert_eq!(found(None), paths(&["project/target/thumbv7m-none-eabi/debug/app"]));
+        // A configuration above the project counts, relative to where it lies.
+        config(place.path(), "[build]\ntarget-dir = \"out\"\ntarget = \"targets/mine.json\"\n");
+        let both = ["out/mine/debug/app", "out/thumbv7m-none-eabi/release/app"];
+        assert_eq!(found(None), paths(&both));
+        // The variable goes before it, and what is no configuration says nothing.
+        let elsewhere = place.path().join("elsewhere");
+        assert_eq!(found(Some(&elsewhere)), paths(&["elsewhere/thumbv6m-none-eabi/debug/app"]));
+        config(&project, "[build\n");
+        assert_eq!(found(None), paths(&both));
     }
 
     #[test]
@@ -106,6 +210,6 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         put(folder.path(), "build/b.elf", 2, 40);
         put(folder.path(), "build/a.elf", 2, 40);
-        assert_eq!(firmware(folder.path()).len(), 2);
+        assert_eq!(firmware(folder.path(), |_| None).len(), 2);
     }
 }

@@ -1,10 +1,12 @@
 //! Watches a firmware for a while, then judges: `check` and `sizes`.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::open::{self, Opened, Wanted};
-use super::{Failure, as_last_seen, pass_time, uses_color};
+use super::{Failure, as_last_seen, live, pass_time, pass_time_until, uses_color};
 use crate::check::{self, Watch};
 use crate::cli::Look;
 use crate::cli::measure::{CheckArgs, CheckFormat, SizesArgs};
@@ -64,14 +66,24 @@ pub(super) fn sizes(args: &SizesArgs, settings: &Settings) -> Result<(), Failure
 
 /// What a target shows in that time.
 fn watch(wanted: &Wanted, duration: Duration) -> Result<(Report, Watch), Failure> {
+    // Before the target is touched: from then on the process is not to end without a word.
+    let ended = if wanted.may_stop_the_core() { live::note_the_end()? } else { Arc::default() };
     let Opened { mut sampler, mut model, run_first, .. } = open::open(wanted, open::For::Snapshot)?;
-    if !wanted.is_emulated() && io::stderr().is_terminal() {
+    // However long one looks at what was saved, it stays the same.
+    let duration = if wanted.is_saved() { Duration::ZERO } else { duration };
+    if !wanted.is_emulated() && !wanted.is_saved() && io::stderr().is_terminal() {
         eprintln!("watching for {}", crate::units::duration(duration));
     }
     let mut watch = Watch::default();
     let first = run_first.unwrap_or_default();
     pass_time(&mut sampler, &mut model, first, |_| {});
-    pass_time(&mut sampler, &mut model, first.saturating_add(duration), |model| watch.see(model));
+    pass_time_until(&mut sampler, &mut model, first.saturating_add(duration), |model| {
+        watch.see(model);
+        ended.load(Ordering::Relaxed)
+    });
+    if ended.load(Ordering::Relaxed) {
+        return Err(Failure::Error("it was told to end before the time was over".into()));
+    }
     as_last_seen(&mut sampler, &mut model, |model| watch.see(model))?;
     Ok((Report::new(&model), watch))
 }

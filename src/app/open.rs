@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::place::{Place, SIM, Said};
 use super::watch::{Stamp, Watcher};
 use super::{Failure, find};
 use crate::cli::measure::MeasureArgs;
-use crate::cli::{AttachArgs, ChipArgs, DoctorArgs, Firmware, ProbeArgs, SavedArgs, SimArgs};
+use crate::cli::{AttachArgs, ChipArgs, DoctorArgs, Firmware, ProbeArgs, SavedArgs, ServerArgs, SimArgs};
 use crate::config::{self, Rules};
 use crate::image::layout::{self, Memory};
 use crate::image::other::Other;
@@ -20,11 +21,10 @@ use crate::sampler::{Options, Sampler, static_snapshot};
 use crate::source::chip::{Chip, ChipError};
 use crate::source::control::left::Keeper;
 use crate::source::file::Saved;
+use crate::source::gdb::{GdbError, GdbSource};
 use crate::source::probe::{self, HostInstruments, OpenError, ProbeOptions, ProbeSource};
+use crate::source::qemu::{QemuError, QemuSource};
 use crate::source::{ReadError, Source};
-
-/// What `--probe` is for the emulated board.
-const SIM: &str = "sim";
 
 /// The variable that `--chip` is taken from.
 const CHIP_VARIABLE: &str = "PROBE_RS_CHIP";
@@ -36,6 +36,7 @@ pub struct Wanted {
     chip: ChipArgs,
     probe: ProbeArgs,
     saved: SavedArgs,
+    server: ServerArgs,
     sim: SimArgs,
     #[cfg(feature = "simulator")]
     scenario: Option<u32>,
@@ -69,6 +70,7 @@ impl Wanted {
             chip: ChipArgs::default(),
             probe: ProbeArgs { probe: Some(SIM.into()), ..ProbeArgs::default() },
             saved: SavedArgs::default(),
+            server: ServerArgs::default(),
             sim: args.sim.clone(),
             scenario: Some(args.scenario.number()),
             rate_hz: args.pace.rate_hz(),
@@ -86,6 +88,7 @@ impl Wanted {
             chip: args.firmware.chip.clone(),
             probe: args.probe.clone(),
             saved: args.saved.clone(),
+            server: args.server.clone(),
             sim: args.sim.clone(),
             #[cfg(feature = "simulator")]
             scenario: args.sim_scenario.map(crate::cli::Scenario::number),
@@ -104,6 +107,7 @@ impl Wanted {
             chip: args.firmware.chip.clone(),
             probe: args.probe.clone(),
             saved: SavedArgs::default(),
+            server: args.server.clone(),
             sim: args.sim.clone(),
             #[cfg(feature = "simulator")]
             scenario: None,
@@ -121,7 +125,8 @@ impl Wanted {
             elf: Elf::File(args.firmware()),
             chip: args.chip.clone(),
             probe: args.probe.clone(),
-            saved: SavedArgs::default(),
+            saved: args.saved.clone(),
+            server: args.server.clone(),
             sim: args.sim.clone(),
             #[cfg(feature = "simulator")]
             scenario: args.sim_scenario.map(crate::cli::Scenario::number),
@@ -148,6 +153,12 @@ impl Wanted {
         self.tripwire.is_some()
     }
 
+    /// Where memory is read from.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        Place::of(&self.probe, &self.saved, &self.server)
+    }
+
     /// Whether the core may stop until a person lets it go on.
     #[must_use]
     pub fn stops_for_a_key(&self) -> bool {
@@ -157,13 +168,37 @@ impl Wanted {
     /// Whether the emulated board is meant.
     #[must_use]
     pub fn is_emulated(&self) -> bool {
-        !self.is_saved() && self.probe.probe.as_deref() == Some(SIM)
+        self.place() == Place::Emulated
     }
 
     /// Whether saved memory is meant, in which no time passes.
     #[must_use]
     pub fn is_saved(&self) -> bool {
-        self.saved.core.is_some() || !self.saved.ram.is_empty()
+        self.place() == Place::Saved
+    }
+
+    /// Whether the core may be left standing when the process ends without a word.
+    #[must_use]
+    pub fn may_stop_the_core(&self) -> bool {
+        self.server.allow_halt || self.has_tripwire()
+    }
+
+    /// That only one place is named, and nothing that it cannot do.
+    fn agrees(&self) -> Result<(), Failure> {
+        let touch = match &self.tripwire {
+            Some(Mode::Culprit(_)) => Some("--culprit"),
+            Some(_) => Some("--tripwire"),
+            None => self.paint.then_some("--paint"),
+        };
+        #[cfg(feature = "simulator")]
+        let scenario = match (&self.elf, self.scenario) {
+            (Elf::Demo, _) => Some("--demo"),
+            (Elf::File(_), scenario) => scenario.map(|_| "--sim-scenario"),
+        };
+        #[cfg(not(feature = "simulator"))]
+        let scenario = None;
+        let (probe, saved, server, sim) = (&self.probe, &self.saved, &self.server, &self.sim);
+        Said { probe, saved, server, sim, scenario, touch }.agrees()
     }
 }
 
@@ -198,6 +233,7 @@ pub struct Opened {
 ///
 /// See [`Failure`]: the ELF, the chip, the probe or the target is not what it should be.
 pub fn open(wanted: &Wanted, purpose: For) -> Result<Opened, Failure> {
+    wanted.agrees()?;
     let error = |error: &dyn std::error::Error| Failure::Error(error.to_string());
     let (image, bytes, file) = match &wanted.elf {
         Elf::File(firmware) => {
@@ -221,12 +257,12 @@ pub fn open(wanted: &Wanted, purpose: For) -> Result<Opened, Failure> {
         )));
     }
     let chip = chip(&wanted.chip, &image)?;
-    let known = chip.as_ref().map(Chip::memories).unwrap_or_default();
+    let mut known = chip.as_ref().map(Chip::memories).unwrap_or_default();
+    let server = server(wanted, &mut known)?;
     let memories = layout::memories(&image, &known);
     let go_on = GoOn::default();
-    let (source, touching, access): (Box<dyn Source>, _, _) = if wanted.is_saved() {
-        let saved = Saved::open(wanted.saved.core.as_deref(), &wanted.saved.ram).map_err(|failure| error(&failure))?;
-        (Box::new(saved), (None, None), "saved memory")
+    let (source, touching, access): (Box<dyn Source>, _, _) = if let Some((source, access)) = server {
+        (source, (None, None), access)
     } else {
         let source = if wanted.is_emulated() {
             open_emulated(wanted, purpose, &image, bytes, &memories)?
@@ -271,6 +307,39 @@ pub fn open(wanted: &Wanted, purpose: For) -> Result<Opened, Failure> {
     let file = file.filter(|_| purpose == For::Watching);
     let watcher = file.map(|(firmware, path, stamp)| watcher(firmware, &path, stamp, known));
     Ok(Opened { sampler, model, run_first: wanted.sim.sim_time, go_on, access, watcher })
+}
+
+/// A source, and what it may do to the target, in words.
+type Reached = (Box<dyn Source>, &'static str);
+
+/// What takes a probe's place; it adds the memories that it knows of to those of the chip.
+fn server(wanted: &Wanted, known: &mut Vec<Memory>) -> Result<Option<Reached>, Failure> {
+    Ok(match wanted.place() {
+        Place::Probe | Place::Emulated => None,
+        Place::Saved => {
+            let saved = Saved::open(wanted.saved.core.as_deref(), &wanted.saved.ram);
+            Some((Box::new(saved.map_err(|error| Failure::Error(error.to_string()))?), "saved memory"))
+        }
+        Place::Gdb(server) => {
+            let mut source = GdbSource::open(server, wanted.server.allow_halt).map_err(|error| match error {
+                GdbError::OtherCore { .. } => Failure::Error(error.to_string()),
+                GdbError::Unreachable(_) | GdbError::Stops { .. } => Failure::Unreachable(error.to_string()),
+            })?;
+            let mapped = source.memories().map_err(|error| Failure::Unreachable(error.to_string()))?;
+            let is_new = |memory: &Memory| !known.iter().any(|other| other.range.overlaps(memory.range));
+            let new: Vec<Memory> = mapped.into_iter().filter(is_new).collect();
+            known.extend(new);
+            let access = if source.stops_the_core() { "stops the core" } else { "read-only" };
+            Some((Box::new(source), access))
+        }
+        Place::Qemu(endpoint) => {
+            let source = QemuSource::open(endpoint).map_err(|error| match error {
+                QemuError::OtherCore { .. } => Failure::Error(error.to_string()),
+                QemuError::Unreachable(_) => Failure::Unreachable(error.to_string()),
+            })?;
+            Some((Box::new(source), "read-only"))
+        }
+    })
 }
 
 /// The tripwire of this run; it touches nothing before the stacks are known.
@@ -373,14 +442,14 @@ pub fn path(firmware: &Firmware) -> Result<PathBuf, Failure> {
     if let Some(elf) = &firmware.elf {
         return Ok(elf.clone());
     }
-    let found = find::firmware(std::path::Path::new("."));
+    let found = find::firmware(std::path::Path::new("."), |name| std::env::var_os(name));
     match found.as_slice() {
         [one] => {
             eprintln!("no ELF is named: taking {}, the only one built here ({})", printable(&one.path), one.by);
             Ok(one.path.clone())
         }
         [] => Err(Failure::Usage(
-            "no ELF is named, and neither Cargo, Zephyr, PlatformIO nor CMake built one for Arm in this folder; give the \
+            "no ELF is named, and neither Cargo, Zephyr, PlatformIO, Mbed nor CMake built one for Arm in this folder; give the \
              linker's output as <ELF>: `highwater attach path/to/firmware.elf`"
                 .into(),
         )),
@@ -407,6 +476,10 @@ pub fn chip(args: &ChipArgs, image: &Image) -> Result<Option<Chip>, Failure> {
     match Chip::find(&found.name, args.chip_description_path.as_deref()) {
         Ok(chip) => Ok(Some(chip)),
         Err(error @ ChipError::Description { .. }) => Err(Failure::Error(error.to_string())),
+        Err(error) if found.is_hint => {
+            tracing::info!("no chip is taken from {}: {error}", found.said_by);
+            Ok(None)
+        }
         Err(error) => {
             // The parser does not tell a flag from its variable, and a variable is easily forgotten.
             let by_variable = std::env::var(CHIP_VARIABLE).is_ok_and(|name| name == found.name);

@@ -57,8 +57,10 @@ impl ChipArgs {
 
 impl ProbeArgs {
     fn fill(&mut self, settings: &Settings) {
-        let probe = self.probe.take();
-        self.probe = probe.or_else(|| settings.value(|file| file.probe.clone()));
+        if self.probe.is_none() {
+            self.probe = settings.value(|file| file.probe.clone());
+            self.by_settings = true;
+        }
     }
 }
 

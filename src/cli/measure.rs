@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{ChipArgs, Firmware, PaceArgs, ProbeArgs, Scenario, SimArgs, SizingArgs, parse_duration};
+use super::{
+    ChipArgs, Firmware, PaceArgs, ProbeArgs, SavedArgs, Scenario, ServerArgs, SimArgs, SizingArgs, parse_duration,
+};
 use crate::image::other::Given;
 use crate::view::sizes::Dialect;
 
@@ -33,6 +35,12 @@ pub struct MeasureArgs {
     /// Which probe.
     #[command(flatten)]
     pub probe: ProbeArgs,
+    /// Saved memory in place of a target.
+    #[command(flatten)]
+    pub saved: SavedArgs,
+    /// A server in place of a probe.
+    #[command(flatten)]
+    pub server: ServerArgs,
     /// The refresh.
     #[command(flatten)]
     pub pace: PaceArgs,

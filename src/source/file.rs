@@ -7,7 +7,10 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use object::Endianness;
-use object::elf::{FileHeader32, PT_LOAD};
+use object::elf::{
+    ELFCLASS64, ELFDATA2MSB, ELFMAG, EM_386, EM_AARCH64, EM_ARM, EM_AVR, EM_RISCV, EM_X86_64, EM_XTENSA, FileHeader32,
+    Machine, PT_LOAD,
+};
 use object::read::elf::{FileHeader, ProgramHeader};
 use thiserror::Error;
 
@@ -123,9 +126,37 @@ fn region(start: u32, size: usize) -> Option<Region> {
     (u64::from(start) + u64::from(size) <= 1 << 32).then(|| Region::new(start, size))
 }
 
+/// The machine of an ELF file that is neither Arm nor RISC-V with 32 bits, as the header says (System V ABI, chapter 4:
+/// class at 4, machine at 18).
+fn other_machine(data: &[u8]) -> Option<String> {
+    let header = data.get(..20)?;
+    let is_64_bit = header[4] == ELFCLASS64.0;
+    let machine = [header[18], header[19]];
+    let is_big_endian = header[5] == ELFDATA2MSB.0;
+    let machine = Machine(if is_big_endian { u16::from_be_bytes(machine) } else { u16::from_le_bytes(machine) });
+    if !header.starts_with(&ELFMAG) || (!is_64_bit && matches!(machine, EM_ARM | EM_RISCV)) {
+        return None;
+    }
+    Some(match machine {
+        EM_X86_64 => "x86-64".into(),
+        EM_386 => "x86".into(),
+        EM_AARCH64 => "64-bit Arm".into(),
+        EM_RISCV => "64-bit RISC-V".into(),
+        EM_XTENSA => "Xtensa".into(),
+        EM_AVR => "AVR".into(),
+        other => format!("ELF machine {}", other.0),
+    })
+}
+
 /// What the PT_LOAD segments of an ELF32 hold in the file, by virtual address: the one that a running core sees.
 /// Bytes that a segment has in memory only were not saved.
 fn segments(data: &[u8]) -> Result<Vec<(Region, Vec<u8>)>, String> {
+    if let Some(other) = other_machine(data) {
+        return Err(format!(
+            "is memory of another machine ({other}): only Arm's and 32-bit RISC-V's can be looked at; give what was saved \
+             of the target, and not of a program on this computer"
+        ));
+    }
     let no_dump =
         "is not an ELF file of a 32-bit little-endian machine; for a raw image of RAM, use --ram ADDRESS:FILE";
     let header = FileHeader32::<Endianness>::parse(data).map_err(|_| no_dump)?;
@@ -260,6 +291,21 @@ mod tests {
         assert!(twice.expect_err("it overlaps").to_string().contains(&format!("{} twice", address(0x2000_0003))));
         let far = Saved::open(None, &[Raw { address: 0xffff_fffe, ..next }]);
         assert!(far.expect_err("it is too far up").to_string().contains("past the end"));
+    }
+
+    #[test]
+    fn memory_of_another_machine_is_refused_by_its_name() {
+        for (class, machine, name) in
+            [(2, 62, "x86-64"), (1, 3, "x86"), (2, 183, "64-bit Arm"), (2, 243, "64-bit RISC-V"), (1, 94, "Xtensa")]
+        {
+            let mut elf = core(0x2000_0000, &[1, 2, 3, 4]);
+            (elf[4], elf[18]) = (class, machine);
+            let error = segments(&elf).expect_err("it is no target's");
+            assert!(error.contains(&format!("another machine ({name})")), "{error}");
+        }
+        let mut riscv = core(0x2000_0000, &[1, 2, 3, 4]);
+        riscv[18] = 243;
+        assert!(segments(&riscv).is_ok());
     }
 
     #[test]

@@ -1,0 +1,330 @@
+//! A GDB server in this process, written from the manual and not from the client: it reads memory, runs and stops, and
+//! misbehaves on demand.
+
+use std::collections::VecDeque;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+/// How the server is.
+#[derive(Clone, Debug)]
+pub(crate) struct Manner {
+    /// It stops the core as soon as somebody connects, as QEMU does.
+    pub(crate) stops_on_connect: bool,
+    /// It has the debug registers of a core with a debugger, and answers from them.
+    pub(crate) has_dhcsr: bool,
+    /// What it offers.
+    pub(crate) offers: &'static str,
+    /// Bytes of its largest packet.
+    pub(crate) packet: usize,
+    /// It answers with runs.
+    pub(crate) runs: bool,
+    /// The sum of each n-th packet is wrong; 0: of none.
+    pub(crate) damages: u32,
+    /// What is answered to every question, in place of what is right.
+    pub(crate) says: Option<&'static [u8]>,
+    /// The target description.
+    pub(crate) features: &'static str,
+}
+
+impl Default for Manner {
+    fn default() -> Self {
+        Self {
+            stops_on_connect: false,
+            has_dhcsr: true,
+            offers: "QStartNoAckMode+;qXfer:features:read+;qXfer:memory-map:read+",
+            packet: 0x400,
+            runs: false,
+            damages: 0,
+            says: None,
+            features: "<?xml version=\"1.0\"?><target><architecture>armv7e-m</architecture></target>",
+        }
+    }
+}
+
+/// What the server and the test share.
+#[derive(Debug, Default)]
+pub(crate) struct Core {
+    /// Pieces of memory, by address.
+    pub(crate) memory: Mutex<Vec<(u32, Vec<u8>)>>,
+    /// It executes.
+    pub(crate) runs: AtomicBool,
+    /// Times that it was stopped.
+    pub(crate) halts: AtomicU32,
+    /// Times that somebody connected.
+    pub(crate) visits: AtomicU32,
+    /// Reads that came in digits, and as bytes.
+    pub(crate) reads: AtomicU32,
+    pub(crate) binary_reads: AtomicU32,
+    /// Packets that change something: a client that only looks sends none.
+    pub(crate) writes: AtomicU32,
+    /// Reads while the core ran, of a server that cannot do so.
+    pub(crate) bad_reads: AtomicU32,
+    /// The longest packet that came in, and the longest answer.
+    pub(crate) longest: AtomicU32,
+    /// The reset since the last look at DHCSR.
+    pub(crate) was_reset: AtomicBool,
+}
+
+/// A server; its end closes all connections.
+pub(crate) struct Server {
+    pub(crate) core: Arc<Core>,
+    pub(crate) port: u16,
+    ends: Arc<AtomicBool>,
+    clients: Arc<Mutex<Vec<TcpStream>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+const MAP: &str = "<memory-map><memory type=\"flash\" start=\"0x0\" length=\"0x40000\"/>\
+                   <memory type=\"ram\" start=\"0x20000000\" length=\"0x10000\"/>\
+                   <memory type=\"ram\" start=\"0x40000000\" length=\"0xbfffffff\"/></memory-map>";
+
+impl Server {
+    pub(crate) fn new(memory: Vec<(u32, Vec<u8>)>, manner: Manner) -> Self {
+        let core = Arc::new(Core { memory: Mutex::new(memory), runs: AtomicBool::new(true), ..Core::default() });
+        Self::at(0, core, manner)
+    }
+
+    /// Listens at that port, or any free one for 0.
+    pub(crate) fn at(port: u16, core: Arc<Core>, manner: Manner) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", port)).expect("a port is free");
+        let port = listener.local_addr().expect("it has an address").port();
+        let (ends, clients) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
+        let thread = std::thread::spawn({
+            let (core, ends, clients) = (Arc::clone(&core), Arc::clone(&ends), Arc::clone(&clients));
+            move || {
+                for client in listener.incoming() {
+                    if ends.load(Ordering::SeqCst) {
+                        return;
+                    }
+                    let Ok(client) = client else { return };
+                    // An acknowledgement and an answer go out one after the other.
+                    client.set_nodelay(true).expect("it is a TCP socket");
+                    clients.lock().unwrap().push(client.try_clone().expect("a socket has two ends"));
+                    core.visits.fetch_add(1, Ordering::SeqCst);
+                    let _ = Session { core: &core, manner: &manner, client, acks: true, sent: 0 }.serve();
+                }
+            }
+        });
+        Self { core, port, ends, clients, thread: Some(thread) }
+    }
+
+    pub(crate) fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.ends.store(true, Ordering::SeqCst);
+        for client in self.clients.lock().unwrap().drain(..) {
+            let _ = client.shutdown(std::net::Shutdown::Both);
+        }
+        let _ = TcpStream::connect(("127.0.0.1", self.port));
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Session<'a> {
+    core: &'a Core,
+    manner: &'a Manner,
+    client: TcpStream,
+    acks: bool,
+    sent: u32,
+}
+
+impl Session<'_> {
+    fn serve(&mut self) -> std::io::Result<()> {
+        if self.manner.stops_on_connect {
+            self.stop();
+            // QEMU tells of this stop by itself.
+            self.send(b"T02thread:01;")?;
+        }
+        let mut inbox = VecDeque::new();
+        let mut last = Vec::new();
+        loop {
+            let byte = next(&mut self.client, &mut inbox)?;
+            if self.manner.stops_on_connect && self.core.runs.load(Ordering::SeqCst) {
+                // QEMU takes any byte that comes while the core runs for an interruption, and for nothing else.
+                self.stop();
+                self.send(b"T02thread:01;")?;
+                continue;
+            }
+            match byte {
+                b'-' => self.frame(&last.clone(), false)?,
+                3 => {
+                    self.stop();
+                    self.send(b"T02thread:01;")?;
+                }
+                b'$' => {
+                    let mut body = Vec::new();
+                    loop {
+                        match next(&mut self.client, &mut inbox)? {
+                            b'#' => break,
+                            byte => body.push(byte),
+                        }
+                    }
+                    next(&mut self.client, &mut inbox)?;
+                    next(&mut self.client, &mut inbox)?;
+                    self.core.longest.fetch_max(body.len() as u32 + 4, Ordering::SeqCst);
+                    if self.acks {
+                        self.client.write_all(b"+")?;
+                    }
+                    let body = String::from_utf8(body).expect("what is asked is text");
+                    if let Some(answer) = self.answer(&body) {
+                        last = answer.clone();
+                        self.send(&answer)?;
+                    }
+                    if body == "QStartNoAckMode" {
+                        self.acks = false;
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn stop(&self) {
+        if self.core.runs.swap(false, Ordering::SeqCst) {
+            self.core.halts.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    fn send(&mut self, body: &[u8]) -> std::io::Result<()> {
+        self.sent += 1;
+        let damages = self.manner.damages != 0 && self.sent.is_multiple_of(self.manner.damages);
+        self.frame(body, damages)
+    }
+
+    fn frame(&mut self, body: &[u8], damaged: bool) -> std::io::Result<()> {
+        let body = if self.manner.runs { with_runs(body) } else { body.to_vec() };
+        self.core.longest.fetch_max(body.len() as u32 + 4, Ordering::SeqCst);
+        let sum = body.iter().fold(u8::from(damaged), |sum, byte| sum.wrapping_add(*byte));
+        let packet = [b"$", body.as_slice(), format!("#{sum:02x}").as_bytes()].concat();
+        self.client.write_all(&packet)
+    }
+
+    fn answer(&mut self, question: &str) -> Option<Vec<u8>> {
+        if let Some(says) = self.manner.says {
+            return Some(says.to_vec());
+        }
+        let core = self.core;
+        Some(match question.as_bytes() {
+            [b'c', ..] => {
+                core.runs.store(true, Ordering::SeqCst);
+                return None;
+            }
+            b"D" => b"OK".to_vec(),
+            b"?" if core.runs.load(Ordering::SeqCst) => b"S00".to_vec(),
+            b"?" => b"T05thread:01;".to_vec(),
+            b"QStartNoAckMode" => b"OK".to_vec(),
+            [b'm', ..] => {
+                core.reads.fetch_add(1, Ordering::SeqCst);
+                let bytes = self.read(&question[1..]);
+                bytes.map_or(b"E14".to_vec(), |bytes| {
+                    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into()
+                })
+            }
+            [b'x', ..] => {
+                core.binary_reads.fetch_add(1, Ordering::SeqCst);
+                let bytes = self.read(&question[1..]);
+                bytes.map_or(b"E14".to_vec(), |bytes| {
+                    let escaped = bytes.into_iter().flat_map(|byte| match byte {
+                        b'#' | b'$' | b'}' | b'*' => vec![b'}', byte ^ 0x20],
+                        _ => vec![byte],
+                    });
+                    std::iter::once(b'b').chain(escaped).collect()
+                })
+            }
+            [b'M' | b'X' | b'G' | b'P' | b'Z' | b'z' | b's' | b'k' | b'R', ..] => {
+                core.writes.fetch_add(1, Ordering::SeqCst);
+                Vec::new()
+            }
+            _ if question.starts_with("qSupported") => {
+                format!("PacketSize={:x};{}", self.manner.packet, self.manner.offers).into()
+            }
+            _ => {
+                let document = if let Some(rest) = question.strip_prefix("qXfer:features:read:target.xml:") {
+                    Some((self.manner.features, rest))
+                } else {
+                    question.strip_prefix("qXfer:memory-map:read::").map(|rest| (MAP, rest))
+                };
+                let Some((document, part)) = document else { return Some(Vec::new()) };
+                let (offset, length) = numbers(part);
+                let rest = &document.as_bytes()[(offset as usize).min(document.len())..];
+                let length = (length as usize).min(rest.len());
+                let letter = if length < rest.len() { b'm' } else { b'l' };
+                [&[letter], &rest[..length]].concat()
+            }
+        })
+    }
+
+    fn read(&self, part: &str) -> Option<Vec<u8>> {
+        let (address, length) = numbers(part);
+        let core = self.core;
+        let runs = core.runs.load(Ordering::SeqCst);
+        if self.manner.stops_on_connect && runs {
+            core.bad_reads.fetch_add(1, Ordering::SeqCst);
+        }
+        if (0xE000_0000..0xE010_0000).contains(&address) {
+            let word = match address {
+                0xE000_ED00 => 0x410f_c241u32,
+                0xE000_EDF0 if self.manner.has_dhcsr => {
+                    1 | u32::from(!runs) << 17 | u32::from(core.was_reset.swap(false, Ordering::SeqCst)) << 25
+                }
+                _ => 0,
+            };
+            let mut bytes = vec![0; length as usize];
+            let count = bytes.len().min(4);
+            bytes[..count].copy_from_slice(&word.to_le_bytes()[..count]);
+            return Some(bytes);
+        }
+        core.memory.lock().unwrap().iter().find_map(|(start, bytes)| {
+            let offset = address.checked_sub(*start)? as usize;
+            bytes.get(offset..offset.checked_add(length as usize)?).map(<[u8]>::to_vec)
+        })
+    }
+}
+
+fn numbers(part: &str) -> (u32, u32) {
+    let (first, second) = part.split_once(',').expect("two numbers");
+    let number = |text| u32::from_str_radix(text, 16).expect("a number");
+    (number(first), number(second))
+}
+
+fn next(client: &mut TcpStream, inbox: &mut VecDeque<u8>) -> std::io::Result<u8> {
+    loop {
+        if let Some(byte) = inbox.pop_front() {
+            return Ok(byte);
+        }
+        let mut chunk = [0; 1024];
+        match client.read(&mut chunk)? {
+            0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+            count => inbox.extend(&chunk[..count]),
+        }
+    }
+}
+
+/// Four or more of one digit as that digit, a star, and how many more.
+fn with_runs(body: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut at = 0;
+    while at < body.len() {
+        let byte = body[at];
+        let same = body[at..].iter().take_while(|next| **next == byte).count().min(90);
+        // The counts that would be `#`, `$`, `+` and `-` must not be sent.
+        let more = (same - 1).min(5);
+        if same >= 5 && byte.is_ascii_hexdigit() {
+            out.extend([byte, b'*', more as u8 + 29]);
+            at += more + 1;
+        } else {
+            out.push(byte);
+            at += 1;
+        }
+    }
+    out
+}

@@ -1,0 +1,173 @@
+//! A GDB server as the way to the memory: one in this process, over real sockets.
+#![cfg(feature = "simulator")]
+
+mod common;
+#[path = "common/gdb_server.rs"]
+mod gdb_server;
+
+use std::process::{Command, Output};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use gdb_server::{Manner, Server};
+use highwater::image::layout;
+use highwater::model::snapshot::Health;
+use highwater::report::Report;
+use highwater::sampler::{Options, Sampler};
+use highwater::source::gdb::GdbSource;
+use highwater::source::{CoreStatus, Source};
+
+/// The memories of a demo that ran for five seconds, and what is known of it.
+fn ran() -> (Vec<(u32, Vec<u8>)>, Report) {
+    let mut demo = common::Demo::new(0, 1, common::INSTANT, Some(30.0));
+    demo.watch_until(Duration::from_secs(5));
+    demo.model.ingest(demo.sampler.refresh_thoroughly());
+    let piece = |start, size| (start, demo.board.peek(start, size).expect("the board has it"));
+    (vec![piece(0, 0x2_0000), piece(0x2000_0000, 0x1_0000)], Report::new(&demo.model))
+}
+
+fn highwater(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_highwater")).args(args).output().expect("the binary runs")
+}
+
+fn snapshot(server: &Server, more: &[&str]) -> (Option<i32>, serde_json::Value, String) {
+    let address = server.address();
+    let out = highwater(&[&["snapshot", common::DEMO, "--gdb", &address, "--format", "json"], more].concat());
+    let err = String::from_utf8_lossy(&out.stderr).into_owned();
+    (out.status.code(), serde_json::from_slice(&out.stdout).unwrap_or_default(), err)
+}
+
+#[test]
+fn what_a_server_reads_is_told_as_a_probe_tells_it() {
+    let (memory, live) = ran();
+    let digits = Manner::default();
+    let bytes = Manner { offers: "binary-upload+;qXfer:memory-map:read+", ..Manner::default() };
+    let runs = Manner { runs: true, packet: 0x100, ..Manner::default() };
+    let old = Manner { offers: "", packet: 0x80, has_dhcsr: false, ..Manner::default() };
+    let noisy = Manner { offers: "qXfer:memory-map:read+", damages: 7, ..Manner::default() };
+    for manner in [digits, bytes, runs, old, noisy] {
+        let server = Server::new(memory.clone(), manner.clone());
+        let (code, told, err) = snapshot(&server, &[]);
+        assert_eq!(code, Some(0), "{manner:?}: {err}");
+        let stacks = told["stacks"].as_array().expect("there are stacks");
+        assert_eq!(stacks.len(), live.stacks.len());
+        for (stack, live) in stacks.iter().zip(&live.stacks) {
+            assert_eq!(stack["peak"].as_u64(), live.peak.map(u64::from), "{}: {manner:?}", live.name);
+        }
+        assert_eq!(told["heaps"][0]["used"].as_u64(), live.heaps[0].used.map(u64::from));
+        assert_eq!(told["target"]["core"], "Cortex-M4");
+        assert_eq!((&told["link"]["halts"], &told["link"]["writes"]), (&0.into(), &0.into()));
+        let core = &server.core;
+        assert_eq!((core.halts.load(Ordering::SeqCst), core.writes.load(Ordering::SeqCst)), (0, 0), "{manner:?}");
+        assert!(core.longest.load(Ordering::SeqCst) as usize <= manner.packet.max(0x100), "{manner:?}");
+        let binary = core.binary_reads.load(Ordering::SeqCst) > 0;
+        assert_eq!(binary, manner.offers.contains("binary"), "{manner:?}");
+    }
+}
+
+#[test]
+fn the_servers_map_gives_the_sizes_that_the_elf_does_not_tell() {
+    let server = Server::new(ran().0, Manner::default());
+    let mut source = GdbSource::open(server.address().parse().unwrap(), false).expect("it is there");
+    let memories = source.memories().expect("it answers");
+    let found: Vec<_> = memories.iter().map(|memory| (memory.range.start(), memory.range.size())).collect();
+    assert_eq!(found, [(0, 0x4_0000), (0x2000_0000, 0x1_0000)]);
+}
+
+#[test]
+fn a_server_that_stops_the_core_is_refused_and_the_core_goes_on() {
+    for has_dhcsr in [false, true] {
+        let manner = Manner { stops_on_connect: true, has_dhcsr, ..Manner::default() };
+        let server = Server::new(ran().0, manner);
+        let (code, _, err) = snapshot(&server, &[]);
+        assert_eq!(code, Some(4), "{err}");
+        for words in ["stops the core", "--allow-halt", "gdb-attach", "--qemu"] {
+            assert!(err.contains(words), "no `{words}` in {err}");
+        }
+        assert!(server.core.runs.load(Ordering::SeqCst), "the core was left standing");
+        assert_eq!(server.core.halts.load(Ordering::SeqCst), 1);
+    }
+}
+
+#[test]
+fn with_leave_to_halt_the_stops_are_counted_and_the_core_runs_at_the_end() {
+    let (memory, live) = ran();
+    let manner = Manner { stops_on_connect: true, has_dhcsr: false, ..Manner::default() };
+    let server = Server::new(memory, manner);
+    let (code, told, err) = snapshot(&server, &["--allow-halt"]);
+    assert_eq!(code, Some(0), "{err}");
+    assert_eq!(told["heaps"][0]["used"].as_u64(), live.heaps[0].used.map(u64::from));
+    let core = &server.core;
+    assert!(core.runs.load(Ordering::SeqCst), "the core was left standing");
+    assert_eq!(core.bad_reads.load(Ordering::SeqCst), 0, "it was read while it ran");
+    assert_eq!(told["link"]["halts"].as_u64(), Some(core.halts.load(Ordering::SeqCst).into()));
+    assert!(core.halts.load(Ordering::SeqCst) > 1, "it runs between two refreshes");
+}
+
+#[test]
+fn what_is_no_gdb_server_or_another_core_is_named() {
+    let port_of_nobody = Server::new(Vec::new(), Manner::default()).address();
+    let out = highwater(&["snapshot", common::DEMO, "--gdb", &port_of_nobody]);
+    let err = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(out.status.code() == Some(4) && err.contains("no GDB server at 127.0.0.1"), "{err}");
+    for (manner, code, words) in [
+        (
+            Manner { features: "<target><architecture>riscv:rv32</architecture></target>", ..Manner::default() },
+            1,
+            "riscv:rv32",
+        ),
+        (Manner { says: Some(b"T05"), ..Manner::default() }, 4, "does not answer"),
+        (Manner { says: Some(b"\x1b[2J"), ..Manner::default() }, 4, "GDB server"),
+        (Manner { damages: 1, ..Manner::default() }, 4, "damaged packet"),
+    ] {
+        let server = Server::new(Vec::new(), manner.clone());
+        let (found, _, err) = snapshot(&server, &[]);
+        assert!(found == Some(code) && err.contains(words), "{manner:?}: {found:?} {err}");
+        assert!(!err.contains('\x1b'), "{err:?}");
+    }
+}
+
+#[test]
+fn a_server_that_goes_away_is_waited_for_and_the_picture_stays() {
+    let (memory, _) = ran();
+    let server = Server::new(memory, Manner::default());
+    let (core, port) = (Arc::clone(&server.core), server.port);
+    let image = common::image();
+    let source = GdbSource::open(server.address().parse().unwrap(), false).expect("it is there");
+    let memories = layout::memories(&image, &[]);
+    let mut sampler = Sampler::new(Box::new(source), image, memories, Options { rate_hz: None }).expect("it works");
+    let wait_for = |sampler: &mut Sampler, live: bool| {
+        let patience = Instant::now() + Duration::from_secs(30);
+        loop {
+            let snapshot = sampler.refresh().snapshot;
+            assert!(!snapshot.stacks.is_empty(), "the picture stays");
+            if (snapshot.health == Health::Live) == live {
+                return snapshot;
+            }
+            assert!(Instant::now() < patience, "{:?}", snapshot.health);
+            sampler.wait(Duration::ZERO);
+        }
+    };
+    wait_for(&mut sampler, true);
+    drop(server);
+    let lost = wait_for(&mut sampler, false);
+    assert!(
+        matches!(&lost.health, Health::Reconnecting { why, .. } if why.contains("GDB server")),
+        "{:?}",
+        lost.health
+    );
+    let _again = Server::at(port, core, Manner::default());
+    wait_for(&mut sampler, true);
+}
+
+#[test]
+fn a_reset_and_a_stop_by_somebody_else_are_told() {
+    let server = Server::new(ran().0, Manner::default());
+    let mut source = GdbSource::open(server.address().parse().unwrap(), false).expect("it is there");
+    assert_eq!(source.status(), Ok(CoreStatus::Running));
+    server.core.was_reset.store(true, Ordering::SeqCst);
+    assert_eq!(source.status(), Ok(CoreStatus::WasReset));
+    server.core.runs.store(false, Ordering::SeqCst);
+    assert_eq!(source.status(), Ok(CoreStatus::Halted));
+}
