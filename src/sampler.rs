@@ -33,7 +33,7 @@ use crate::kernel::{self, Kernel, Look};
 use crate::memory::{Memory, Sentinel};
 use crate::model::snapshot::{Health, Heap, Link, MemoryKind, Snapshot, Target};
 use crate::source::link::LinkCost;
-use crate::source::{CoreStatus, Counters, ReadError, Source};
+use crate::source::{CoreStatus, Counters, Depth, ReadError, Source};
 use crate::stack::{Paint, victim};
 use budget::Plan;
 pub use compose::static_snapshot;
@@ -242,6 +242,7 @@ impl Sampler {
     }
 
     fn observe(&mut self, depth: Depth) -> Observation {
+        self.source.refreshing(depth);
         let before = self.source.counters();
         let outcome = if self.ladder.ready(self.source.as_mut()) {
             self.try_refresh(depth)
@@ -269,6 +270,7 @@ impl Sampler {
         self.last.target =
             Target { kernel: self.last.target.kernel.take(), ..identity::describe(&self.image, self.source.as_ref()) };
         self.last.link = Link { refresh_hz: hz, gaps: self.last.link.gaps, ..link(&before, &self.source.counters()) };
+        self.source.refreshed();
         Observation { snapshot: self.last.clone(), facts: self.facts.clone() }
     }
 
@@ -468,15 +470,6 @@ impl Sampler {
             _ => 0.0,
         }
     }
-}
-
-/// How much one refresh reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Depth {
-    /// What moves.
-    Steady,
-    /// Everything below the marks too.
-    Thorough,
 }
 
 /// What the kernel tells, or else the bare-metal picture.

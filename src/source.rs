@@ -8,6 +8,8 @@ pub mod file;
 pub mod link;
 mod mem_ap;
 pub mod probe;
+pub mod recorder;
+pub mod replay;
 #[cfg(test)]
 pub(crate) mod testing;
 
@@ -47,11 +49,26 @@ pub trait Source: Send {
     /// Lets `time` pass, so that the next refresh is not too early. Returns at once in lockstep.
     fn wait(&mut self, time: Duration);
 
+    /// A refresh begins: what is asked from here to [`Source::refreshed`] belongs together.
+    fn refreshing(&mut self, _depth: Depth) {}
+
+    /// The refresh that began is over.
+    fn refreshed(&mut self) {}
+
     /// What this source knows of itself.
     fn describe(&self) -> Description;
 
     /// What it has done so far, where it can count.
     fn counters(&self) -> Counters;
+}
+
+/// How much one refresh reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// What moves.
+    Steady,
+    /// Everything below the marks too.
+    Thorough,
 }
 
 /// What a source knows of itself.
