@@ -206,6 +206,12 @@ impl Sampler {
         self.source.now()
     }
 
+    /// The same, which looks at what this says.
+    #[must_use]
+    pub fn with_interest(self, interest: Interest) -> Self {
+        Self { interest, ..self }
+    }
+
     /// Where a screen says which stack it wants word by word.
     #[must_use]
     pub fn interest(&self) -> Interest {

@@ -11,6 +11,8 @@ mod contract;
 mod firmware;
 #[path = "cli/manners.rs"]
 mod manners;
+#[path = "cli/recordings.rs"]
+mod recordings;
 #[path = "cli/saved.rs"]
 mod saved;
 #[path = "cli/sizing.rs"]

@@ -7,7 +7,10 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use clap::Parser;
 use common::{INSTANT, emulation, image};
+use highwater::app::replay::Player;
+use highwater::cli::{Cli, Command};
 use highwater::image::Image;
 use highwater::image::layout;
 use highwater::model::Model;
@@ -17,6 +20,7 @@ use highwater::recording::calls::Call;
 use highwater::recording::header::{Header, Identity};
 use highwater::recording::reader::{Medium, Recording};
 use highwater::recording::writer::{Head, Writer};
+use highwater::region::Region;
 use highwater::report::Report;
 use highwater::sampler::{Options, Sampler, static_snapshot};
 use highwater::simulator::{Fault, LinkModel};
@@ -67,7 +71,8 @@ impl Run {
     fn new(source: Box<dyn Source>, image: &Arc<Image>, rate_hz: Option<f64>) -> Self {
         let memories = layout::memories(image, &[]);
         let model = Model::new(static_snapshot(image, &memories));
-        let mut sampler = Sampler::new(source, Arc::clone(image), memories, Options { rate_hz }).expect("the link works");
+        let mut sampler =
+            Sampler::new(source, Arc::clone(image), memories, Options { rate_hz }).expect("the link works");
         sampler.verify().expect("the link works");
         Self { sampler, model }
     }
@@ -156,10 +161,119 @@ proptest! {
 }
 
 #[test]
-fn a_replay_across_keyframes_is_the_same() {
-    let image = image();
-    let recorded = record(&emulation(&image, 2, 3, INSTANT), Some(30.0), 3100);
-    compare(recorded.bytes, &recorded.reports, Some(30.0));
+fn reading_can_begin_at_every_keyframe() {
+    const REFRESHES: u64 = 6500;
+    let paper = Paper::default();
+    let mut writer = Writer::new(Box::new(paper.clone()), &head(&image(), None)).expect("it is written");
+    let refresh = |number: u64| {
+        let low = number as u8;
+        let read = |start: u32, bytes: Vec<u8>| Call::Read(Region::new(start, bytes.len() as u32), Ok(bytes));
+        let far = 0x2000_0000 + (number as u32 * 40) % 0x1_0000;
+        vec![Call::Now(Duration::from_millis(33 * number)), read(0x2000_0000, vec![low; 8]), read(far, vec![3, low, 5])]
+    };
+    for number in 0..REFRESHES {
+        let depth = if number % 1000 == 7 { Depth::Thorough } else { Depth::Steady };
+        writer.refreshing(depth).expect("it is written");
+        refresh(number).iter().for_each(|call| writer.call(call));
+        writer.refreshed().expect("it is written");
+    }
+    assert_eq!(writer.bytes(), paper.bytes().len() as u64);
+    let recording = opened(paper.bytes()).expect("it can be read");
+    assert_eq!(recording.refreshes(), REFRESHES);
+    assert_eq!(recording.end(), Duration::from_millis(33 * (REFRESHES - 1)));
+    let mut keyframes = 0;
+    for (wanted, at) in [(0, 0), (2999, 0), (3000, 3000), (5999, 3000), (6100, 6000), (REFRESHES + 9, 6000)] {
+        assert_eq!(recording.keyframe_before(wanted), at);
+        let mut tape = recording.tape(wanted).expect("it can be read");
+        for number in at..REFRESHES {
+            assert_eq!(tape.next().expect("it is sound"), Some(refresh(number)), "refresh {number} from {at}");
+        }
+        assert_eq!(tape.next().expect("it is sound"), None);
+        keyframes += 1;
+    }
+    assert_eq!(keyframes, 6);
+    assert_eq!(recording.keyframe_at(Duration::from_millis(33 * 4000)), 3000);
+    assert_eq!((recording.depth(2007), recording.depth(2008)), (Depth::Thorough, Depth::Steady));
+}
+
+#[test]
+fn a_recording_of_version_1_still_opens() {
+    let bytes = include_bytes!("fixtures/recordings/v1.hwr").to_vec();
+    let recording = opened(bytes).expect("it can be read");
+    let elf = recording.elf().expect("its ELF is in it");
+    assert!(recording.header().elf.is_of(elf));
+    let image = Arc::new(Image::parse(Path::new("small.elf"), elf).expect("it is sound"));
+    let memories = recording.header().memories();
+    let options = Options { rate_hz: recording.header().rate_hz };
+    let source = Replay::from_start(&recording).expect("it can be read");
+    let mut model = Model::new(static_snapshot(&image, &memories));
+    let mut sampler = Sampler::new(Box::new(source), image, memories, options).expect("the link worked");
+    assert_eq!(sampler.verify(), Ok(None));
+    for number in 0..recording.refreshes() {
+        model.ingest(match recording.depth(number) {
+            Depth::Steady => sampler.refresh(),
+            Depth::Thorough => sampler.refresh_thoroughly(),
+        });
+    }
+    let peak = |name: &str| {
+        let stack = model.snapshot.stacks.iter().find(|stack| stack.name == name);
+        stack.and_then(|stack| stack.peak).map(|peak| peak.bytes)
+    };
+    // What the run that was recorded said of itself at its end.
+    for (name, bytes) in [("ISR", 232), ("main", 848), ("timer", 88), ("sensor", 408), ("growth", 1888)] {
+        assert_eq!(peak(name), Some(bytes), "{name}");
+    }
+    let heap = &model.snapshot.heaps[0];
+    assert_eq!((heap.used.map(|used| used.bytes), heap.peak.map(|peak| peak.bytes)), (Some(14414), Some(20255)));
+    assert_eq!((model.snapshot.at.as_millis(), recording.torn()), (3034, 0));
+}
+
+#[test]
+fn a_player_goes_to_any_moment_and_knows_there_what_the_run_knew() {
+    let recorded = record(&emulation(&image(), 1, 2, INSTANT), Some(30.0), 300);
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("a.hwr");
+    let elf = std::fs::read(common::DEMO).expect("the demo's ELF is there");
+    let header =
+        Header::new(Identity::of("demo.elf", &elf, None), Vec::new(), Some(30.0), &layout::memories(&image(), &[]));
+    // The same refreshes behind a head with the ELF.
+    let begin = Paper::default();
+    let none = Head::new(&header, Some(&elf)).expect("it is packed");
+    Writer::new(Box::new(begin.clone()), &none).expect("it is written");
+    let plain = Paper::default();
+    Writer::new(Box::new(plain.clone()), &head(&image(), Some(30.0))).expect("it is written");
+    let whole = [begin.bytes(), recorded.bytes[plain.bytes().len()..].to_vec()].concat();
+    std::fs::write(&file, whole).expect("a file can be written");
+    let cli = Cli::try_parse_from(["highwater", "replay", file.to_str().expect("a plain path")]).expect("it parses");
+    let Command::Replay(args) = cli.command else { panic!("it is a replay") };
+    let rules = highwater::config::Settings::default().rules(None);
+    let mut player = Player::open(&args, rules).expect("it opens");
+    assert!(player.step() && report(player.model()) == recorded.reports[0]);
+    for (wanted, found) in [(200, 200), (199, 199), (1, 1), (300, 300), (999, 300), (0, 1), (57, 57)] {
+        player.go_to(wanted).expect("it can be read");
+        assert_eq!((player.played(), player.knows_all()), (found, true));
+        assert_eq!(report(player.model()), recorded.reports[found as usize - 1], "refresh {found}");
+    }
+    for seconds in [4, 2, 0, 9, 100] {
+        player.go_to_time(Duration::from_secs(seconds)).expect("it can be read");
+        assert_eq!(report(player.model()), recorded.reports[player.played() as usize - 1], "at {seconds} s");
+        let at = player.at();
+        assert!(at >= Duration::from_secs(seconds) && at < Duration::from_secs(seconds + 1) || player.played() == 300);
+    }
+    assert!(!player.step(), "it ends");
+}
+
+/// The demo's emulated time in which the file's growth is measured, in seconds.
+const MEASURED: usize = 60;
+
+#[test]
+fn a_recording_grows_evenly_and_slowly() {
+    let recorded = record(&emulation(&image(), 0, 1, LinkModel::hs()), Some(30.0), 30 * MEASURED);
+    let (half, whole) = (recorded.ends[15 * MEASURED] - recorded.ends[0], recorded.bytes.len() - recorded.ends[0]);
+    let per_hour = whole * 3600 / MEASURED;
+    println!("{MEASURED} s of the calm demo at 30 Hz: {whole} B, which is {:.1} MB an hour", per_hour as f64 / 1e6);
+    assert!(per_hour < 16_000_000, "{per_hour} B an hour");
+    assert!((whole * 2 / 5..whole * 3 / 5).contains(&half), "{half} of {whole} B in the first half");
 }
 
 /// All that is in the refreshes of a recording.
@@ -260,7 +374,8 @@ fn a_recording_has_its_elf_and_knows_it_again() {
     let image = Image::parse(Path::new("demo.elf"), &elf).expect("it is sound");
     let header = Header::new(identity, Vec::new(), None, &layout::memories(&image, &[]));
     let paper = Paper::default();
-    Writer::new(Box::new(paper.clone()), &Head::new(&header, Some(&elf)).expect("it is packed")).expect("it is written");
+    Writer::new(Box::new(paper.clone()), &Head::new(&header, Some(&elf)).expect("it is packed"))
+        .expect("it is written");
     let bytes = paper.bytes();
     println!("the demo's ELF of {} B takes {} B in a recording", elf.len(), bytes.len());
     let recording = opened(bytes).expect("it can be read");

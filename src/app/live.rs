@@ -16,6 +16,8 @@ use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use tokio::sync::{oneshot, watch};
 
+use super::replay::Player;
+use super::transport::Transport;
 use super::{Failure, open::Opened};
 use crate::cli::{Color, Look};
 use crate::config::Rules;
@@ -24,12 +26,12 @@ use crate::image::layout::Memory;
 use crate::inventory::Inventory;
 use crate::inventory::owner::Names;
 use crate::model::Model;
-use crate::sampler::observation::Observation;
 use crate::sampler::{Sampler, static_snapshot};
-use crate::tui;
+use crate::tui::deck::Deck;
 use crate::tui::state::Options;
 use crate::tui::symbols::Shared;
 use crate::tui::update::Effect;
+use crate::tui::{self, News};
 
 /// One frame at 240x70 with all its escapes fits: it goes out in one write.
 const FRAME_BYTES: usize = 64 * 1024;
@@ -46,12 +48,13 @@ const BREAK: &str = "HIGHWATER_TEST_PANIC";
 ///
 /// The terminal cannot be used.
 pub fn run(opened: Opened, look: &Look) -> Result<(), Failure> {
-    let Opened { mut sampler, model, run_first, go_on, access } = opened;
+    let Opened { mut sampler, model, run_first, go_on, access, tape } = opened;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let symbols = Shared::expected();
     tell_symbols(sampler.image(), sampler.memories().to_vec(), symbols.clone())?;
     let access = access.to_owned();
-    let options = Options { interest: sampler.interest(), symbols, access, ..options(&model, look) };
+    let desk = tape.as_ref().ok().map(|session| session.desk.clone());
+    let options = Options { interest: sampler.interest(), symbols, access, desk, ..options(&model, look) };
     let (feed, observations) = watch::channel(None);
     let running = Arc::new(AtomicBool::new(true));
     let (report, mut stopped) = oneshot::channel();
@@ -72,6 +75,13 @@ pub fn run(opened: Opened, look: &Look) -> Result<(), Failure> {
             go_on.ask();
             None
         }
+        Effect::Record => match &tape {
+            Ok(session) => {
+                session.toggle();
+                None
+            }
+            Err(why) => Some((*why).to_owned()),
+        },
         other => carry_out(other, screen),
     };
     runtime.block_on(async {
@@ -84,6 +94,43 @@ pub fn run(opened: Opened, look: &Look) -> Result<(), Failure> {
             }
             () = &mut end => Ok(()),
             Ok(Err(panic)) = &mut stopped => Err(Failure::Error(format!("the sampler broke down, a bug: {panic}"))),
+        }
+    })
+}
+
+/// Shows a recording until the user quits, or the process is told to end.
+///
+/// # Errors
+///
+/// The terminal cannot be used.
+pub fn play(player: Player, speed: f64, notice: Option<String>, look: &Look) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let symbols = Shared::expected();
+    tell_symbols(player.sampler().image(), player.sampler().memories().to_vec(), symbols.clone())?;
+    let model = player.model().clone();
+    let (deck, interest) = (Deck::default(), player.sampler().interest());
+    let access = "recording".to_owned();
+    let options = Options { interest, symbols, access, notice, deck: Some(deck.clone()), ..options(&model, look) };
+    let (feed, news) = watch::channel(None);
+    let (wishes, wanted) = mpsc::channel();
+    let mut transport = Transport::new(player, speed, deck, feed);
+    std::thread::Builder::new().name("player".into()).spawn(move || transport.run(&wanted))?;
+    let carry_out = |effect, screen: &ratatui::buffer::Buffer| match effect {
+        Effect::Play(play) => {
+            // The player's thread only ends with this function.
+            let _ = wishes.send(play);
+            None
+        }
+        Effect::Record => Some("this is a recording already".to_owned()),
+        other => carry_out(other, screen),
+    };
+    runtime.block_on(async {
+        let mut screen = Screen::enter()?;
+        tokio::select! {
+            shown = tui::run(&mut screen.terminal, EventStream::new(), news, model, &options, carry_out) => {
+                shown.map(|_| ()).map_err(|error| Failure::Error(error.to_string()))
+            }
+            () = ended() => Ok(()),
         }
     })
 }
@@ -168,14 +215,14 @@ fn uses_color(color: Color) -> bool {
 fn sample(
     sampler: &mut Sampler,
     run_first: Option<Duration>,
-    feed: &watch::Sender<Option<Arc<Observation>>>,
+    feed: &watch::Sender<Option<News>>,
     running: &AtomicBool,
 ) {
     break_for_test("sampler");
     while running.load(Ordering::Relaxed) {
         let before = sampler.now();
         let observation = sampler.refresh();
-        if feed.send(Some(Arc::new(observation))).is_err() {
+        if feed.send(Some(News::Seen(Arc::new(observation)))).is_err() {
             return;
         }
         let left = run_first.and_then(|until| until.checked_sub(sampler.now())).unwrap_or(Duration::MAX);
@@ -231,7 +278,10 @@ fn carry_out(effect: Effect, screen: &ratatui::buffer::Buffer) -> Option<String>
             Ok(path) => format!("saved {path}"),
             Err(error) => format!("not saved: {error}"),
         }),
-        Effect::None | Effect::Quit | Effect::GoOn | Effect::Baseline | Effect::Acknowledge(_) => None,
+        Effect::Record => Some("there is no target to record".to_owned()),
+        Effect::None | Effect::Quit | Effect::GoOn | Effect::Play(_) | Effect::Baseline | Effect::Acknowledge(_) => {
+            None
+        }
     }
 }
 

@@ -64,7 +64,8 @@ pub(super) fn sizes(args: &SizesArgs, settings: &Settings) -> Result<(), Failure
 
 /// What a target shows in that time.
 fn watch(wanted: &Wanted, duration: Duration) -> Result<(Report, Watch), Failure> {
-    let Opened { mut sampler, mut model, run_first, .. } = open::open(wanted, open::For::Snapshot)?;
+    let Opened { mut sampler, mut model, run_first, .. } =
+        open::open(wanted, open::For::Snapshot, &open::Taping::Never)?;
     if !wanted.is_emulated() && io::stderr().is_terminal() {
         eprintln!("watching for {}", crate::units::duration(duration));
     }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::record::{Content, Destination, Session};
 use super::{Failure, find};
 use crate::cli::measure::MeasureArgs;
 use crate::cli::{AttachArgs, ChipArgs, Firmware, ProbeArgs, SavedArgs, SimArgs};
@@ -13,6 +14,7 @@ use crate::image::other::Other;
 use crate::image::{Image, Machine};
 use crate::model::Model;
 use crate::model::catch::Mode;
+use crate::recording::header::{Header, Identity};
 use crate::sampler::painter::Painter;
 use crate::sampler::tripwire::{GoOn, Release, Tripwire};
 use crate::sampler::{Options, Sampler, static_snapshot};
@@ -20,6 +22,7 @@ use crate::source::chip::{Chip, ChipError};
 use crate::source::control::left::Keeper;
 use crate::source::file::Saved;
 use crate::source::probe::{self, HostInstruments, OpenError, ProbeOptions, ProbeSource};
+use crate::source::recorder::{Desk, Recorder};
 use crate::source::{ReadError, Source};
 
 /// What `--probe` is for the emulated board.
@@ -129,6 +132,18 @@ impl Wanted {
         self.tripwire.is_some()
     }
 
+    /// What lies beside the ELF, and a recording does not hold.
+    fn beside(&self) -> Vec<String> {
+        match &self.elf {
+            Elf::File(firmware) => {
+                let also = firmware.also.iter().map(|given| format!("--also {}", printable(&given.path)));
+                also.chain(firmware.su.iter().map(|folder| format!("--su {}", printable(folder)))).collect()
+            }
+            #[cfg(feature = "simulator")]
+            Elf::Demo => Vec::new(),
+        }
+    }
+
     /// Whether the emulated board is meant.
     #[must_use]
     pub fn is_emulated(&self) -> bool {
@@ -151,6 +166,17 @@ pub enum For {
     Snapshot,
 }
 
+/// Whether the run is recorded.
+#[derive(Clone, Debug)]
+pub enum Taping {
+    /// Never.
+    Never,
+    /// When somebody asks for it.
+    OnRequest,
+    /// From the first question to the target on.
+    FromStart(Destination),
+}
+
 /// A target that is attached to.
 pub struct Opened {
     /// Reads it.
@@ -163,25 +189,33 @@ pub struct Opened {
     pub go_on: GoOn,
     /// What may touch the target, in words.
     pub access: &'static str,
+    /// What a recording of it begins with, or why there cannot be one.
+    pub tape: Result<Session, &'static str>,
 }
+
+/// Why a run whose flags touch the target is not recorded.
+const TOUCHED: &str = "no recording with --tripwire, --culprit or --paint: what these do is not in the reads";
+/// Why saved memory is not.
+const SAVED: &str = "no recording of saved memory: no time passes in it";
 
 /// Attaches to the target.
 ///
 /// # Errors
 ///
 /// See [`Failure`]: the ELF, the chip, the probe or the target is not what it should be.
-pub fn open(wanted: &Wanted, purpose: For) -> Result<Opened, Failure> {
+pub fn open(wanted: &Wanted, purpose: For, taping: &Taping) -> Result<Opened, Failure> {
     let error = |error: &dyn std::error::Error| Failure::Error(error.to_string());
-    let (image, bytes) = match &wanted.elf {
+    let (image, bytes, content) = match &wanted.elf {
         Elf::File(firmware) => {
             let image = self::image(firmware)?;
             let bytes = std::fs::read(&image.path).map_err(|failure| error(&failure))?;
-            (image, bytes)
+            let content = Content::File(image.path.clone());
+            (image, bytes, content)
         }
         #[cfg(feature = "simulator")]
         Elf::Demo => {
             let image = Image::parse(std::path::Path::new("demo.elf"), DEMO).map_err(|failure| error(&failure))?;
-            (image, DEMO.to_vec())
+            (image, DEMO.to_vec(), Content::BuiltIn(DEMO))
         }
     };
     if image.machine != Machine::Arm {
@@ -195,8 +229,13 @@ pub fn open(wanted: &Wanted, purpose: For) -> Result<Opened, Failure> {
     let known = chip.as_ref().map(Chip::memories).unwrap_or_default();
     let memories = layout::memories(&image, &known);
     let go_on = GoOn::default();
+    let fixed = static_snapshot(&image, &memories);
+    let identity = Identity::of(&image.name(), &bytes, fixed.target.build_id.clone());
+    let header = Header::new(identity, wanted.beside(), wanted.rate_hz, &memories);
+    let mut tape = Ok(Session { desk: Desk::default(), header, elf: Some(content) });
     let (source, touching, access): (Box<dyn Source>, _, _) = if wanted.is_saved() {
         let saved = Saved::open(wanted.saved.core.as_deref(), &wanted.saved.ram).map_err(|failure| error(&failure))?;
+        tape = Err(SAVED);
         (Box::new(saved), (None, None), "saved memory")
     } else {
         let source = if wanted.is_emulated() {
@@ -209,7 +248,18 @@ pub fn open(wanted: &Wanted, purpose: For) -> Result<Opened, Failure> {
             None => None,
         };
         let painter = wanted.paint.then(|| Painter::new(Box::new(source.control())));
-        (Box::new(source), (tripwire, painter), if wanted.paint { "paints stacks" } else { "read-only" })
+        if tripwire.is_some() || painter.is_some() {
+            tape = Err(TOUCHED);
+        }
+        let source: Box<dyn Source> = match (&mut tape, taping) {
+            (Err(_), _) | (_, Taping::Never) => Box::new(source),
+            (Ok(session), Taping::OnRequest) => Box::new(Recorder::new(source, session.desk.clone())),
+            (Ok(session), Taping::FromStart(destination)) => {
+                let (file, writer) = destination.begin(session)?;
+                Box::new(Recorder::recording(source, session.desk.clone(), file, writer))
+            }
+        };
+        (source, (tripwire, painter), if wanted.paint { "paints stacks" } else { "read-only" })
     };
     let (tripwire, painter) = touching;
     let found = source.describe();
@@ -220,7 +270,7 @@ pub fn open(wanted: &Wanted, purpose: For) -> Result<Opened, Failure> {
         found.source,
         found.chip.as_deref().unwrap_or("unknown")
     );
-    let model = wanted.rules.apply(Model::new(static_snapshot(&image, &memories)));
+    let model = wanted.rules.apply(Model::new(fixed));
     let options = Options { rate_hz: wanted.rate_hz };
     let gone = |error: ReadError| Failure::Unreachable(error.to_string());
     let mut sampler = Sampler::new(source, Arc::new(image), memories, options).map_err(gone)?;
@@ -239,7 +289,7 @@ pub fn open(wanted: &Wanted, purpose: For) -> Result<Opened, Failure> {
         sampler = sampler.with_painter(painter);
     }
     tracing::info!("attached; the link costs {:?}", sampler.cost());
-    Ok(Opened { sampler, model, run_first: wanted.sim.sim_time, go_on, access })
+    Ok(Opened { sampler, model, run_first: wanted.sim.sim_time, go_on, access, tape })
 }
 
 /// The tripwire of this run; it touches nothing before the stacks are known.
@@ -285,6 +335,16 @@ fn keeper(wanted: &Wanted, source: &ProbeSource) -> Result<Keeper, Failure> {
 /// It is no firmware, or the folder of `--su` has no frame sizes.
 pub fn image(firmware: &Firmware) -> Result<Image, Failure> {
     let mut image = Image::open(&elf(firmware)?).map_err(|error| Failure::Error(error.to_string()))?;
+    beside(&mut image, firmware)?;
+    Ok(image)
+}
+
+/// Reads what lies beside an ELF into its image.
+///
+/// # Errors
+///
+/// It makes no sense, or the folder of `--su` has no frame sizes.
+pub fn beside(image: &mut Image, firmware: &Firmware) -> Result<(), Failure> {
     if let Some(folder) = &firmware.su {
         let functions = image.read_stack_usage(folder).map_err(|error| Failure::Error(error.to_string()))?;
         if functions == 0 {
@@ -297,7 +357,7 @@ pub fn image(firmware: &Firmware) -> Result<Image, Failure> {
     for given in &firmware.also {
         image.others.push(Other::open(given).map_err(|error| Failure::Error(error.to_string()))?);
     }
-    Ok(image)
+    Ok(())
 }
 
 /// The ELF that was named, or the only one that a build system left here.

@@ -29,7 +29,8 @@ pub(super) struct Taken<'a>(pub(super) &'a [u8]);
 impl<'a> Taken<'a> {
     /// So many bytes.
     pub(super) fn bytes(&mut self, count: usize) -> Result<&'a [u8], RecordingError> {
-        let (taken, rest) = self.0.split_at_checked(count).ok_or(RecordingError::Damaged("it says less than it counts"))?;
+        let (taken, rest) =
+            self.0.split_at_checked(count).ok_or(RecordingError::Damaged("it says less than it counts"))?;
         self.0 = rest;
         Ok(taken)
     }

@@ -1,19 +1,25 @@
 //! What a sampler asked a source in one refresh, and the answers.
 //!
-//! Packed, the questions come first and the numbers in the answers after them: from one refresh to the next the
-//! questions hardly differ, which the compression makes next to nothing of. Times and counters are stored as
-//! differences, bytes that were read as what changed since they were last read.
+//! ```text
+//!   length | questions | length | times | all other answers
+//! ```
+//!
+//! A sampler mostly asks what it asked before, so a question that follows others as it did the last time is one byte,
+//! always the same. What is left of a time is how much later it is than at that place the last time, of a counter how
+//! much it grew, and of bytes that were read what changed since they were last read. Most of that is zeros, which the
+//! compression makes next to nothing of.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use super::bytes::{Taken, put, put_difference, put_text};
-use super::shadow::{Shadow, range};
+use super::shadow::{Shadow, range, region};
 use super::{MOST_CHUNK, RecordingError};
 use crate::region::Region;
 use crate::source::{CoreStatus, Counters, Description, ReadError};
 
 /// Bytes that the reads of one refresh may have: several times what a sampler reads.
-const MOST_READ: u64 = 32 << 20;
+const MOST_READ: u64 = 8 << 20;
 /// Calls of one refresh at most.
 const MOST_CALLS: usize = 1 << 19;
 /// Unchanged bytes in a row that end a run of changed ones: fewer cost more to leave out than to repeat.
@@ -49,6 +55,57 @@ const NOW: u8 = 9;
 const DESCRIBE_SAME: u8 = 10;
 const DESCRIBE: u8 = 11;
 const COUNTERS: u8 = 12;
+/// The question that came after the last two the last time.
+const AS_BEFORE: u8 = 13;
+/// The question that came after the last one the last time.
+const AS_AFTER_ONE: u8 = 14;
+
+/// Questions whose followers are remembered at most; then all are forgotten, on both sides.
+const MOST_HABITS: usize = 1 << 16;
+
+/// A question without its answer; a range where there is one.
+type Question = (u8, Region);
+
+/// What came after two questions the last time, and how much time had passed when it was a question for the time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Habit {
+    next: Question,
+    took: u64,
+}
+
+/// What a sampler uses to ask next.
+#[derive(Clone, Debug, Default)]
+struct Habits {
+    after_two: HashMap<[Question; 2], Habit>,
+    after_one: HashMap<Question, Question>,
+    last: [Question; 2],
+}
+
+impl Habits {
+    fn expected(&self) -> Habit {
+        self.after_two.get(&self.last).copied().unwrap_or_default()
+    }
+
+    fn expected_after_one(&self) -> Question {
+        self.after_one.get(&self.last[1]).copied().unwrap_or_default()
+    }
+
+    /// Where a read that nobody expected is counted from: the end of the last one.
+    fn end(&self) -> u64 {
+        let last = self.last.iter().rev().map(|(_, range)| *range).find(|range| !range.is_empty());
+        last.unwrap_or_default().end()
+    }
+
+    fn note(&mut self, next: Question, took: u64) {
+        if self.after_two.len() >= MOST_HABITS {
+            self.after_two.clear();
+            self.after_one.clear();
+        }
+        self.after_two.insert(self.last, Habit { next, took });
+        self.after_one.insert(self.last[1], next);
+        self.last = [self.last[1], next];
+    }
+}
 
 /// All that later answers are stored as differences from.
 #[derive(Clone, Debug, Default)]
@@ -61,11 +118,14 @@ pub struct Context {
     pub description: Description,
     /// The last counters.
     pub counters: Counters,
+    /// What is asked after what, since the last keyframe.
+    habits: Habits,
 }
 
 impl Context {
-    /// Appends all of it, for a keyframe.
-    pub(super) fn put(&self, into: &mut Vec<u8>) {
+    /// Appends all of it, for a keyframe, and forgets what need not be known there.
+    pub(super) fn put(&mut self, into: &mut Vec<u8>) {
+        self.habits = Habits::default();
         put(into, micros(self.now));
         put_description(into, &self.description);
         put_counters(into, &Counters::default(), &self.counters);
@@ -79,6 +139,7 @@ impl Context {
             description: take_description(from)?,
             counters: take_counters(from, &Counters::default())?,
             shadow: Shadow::take(from)?,
+            habits: Habits::default(),
         })
     }
 
@@ -98,53 +159,45 @@ impl Context {
 #[derive(Debug, Default)]
 pub(super) struct Packed {
     questions: Vec<u8>,
+    times: Vec<u8>,
     answers: Vec<u8>,
 }
 
 impl Packed {
     /// Appends a call, and notes its answer.
     pub(super) fn push(&mut self, call: &Call, context: &mut Context) {
-        let questions = &mut self.questions;
-        match call {
-            Call::Read(range, Ok(bytes)) => {
-                questions.push(READ);
-                put_range(questions, *range);
-                put_changes(&mut self.answers, &context.shadow.bytes(*range), bytes);
-            }
-            Call::Read(range, Err(error)) => {
-                questions.push(READ_FAILED);
-                put_range(questions, *range);
-                put_error(questions, error);
-            }
-            Call::Status(Ok(status)) => questions.push(match status {
-                CoreStatus::Running => RUNNING,
-                CoreStatus::WasReset => WAS_RESET,
-                CoreStatus::LockedUp => LOCKED_UP,
-                CoreStatus::Halted => HALTED,
-            }),
-            Call::Status(Err(error)) => {
-                questions.push(STATUS_FAILED);
-                put_error(questions, error);
-            }
-            Call::Reopen(Ok(())) => questions.push(REOPENED),
-            Call::Reopen(Err(error)) => {
-                questions.push(REOPEN_FAILED);
-                put_error(questions, error);
-            }
-            Call::Now(now) => {
-                questions.push(NOW);
-                put_difference(&mut self.answers, micros(context.now), micros(*now));
-            }
-            Call::Describe(description) if *description == context.description => questions.push(DESCRIBE_SAME),
-            Call::Describe(description) => {
-                questions.push(DESCRIBE);
-                put_description(questions, description);
-            }
-            Call::Counters(counters) => {
-                questions.push(COUNTERS);
-                put_counters(&mut self.answers, &context.counters, counters);
+        let expected = context.habits.expected();
+        let question = question(call, context);
+        if question == expected.next {
+            self.questions.push(AS_BEFORE);
+        } else if question == context.habits.expected_after_one() {
+            self.questions.push(AS_AFTER_ONE);
+        } else {
+            self.questions.push(question.0);
+            if let Call::Read(range, _) = call {
+                put_difference(&mut self.questions, context.habits.end(), range.start().into());
+                put(&mut self.questions, range.size().into());
             }
         }
+        let mut took = 0;
+        match call {
+            Call::Read(range, Ok(bytes)) => put_changes(&mut self.answers, &context.shadow.bytes(*range), bytes),
+            Call::Read(_, Err(error)) | Call::Status(Err(error)) | Call::Reopen(Err(error)) => {
+                put_error(&mut self.answers, error);
+            }
+            Call::Status(Ok(_)) | Call::Reopen(Ok(())) => {}
+            Call::Now(now) => {
+                took = micros(*now).wrapping_sub(micros(context.now));
+                put_difference(&mut self.times, expected.took, took);
+            }
+            Call::Describe(description) => {
+                if question.0 == DESCRIBE {
+                    put_description(&mut self.answers, description);
+                }
+            }
+            Call::Counters(counters) => put_counters(&mut self.answers, &context.counters, counters),
+        }
+        context.habits.note(question, took);
         context.note(call);
     }
 
@@ -155,11 +208,33 @@ impl Packed {
 
     /// All of it in one piece; begins anew.
     pub(super) fn finish(&mut self) -> Vec<u8> {
-        let mut whole = Vec::with_capacity(self.questions.len() + self.answers.len() + 4);
+        let mut whole = Vec::with_capacity(self.questions.len() + self.times.len() + self.answers.len() + 8);
         put(&mut whole, self.questions.len() as u64);
         whole.append(&mut self.questions);
+        put(&mut whole, self.times.len() as u64);
+        whole.append(&mut self.times);
         whole.append(&mut self.answers);
         whole
+    }
+}
+
+/// What a call asks. An answer that says more than its kind is part of that.
+fn question(call: &Call, context: &Context) -> Question {
+    let nowhere = Region::default();
+    match call {
+        Call::Read(range, Ok(_)) => (READ, *range),
+        Call::Read(range, Err(_)) => (READ_FAILED, *range),
+        Call::Status(Ok(CoreStatus::Running)) => (RUNNING, nowhere),
+        Call::Status(Ok(CoreStatus::WasReset)) => (WAS_RESET, nowhere),
+        Call::Status(Ok(CoreStatus::LockedUp)) => (LOCKED_UP, nowhere),
+        Call::Status(Ok(CoreStatus::Halted)) => (HALTED, nowhere),
+        Call::Status(Err(_)) => (STATUS_FAILED, nowhere),
+        Call::Reopen(Ok(())) => (REOPENED, nowhere),
+        Call::Reopen(Err(_)) => (REOPEN_FAILED, nowhere),
+        Call::Now(_) => (NOW, nowhere),
+        Call::Describe(description) if *description == context.description => (DESCRIBE_SAME, nowhere),
+        Call::Describe(_) => (DESCRIBE, nowhere),
+        Call::Counters(_) => (COUNTERS, nowhere),
     }
 }
 
@@ -168,34 +243,45 @@ pub(super) fn unpack(packed: &[u8], context: &mut Context) -> Result<Vec<Call>, 
     let mut answers = Taken(packed);
     let count = answers.count()?;
     let mut questions = Taken(answers.bytes(count)?);
+    let count = answers.count()?;
+    let mut times = Taken(answers.bytes(count)?);
     let (mut calls, mut read) = (Vec::new(), 0);
     while !questions.0.is_empty() {
-        let call = match questions.byte()? {
-            READ => {
-                let range = range(&mut questions)?;
-                read += u64::from(range.size());
-                if read > MOST_READ {
-                    return Err(RecordingError::Damaged("a refresh reads more than any sampler does"));
-                }
-                Call::Read(range, Ok(take_changes(&mut answers, context.shadow.bytes(range))?))
+        let expected = context.habits.expected();
+        let question = match questions.byte()? {
+            AS_BEFORE => expected.next,
+            AS_AFTER_ONE => context.habits.expected_after_one(),
+            kind @ (READ | READ_FAILED) => {
+                let start = questions.difference(context.habits.end())?;
+                (kind, region(start, questions.word()?)?)
             }
-            READ_FAILED => Call::Read(range(&mut questions)?, Err(take_error(&mut questions)?)),
-            RUNNING => Call::Status(Ok(CoreStatus::Running)),
-            WAS_RESET => Call::Status(Ok(CoreStatus::WasReset)),
-            LOCKED_UP => Call::Status(Ok(CoreStatus::LockedUp)),
-            HALTED => Call::Status(Ok(CoreStatus::Halted)),
-            STATUS_FAILED => Call::Status(Err(take_error(&mut questions)?)),
-            REOPENED => Call::Reopen(Ok(())),
-            REOPEN_FAILED => Call::Reopen(Err(take_error(&mut questions)?)),
-            NOW => Call::Now(Duration::from_micros(answers.difference(micros(context.now))?)),
-            DESCRIBE_SAME => Call::Describe(context.description.clone()),
-            DESCRIBE => Call::Describe(take_description(&mut questions)?),
-            COUNTERS => Call::Counters(take_counters(&mut answers, &context.counters)?),
-            _ => return Err(RecordingError::Damaged("it has a call that there is not")),
+            kind => (kind, Region::default()),
         };
-        if calls.len() == MOST_CALLS {
+        read += u64::from(question.1.size());
+        if read > MOST_READ || calls.len() == MOST_CALLS {
             return Err(RecordingError::Damaged("a refresh asks more than any sampler does"));
         }
+        let mut took = 0;
+        let call = match question {
+            (READ, range) => Call::Read(range, Ok(take_changes(&mut answers, context.shadow.bytes(range))?)),
+            (READ_FAILED, range) => Call::Read(range, Err(take_error(&mut answers)?)),
+            (RUNNING, _) => Call::Status(Ok(CoreStatus::Running)),
+            (WAS_RESET, _) => Call::Status(Ok(CoreStatus::WasReset)),
+            (LOCKED_UP, _) => Call::Status(Ok(CoreStatus::LockedUp)),
+            (HALTED, _) => Call::Status(Ok(CoreStatus::Halted)),
+            (STATUS_FAILED, _) => Call::Status(Err(take_error(&mut answers)?)),
+            (REOPENED, _) => Call::Reopen(Ok(())),
+            (REOPEN_FAILED, _) => Call::Reopen(Err(take_error(&mut answers)?)),
+            (NOW, _) => {
+                took = times.difference(expected.took)?;
+                Call::Now(Duration::from_micros(micros(context.now).wrapping_add(took)))
+            }
+            (DESCRIBE_SAME, _) => Call::Describe(context.description.clone()),
+            (DESCRIBE, _) => Call::Describe(take_description(&mut answers)?),
+            (COUNTERS, _) => Call::Counters(take_counters(&mut answers, &context.counters)?),
+            _ => return Err(RecordingError::Damaged("it has a call that there is not")),
+        };
+        context.habits.note(question, took);
         context.note(&call);
         calls.push(call);
     }
@@ -216,9 +302,14 @@ fn put_range(into: &mut Vec<u8>, range: Region) {
     put(into, range.size().into());
 }
 
-/// What changed: so many bytes that did not, so many that did, those, and again.
+/// What changed: so many bytes that did not, so many that did, by how much (counters grow evenly), and again. Nothing at all is a zero, and what
+/// else comes first is a flag that something did.
 fn put_changes(into: &mut Vec<u8>, before: &[u8], after: &[u8]) {
     let same = |at: usize| before.get(at) == after.get(at);
+    if (0..after.len()).all(same) {
+        return into.push(0);
+    }
+    into.push(1);
     let mut at = 0;
     while at < after.len() {
         let start = at;
@@ -234,12 +325,15 @@ fn put_changes(into: &mut Vec<u8>, before: &[u8], after: &[u8]) {
             at += 1;
         }
         put(into, (at - start) as u64);
-        into.extend(&after[start..at]);
+        into.extend((start..at).map(|at| after[at].wrapping_sub(before.get(at).copied().unwrap_or(0))));
     }
 }
 
 fn take_changes(from: &mut Taken<'_>, mut bytes: Vec<u8>) -> Result<Vec<u8>, RecordingError> {
-    let mut at = 0usize;
+    let mut at = match from.byte()? {
+        0 => bytes.len(),
+        _ => 0,
+    };
     while at < bytes.len() {
         at = at.checked_add(from.count()?).filter(|at| *at <= bytes.len()).ok_or_else(past_end)?;
         if at == bytes.len() {
@@ -250,7 +344,9 @@ fn take_changes(from: &mut Taken<'_>, mut bytes: Vec<u8>) -> Result<Vec<u8>, Rec
             return Err(RecordingError::Damaged("a change has no bytes"));
         }
         let end = at.checked_add(changed).filter(|end| *end <= bytes.len()).ok_or_else(past_end)?;
-        bytes[at..end].copy_from_slice(from.bytes(changed)?);
+        for (byte, by) in bytes[at..end].iter_mut().zip(from.bytes(changed)?) {
+            *byte = byte.wrapping_add(*by);
+        }
         at = end;
     }
     Ok(bytes)
@@ -408,10 +504,10 @@ mod tests {
         }
 
         #[test]
-        fn what_did_not_change_takes_two_bytes_or_less(bytes in prop::collection::vec(any::<u8>(), 1..16_000)) {
+        fn what_did_not_change_takes_one_byte(bytes in prop::collection::vec(any::<u8>(), 1..1000)) {
             let mut stored = Vec::new();
             put_changes(&mut stored, &bytes, &bytes);
-            prop_assert!(stored.len() <= 2);
+            prop_assert_eq!(stored, [0]);
         }
 
         #[test]

@@ -13,6 +13,9 @@ use super::header::Header;
 use super::{MAGIC, MOST_CHUNK, MOST_ELF, RecordingError, VERSION};
 use crate::source::Depth;
 
+/// Bytes that the refreshes after the last keyframe may have read for the time of the last one to be looked up.
+const MOST_READ_AHEAD: u64 = 1 << 30;
+
 /// A file, or bytes in this process.
 pub trait Medium: Read + Seek + Send {}
 
@@ -136,7 +139,15 @@ impl Recording {
     fn find_end(&self) -> Duration {
         let Some(last) = self.keyframes.last() else { return Duration::ZERO };
         let Ok(mut tape) = self.tape(last.refreshes) else { return last.at };
-        while let Ok(Some(_)) = tape.next() {}
+        // One whose refreshes pretend to be huge is not waited for.
+        let mut left = MOST_READ_AHEAD;
+        while let Ok(Some(calls)) = tape.next() {
+            let read = |call: &Call| if let Call::Read(range, _) = call { u64::from(range.size()) } else { 0 };
+            left = left.saturating_sub(calls.iter().map(read).sum());
+            if left == 0 {
+                break;
+            }
+        }
         tape.context.now.max(last.at)
     }
 

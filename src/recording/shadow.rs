@@ -109,11 +109,15 @@ impl Shadow {
 
 /// A range that does not run past the address space.
 pub(super) fn range(from: &mut Taken<'_>) -> Result<Region, RecordingError> {
-    let (start, size) = (from.word()?, from.word()?);
-    if u64::from(start) + u64::from(size) > 1 << 32 {
-        return Err(RecordingError::Damaged("a range runs past the address space"));
+    region(from.number()?, from.word()?)
+}
+
+/// The same, of a start and a size.
+pub(super) fn region(start: u64, size: u32) -> Result<Region, RecordingError> {
+    match u32::try_from(start) {
+        Ok(first) if start + u64::from(size) <= 1 << 32 => Ok(Region::new(first, size)),
+        _ => Err(RecordingError::Damaged("a range runs past the address space")),
     }
-    Ok(Region::new(start, size))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ratatui::layout::Size;
 
+use super::deck::Deck;
 use super::lookup;
 use super::symbols::{Shared, SymbolsState};
 use super::theme::ThemeName;
@@ -13,6 +14,7 @@ use crate::model::Model;
 use crate::model::alert::{Alert, Limits};
 use crate::model::snapshot::{Part, Snapshot, Stack};
 use crate::sampler::interest::Interest;
+use crate::source::recorder::Desk;
 
 /// How the screens are to be, given once at the start.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +35,12 @@ pub struct Options {
     pub interest: Interest,
     /// Who owns each byte by the ELF, when it is known.
     pub symbols: Shared,
+    /// Where recordings are begun; none where there cannot be one.
+    pub desk: Option<Desk>,
+    /// The player, when this is a recording.
+    pub deck: Option<Deck>,
+    /// What is to be said in the first picture.
+    pub notice: Option<String>,
 }
 
 impl Default for Options {
@@ -46,6 +54,9 @@ impl Default for Options {
             screen: Screen::Map,
             interest: Interest::default(),
             symbols: Shared::default(),
+            desk: None,
+            deck: None,
+            notice: None,
         }
     }
 }
@@ -277,6 +288,10 @@ pub struct State {
     pub stack_limit: u8,
     /// What may touch the target, in words.
     pub access: String,
+    /// Where recordings are begun; none where there cannot be one.
+    pub desk: Option<Desk>,
+    /// The player, when this is a recording.
+    pub deck: Option<Deck>,
     /// The answer to the last key that did something outside the screen.
     pub notice: Option<String>,
     /// The size of the terminal, for what a click hits.
@@ -292,6 +307,9 @@ impl State {
             stack_limit: options.stack_limit,
             access: options.access.clone(),
             symbols: SymbolsState::new(options.symbols.clone()),
+            desk: options.desk.clone(),
+            deck: options.deck.clone(),
+            notice: options.notice.clone(),
             ..Self::default()
         }
     }
