@@ -1,5 +1,7 @@
 //! Carries out what the command line asks for. All effects on files, terminals and targets start here.
 
+mod desk;
+mod doctor;
 pub mod find;
 pub mod live;
 pub mod log;
@@ -9,6 +11,7 @@ pub mod record;
 pub mod replay;
 mod statics;
 mod transport;
+mod watch;
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
@@ -28,6 +31,7 @@ use crate::sampler::{Sampler, static_snapshot};
 use crate::source::probe;
 use crate::view::{self, Format};
 use open::Opened;
+use watch::Stamp;
 
 /// How long a snapshot of the emulated board runs first, in emulated time.
 const SNAPSHOT_AFTER: Duration = Duration::from_secs(5);
@@ -148,6 +152,7 @@ fn carry_out(command: &Command, look: &Look, settings: &Settings) -> Result<(), 
         }
         Command::Symbols(args) => statics::symbols(args),
         Command::Diff(args) => statics::diff(args),
+        Command::Doctor(args) => doctor::run(args, settings),
         Command::List(args) => list(args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
@@ -233,11 +238,15 @@ fn pass_time_until(sampler: &mut Sampler, model: &mut Model, until: Duration, mu
 const MALLOC_ALIGN: u32 = 8;
 
 fn print_layout(args: &LayoutArgs, look: &Look, rules: Rules) -> Result<(), Failure> {
-    let image = open::image(&args.firmware)?;
+    let path = open::path(&args.firmware)?;
+    let opened = Stamp::of(&path);
+    let image = open::read(&args.firmware, &path)?;
     let chip = open::chip(&args.firmware.chip, &image)?;
-    let chips = layout::memories(&image, &chip.map(|chip| chip.memories()).unwrap_or_default());
+    let known = chip.map(|chip| chip.memories()).unwrap_or_default();
+    let chips = layout::memories(&image, &known);
     if args.tui {
-        return live::browse(&image, &chips, look, rules);
+        let watcher = open::watcher(&args.firmware, &path, opened, known);
+        return live::browse(image, chips, look, rules, watcher);
     }
     print(&Report::new(&rules.apply(Model::new(static_snapshot(&image, &chips)))), args.format, look)
 }

@@ -16,6 +16,7 @@ use crate::inventory::tree::{Level, Order};
 use crate::model::catch::Mode;
 use crate::source::file::Raw;
 use crate::source::probe::Protocol;
+use crate::tui::keymap::Keymap;
 use crate::tui::theme::ThemeName;
 use crate::view::{self, Format};
 use measure::{CheckArgs, ConfigCommand, SizesArgs};
@@ -70,6 +71,9 @@ pub struct Look {
     /// Write the tool's own log to this file; RUST_LOG chooses how much
     #[arg(long, global = true, value_name = "FILE", help_heading = "Look")]
     pub log_file: Option<PathBuf>,
+    /// Keys of the user's own choice, by the files of settings.
+    #[arg(skip)]
+    pub keys: Keymap,
 }
 
 /// When to use colour.
@@ -201,6 +205,17 @@ Examples:
   highwater sizes --demo calm --as zephyr"
     )]
     Sizes(SizesArgs),
+    /// What works, what does not, and what it takes to see more
+    #[command(
+        after_help = "Goes the way to a live picture: settings, probe, permissions, ELF, chip, target, threads, link. Then each figure, with
+what it is missing. Nothing is written to the target and its core is not stopped.
+
+Examples:
+  highwater doctor app.elf
+  highwater doctor app.elf --probe sim     without a board
+  highwater doctor --format json | jq '.steps[] | select(.verdict != \"ok\")'"
+    )]
+    Doctor(DoctorArgs),
     /// The settings
     #[command(
         after_help = "A flag comes before its variable, that before the nearest highwater.toml from here upward, that before
@@ -602,6 +617,23 @@ pub struct DiffArgs {
     pub format: view::diff::Format,
 }
 
+/// `highwater doctor`.
+#[derive(Args, Clone, Debug)]
+pub struct DoctorArgs {
+    /// Which firmware.
+    #[command(flatten)]
+    pub firmware: Firmware,
+    /// Which probe.
+    #[command(flatten)]
+    pub probe: ProbeArgs,
+    /// The emulated board.
+    #[command(flatten)]
+    pub sim: SimArgs,
+    /// Format of the findings
+    #[arg(long, value_enum, default_value_t = ListFormat::Human)]
+    pub format: ListFormat,
+}
+
 /// `highwater list`.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct ListArgs {
@@ -615,7 +647,7 @@ pub struct ListArgs {
 pub enum ListFormat {
     /// Text
     Human,
-    /// JSON, schema highwater/list@1
+    /// JSON, schema highwater/list@1 or highwater/doctor@1
     Json,
 }
 

@@ -91,6 +91,12 @@ impl Settings {
         Ok(Self { layers })
     }
 
+    /// The files that were read, the one whose word counts first.
+    #[must_use]
+    pub fn files(&self) -> Vec<&Path> {
+        self.layers.iter().map(|layer| layer.path.as_path()).collect()
+    }
+
     /// The first file's word on something.
     pub fn find<T>(&self, get: impl Fn(&File) -> Option<T>) -> Option<Said<T>> {
         self.layers.iter().find_map(|layer| Some(Said { value: get(&layer.file)?, by: layer.path.clone() }))

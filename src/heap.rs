@@ -19,6 +19,7 @@ pub mod sites;
 pub mod sys_heap;
 #[cfg(test)]
 mod testing;
+pub mod tlsf;
 pub mod watch;
 
 use std::sync::Arc;
@@ -27,7 +28,7 @@ use crate::image::Image;
 use crate::memory::Memory;
 use crate::model::snapshot::{Block, Damage, Heap, Measured, Trust};
 use crate::region::Region;
-use blocks::Noted;
+use blocks::NotedBlocks;
 
 /// The most blocks of one heap that are walked. A heap with more is shown up to there, and the rest as unknown.
 pub const MAX_BLOCKS: usize = 1 << 13;
@@ -39,8 +40,8 @@ pub struct HeapLook {
     pub heap: Heap,
     /// What tells whether the heap stayed the same.
     pub witness: Option<Witness>,
-    /// Each block that says who asked for it, in address order, and what that is worth.
-    pub noted: Option<(Vec<Noted>, Trust)>,
+    /// The blocks that say who asked for them.
+    pub noted: Option<NotedBlocks>,
 }
 
 /// Words that change with each call of alloc or free: as long as they stay the same, so does the heap.
@@ -162,6 +163,7 @@ pub trait Walker: Send {
 pub fn detect(image: &Image) -> Vec<Box<dyn Walker>> {
     let mut walkers: Vec<Box<dyn Walker>> = Vec::new();
     walkers.extend(linked_list::LinkedList::find(image).into_iter().map(boxed));
+    walkers.extend(tlsf::Tlsf::find(image).into_iter().map(boxed));
     walkers.extend(heap4::Heap4::find(image).map(boxed));
     walkers.extend(newlib::DlMalloc::find(image).map(boxed));
     walkers.extend(newlib::Nano::find(image).map(boxed));

@@ -135,6 +135,8 @@ pub struct Image {
     pub chip: Option<String>,
     /// Other images in the same flash, as the user gave them.
     pub others: Vec<Other>,
+    /// The file has all the bytes that its headers speak of: while a linker writes it, it has not.
+    pub is_whole: bool,
     /// Where instructions and data begin among the code, by the mapping symbols, in address order.
     marks: Vec<(u32, callgraph::Content)>,
     /// What `.su` files say of its frames.
@@ -195,12 +197,15 @@ impl Image {
             other => return Err(ImageError::WrongMachine { path, machine: machine_name(other) }),
         };
 
+        let mut is_whole = true;
         let mut segments = Vec::new();
         for header in file.elf_program_headers().iter().take(MAX_SECTIONS) {
             if header.p_type(endian) != elf::PT_LOAD || header.p_memsz(endian) == 0 {
                 continue;
             }
-            let stored = header.data(endian, data).unwrap_or_default();
+            let stored = header.data(endian, data);
+            is_whole &= stored.is_ok();
+            let stored = stored.unwrap_or_default();
             segments.push(Segment {
                 run: Region::new(header.p_vaddr(endian), header.p_memsz(endian)),
                 load: Region::new(header.p_paddr(endian), u32::try_from(stored.len()).unwrap_or(u32::MAX)),
@@ -211,6 +216,7 @@ impl Image {
         let mut sections = Vec::new();
         let mut chip = None;
         for section in file.sections().take(MAX_SECTIONS) {
+            is_whole &= section.data().is_ok();
             let name = crate::units::printable(&String::from_utf8_lossy(section.name_bytes().unwrap_or_default()), 256);
             if name == ".probe-rs.chip" {
                 let text = String::from_utf8_lossy(section.data().unwrap_or_default());
@@ -248,6 +254,7 @@ impl Image {
             gnu_build_id,
             chip,
             others: Vec::new(),
+            is_whole,
             marks,
             usage: Vec::new(),
             call_graph: OnceLock::new(),
@@ -274,6 +281,23 @@ impl Image {
         let symbol = self.symbols.address(name);
         let described = self.types().variable(name).or_else(|| self.types().variable_at(symbol?))?;
         Some(Variable { address: described.address.or(symbol), ..described })
+    }
+
+    /// The static that begins at `address` with its type, found by its place or else by its symbol's name.
+    #[must_use]
+    pub fn variable_at(&self, address: u32) -> Option<Variable<'_>> {
+        let by_name = || {
+            let symbol = self.symbols.at(address).filter(|symbol| symbol.range.start() == address)?;
+            self.types().variable(&symbol.name)
+        };
+        let described = self.types().variable_at(address).or_else(by_name)?;
+        Some(Variable { address: Some(address), ..described })
+    }
+
+    /// Whether its types were read: until then, asking for them takes a while on a large file.
+    #[must_use]
+    pub fn knows_types(&self) -> bool {
+        self.types.get().is_some()
     }
 
     /// The compiled units by address, from the debug information; empty when there is none.
@@ -380,6 +404,30 @@ impl Image {
             }
         }
         Some(crate::units::printable(&String::from_utf8_lossy(&bytes), limit as usize))
+    }
+
+    /// Up to `count` samples of 16 bytes that the read-only content of this build has and that of `before` has not, spread
+    /// over them; none when both hold the same.
+    #[must_use]
+    pub fn differences(&self, before: &Self, count: usize) -> Vec<(Region, Vec<u8>)> {
+        const SAMPLE: usize = 16;
+        let mut differing: Vec<Region> = Vec::new();
+        for section in self.sections.iter().filter(|section| !section.writable && section.load == Some(section.run)) {
+            let Some(bytes) = self.bytes(section.run) else { continue };
+            let old = before.bytes(section.run);
+            for (index, sample) in bytes.chunks(SAMPLE).enumerate() {
+                let at = index * SAMPLE;
+                let place = section.run.slice(at as u32, sample.len() as u32);
+                // Where the section moved or grew, it is looked up piece by piece.
+                let known = old.and_then(|old| old.get(at..at + sample.len())).or_else(|| before.bytes(place));
+                if known != Some(sample) {
+                    differing.push(place);
+                }
+            }
+        }
+        let step = differing.len().div_ceil(count.max(1)).max(1);
+        let spread = differing.into_iter().step_by(step);
+        spread.filter_map(|place| Some((place, self.bytes(place)?.to_vec()))).collect()
     }
 
     /// Up to `count` samples of 16 bytes from read-only content, spread over it, the vector table first: what a

@@ -10,6 +10,7 @@ pub mod diff;
 pub mod listing;
 pub mod owner;
 mod tiles;
+pub mod told;
 pub mod tree;
 pub mod treemap;
 
@@ -170,6 +171,15 @@ impl Inventory {
             What::Thing(index) => self.things.get(index),
             _ => None,
         }
+    }
+
+    /// The functions and statics that the program uses within a range, the largest first.
+    #[must_use]
+    pub fn within(&self, range: Region) -> Vec<&Thing> {
+        let mut inside: Vec<&Thing> = self.things.iter().filter(|thing| range.covers(thing.range)).collect();
+        inside.sort_by_key(|thing| (std::cmp::Reverse(thing.range.size()), thing.range.start()));
+        inside.dedup_by_key(|thing| thing.range);
+        inside
     }
 
     /// Bytes of all items that are used where the program runs, or stored for it, by section.

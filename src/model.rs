@@ -275,13 +275,16 @@ fn differs(old: &Snapshot, new: &Snapshot) -> bool {
         if let Some(detail) = &mut quiet.detail {
             detail.at = Duration::ZERO;
         }
+        if let Some(values) = &mut quiet.values {
+            values.at = Duration::ZERO;
+        }
         quiet
     };
     quiet(old) != quiet(new)
 }
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 #[cfg(test)]
 mod tests {

@@ -7,6 +7,8 @@ mod catches;
 
 pub use catches::{AimReport, CallReport, CatchReport, PieceReport, TripwireReport};
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use crate::heap::fit::Fit;
@@ -149,6 +151,8 @@ pub struct StackReport {
     pub trust: &'static str,
     /// What an overflow hits next.
     pub victim: Option<String>,
+    /// What that is: a static's type, or who asked for a heap block.
+    pub victim_is: Option<String>,
     /// The guard is broken.
     pub overflowed: bool,
     /// The thread's priority as its kernel counts it.
@@ -200,6 +204,9 @@ pub struct HeapReport {
     pub owners: Option<Vec<OwnerReport>>,
     /// What the owners are worth; `null` when there are none.
     pub owners_trust: Option<&'static str>,
+    /// How long ago the blocks were last known to be as they are told here, in seconds: 0 or a few milliseconds unless
+    /// they are stale; `null` when nobody walked them.
+    pub age_s: Option<f64>,
     /// Bytes that the last failed allocation asked for.
     pub failed_size: Option<u32>,
     /// Whether a block of the size that was asked about would fit now; `null` when nobody asked.
@@ -371,7 +378,7 @@ impl Report {
                 heap_percent: model.limits().heap_percent,
             },
             stacks: snapshot.stacks.iter().map(|one| stack(one, model.suggestion(one))).collect(),
-            heaps: snapshot.heaps.iter().map(heap).collect(),
+            heaps: snapshot.heaps.iter().map(|told| heap(told, snapshot.at)).collect(),
             alerts: model.active_alerts().map(alert).collect(),
             events: model
                 .events
@@ -441,7 +448,7 @@ fn owner(owner: &Owner) -> OwnerReport {
 }
 
 /// Seconds to the millisecond.
-fn seconds(time: std::time::Duration) -> f64 {
+fn seconds(time: Duration) -> f64 {
     (time.as_secs_f64() * 1000.0).round() / 1000.0
 }
 
@@ -545,6 +552,7 @@ fn stack(stack: &Stack, suggestion: Suggestion) -> StackReport {
         margin: stack.margin(),
         trust: trust(stack.peak.map_or(Trust::Unpainted, |peak| peak.trust)),
         victim: stack.victim.as_ref().map(|victim: &Victim| victim.name.clone()),
+        victim_is: stack.victim.as_ref().and_then(|victim| victim.is.clone()),
         overflowed: stack.overflowed,
         priority: stack.priority,
         state: stack.state.clone(),
@@ -552,7 +560,7 @@ fn stack(stack: &Stack, suggestion: Suggestion) -> StackReport {
     }
 }
 
-fn heap(heap: &Heap) -> HeapReport {
+fn heap(heap: &Heap, now: Duration) -> HeapReport {
     HeapReport {
         name: heap.name.clone(),
         start: heap.range.start().into(),
@@ -577,6 +585,7 @@ fn heap(heap: &Heap) -> HeapReport {
         }),
         owners: heap.owners.as_ref().map(|owners| owners.iter().map(owner).collect()),
         owners_trust: heap.owners.as_ref().map(|_| trust(heap.owners_trust)),
+        age_s: heap.walked.map(|walked| seconds(now.saturating_sub(walked))),
         failed_size: heap.failed_size,
         would_fit: None,
     }
@@ -614,6 +623,7 @@ fn event(event: &Event) -> EventReport {
             EventKind::AlertEnded => "alert_over",
             EventKind::LinkLost => "link_lost",
             EventKind::LinkBack => "link_back",
+            EventKind::Rebuilt => "rebuilt",
         },
         subject: event.subject.clone(),
         text: event.text.clone(),
@@ -642,6 +652,7 @@ fn alert(alert: &crate::model::alert::Alert) -> AlertReport {
             AlertKind::LinkLost => "link_lost",
             AlertKind::UnwrittenFrame => "unwritten_frame",
             AlertKind::Refused => "refused",
+            AlertKind::Rebuilt => "rebuilt",
         },
         severity: match alert.severity {
             Severity::Danger => "danger",

@@ -15,8 +15,10 @@ pub mod interest;
 pub mod ladder;
 pub mod observation;
 pub mod painter;
+pub mod rebuilt;
 pub mod stacks;
 pub mod tripwire;
+pub mod values;
 pub mod worst_case;
 
 use std::collections::VecDeque;
@@ -39,20 +41,24 @@ use budget::Plan;
 pub use compose::static_snapshot;
 use detail::Detail;
 use epochs::{Epochs, News};
-use interest::Interest;
+use interest::{Interest, Wish};
 use ladder::Ladder;
-use observation::{Facts, Observation};
+use observation::{Facts, Observation, OnDisk};
 use painter::Painter;
+use rebuilt::{FileNews, Newer};
 use stacks::Stacks;
 use tripwire::Tripwire;
+use values::Values;
 use worst_case::WorstCases;
 
 /// Bytes that one refresh may read, whatever the target's tables say.
 const REFRESH_LIMIT: u32 = 1 << 20;
 /// How often the core is asked what it does: its reset flag is sticky, so nothing is missed in between.
 const STATUS_PERIOD: Duration = Duration::from_millis(100);
-/// How old a walk over a heap may be in a steady refresh: at 30 Hz and below, each refresh walks.
+/// Between two walks over a heap, from beginning to beginning: at 30 Hz and below, each refresh walks.
 const SLOW_PERIOD: Duration = Duration::from_millis(30);
+/// The same when refreshes come as fast as the link lets them: then the stacks are what somebody wants to see often.
+const FREE_PERIOD: Duration = Duration::from_millis(45);
 
 /// How to sample.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -63,6 +69,9 @@ pub struct Options {
 
 /// Samples one target.
 pub struct Sampler {
+    // Fields go in this order: what a tripwire changed is put back while the source still holds the target.
+    tripwire: Option<Tripwire>,
+    painter: Option<Painter>,
     source: Box<dyn Source>,
     image: Arc<Image>,
     chips: Vec<Chip>,
@@ -78,6 +87,7 @@ pub struct Sampler {
     sites: Sites,
     interest: Interest,
     detail: Detail,
+    values: Values,
     ladder: Ladder,
     last: Snapshot,
     facts: Facts,
@@ -88,9 +98,9 @@ pub struct Sampler {
     last_status: Option<Duration>,
     last_faults: Option<Duration>,
     refreshes: VecDeque<Duration>,
-    tripwire: Option<Tripwire>,
-    painter: Option<Painter>,
     paint_due: bool,
+    newer: Option<Newer>,
+    rebuilds: u32,
 }
 
 impl Sampler {
@@ -133,6 +143,7 @@ impl Sampler {
             sites: Sites::default(),
             interest: Interest::default(),
             detail: Detail::default(),
+            values: Values::default(),
             ladder: Ladder::new(now),
             facts: Facts::default(),
             epochs: Epochs::default(),
@@ -144,6 +155,8 @@ impl Sampler {
             tripwire: None,
             painter: None,
             paint_due: false,
+            newer: None,
+            rebuilds: 0,
             source,
         })
     }
@@ -212,7 +225,7 @@ impl Sampler {
         Self { interest, ..self }
     }
 
-    /// Where a screen says which stack it wants word by word.
+    /// Where a screen says what it wants read because somebody looks at it.
     #[must_use]
     pub fn interest(&self) -> Interest {
         self.interest.clone()
@@ -234,6 +247,20 @@ impl Sampler {
     #[must_use]
     pub fn cost(&self) -> LinkCost {
         self.cost
+    }
+
+    /// Takes what became of the ELF's file. A new build is held back until the target runs it.
+    pub fn hear(&mut self, news: FileNews) {
+        match news {
+            FileNews::Unusable(why) => {
+                self.facts.on_disk = OnDisk::Unusable(why);
+                self.newer = None;
+            }
+            FileNews::Built(image, chips) => {
+                self.facts.on_disk = OnDisk::Newer;
+                self.newer = Some(Newer::new(image, chips, &self.image));
+            }
+        }
     }
 
     /// What differs between the ELF and the target, when it was compared and something does.
@@ -273,8 +300,11 @@ impl Sampler {
         self.last.tripwire = self.tripwire.as_ref().map(|tripwire| tripwire.tell(&self.last.stacks));
         self.last.at = now;
         self.last.epoch = self.epochs.count();
-        self.last.target =
-            Target { kernel: self.last.target.kernel.take(), ..identity::describe(&self.image, self.source.as_ref()) };
+        self.last.target = Target {
+            kernel: self.last.target.kernel.take(),
+            rebuilds: self.rebuilds,
+            ..identity::describe(&self.image, self.source.as_ref())
+        };
         self.last.link = Link { refresh_hz: hz, gaps: self.last.link.gaps, ..link(&before, &self.source.counters()) };
         self.source.refreshed();
         Observation { snapshot: self.last.clone(), facts: self.facts.clone() }
@@ -283,15 +313,17 @@ impl Sampler {
     /// One refresh over a link that is believed to work.
     fn try_refresh(&mut self, depth: Depth) -> Result<Snapshot, ReadError> {
         self.ask_core()?;
+        self.look_for_newer()?;
         self.look_at_tripwire()?;
         if !self.verified {
             self.verify()?;
         }
         self.paint()?;
         let plan = self.plan();
-        let max_age = match depth {
-            Depth::Steady => SLOW_PERIOD,
-            Depth::Thorough => Duration::ZERO,
+        let max_age = match (depth, self.options.rate_hz) {
+            (Depth::Steady, Some(_)) => SLOW_PERIOD,
+            (Depth::Steady, None) => FREE_PERIOD,
+            (Depth::Thorough, _) => Duration::ZERO,
         };
         let mut memory = Memory::new(self.source.as_mut(), self.cost, REFRESH_LIMIT)
             .with_max_age(max_age)
@@ -333,18 +365,27 @@ impl Sampler {
         if depth == Depth::Thorough {
             stacks = self.stacks.finish(&mut memory, &look.stacks, now);
         }
-        let looked_at = self.interest.get().and_then(|id| {
-            let stack = stacks.iter().find(|stack| stack.id == id)?;
-            Some((stack, look.stacks.iter().find(|look| look.id == id)?.paint))
-        });
+        let budget = budget::detail(&self.cost, self.options.rate_hz.map(|hz| 1.0 / hz.max(0.01)));
+        let wish = self.interest.get();
+        let looked_at = match &wish {
+            Some(Wish::Stack(id)) => stacks
+                .iter()
+                .find(|stack| stack.id == *id)
+                .zip(look.stacks.iter().find(|look| look.id == *id).map(|look| look.paint)),
+            Some(Wish::Static(_)) | None => None,
+        };
         let detail = match looked_at {
-            Some((stack, paint)) => {
-                let budget = budget::detail(&self.cost, self.options.rate_hz.map(|hz| 1.0 / hz.max(0.01)));
-                self.detail.refresh(&mut memory, &self.image, stack, paint, budget, now)
-            }
+            Some((stack, paint)) => self.detail.refresh(&mut memory, &self.image, stack, paint, budget, now),
             // Nobody looks: what was read before is old when somebody looks again.
             None => {
                 self.detail = Detail::default();
+                None
+            }
+        };
+        let values = match wish {
+            Some(Wish::Static(range)) => self.values.refresh(&mut memory, &self.image, range),
+            Some(Wish::Stack(_)) | None => {
+                self.values = Values::default();
                 None
             }
         };
@@ -369,7 +410,16 @@ impl Sampler {
         for stack in &mut stacks {
             // What the agent notes in front of a block belongs to the stack in it: the victim is what lies below that.
             let whole = heaps.iter().find_map(|heap| heap.block_around(stack.range)).unwrap_or(stack.range);
-            stack.victim = victim::below(whole, &memories, &self.image);
+            stack.victim = victim::below(whole, &memories, &heaps, &self.image);
+            if let Some(victim) = &mut stack.victim {
+                victim::describe(victim, &self.image);
+                // An overflow destroys what tells whose block it hit.
+                let before = self.last.stacks.iter().find(|earlier| earlier.id == stack.id && !was_reset);
+                let known = before.and_then(|earlier| earlier.victim.as_ref());
+                if let (None, Some(known)) = (&victim.is, known.filter(|known| known.range == victim.range)) {
+                    victim.is.clone_from(&known.is);
+                }
+            }
         }
         let mut hints = look.hints;
         hints.extend(self.worst_cases.tell(&self.image, &look.stacks, &mut stacks));
@@ -391,6 +441,7 @@ impl Sampler {
             heaps,
             hints,
             detail,
+            values,
             target,
             link: Link { gaps, ..Link::default() },
             ..self.last.clone()
@@ -427,6 +478,37 @@ impl Sampler {
             self.fallback = fallback;
         }
         Ok(())
+    }
+
+    /// Takes the new build over as soon as the target runs it.
+    fn look_for_newer(&mut self) -> Result<(), ReadError> {
+        let was_reset = self.facts.core == Some(CoreStatus::WasReset);
+        let Some(newer) = &mut self.newer else { return Ok(()) };
+        if !newer.runs(self.source.as_mut(), was_reset)? {
+            return Ok(());
+        }
+        let Some(Newer { image, chips, .. }) = self.newer.take() else { return Ok(()) };
+        tracing::info!("taking over the new build of {}", image.name());
+        (self.kernel, self.fallback) = kernel::detect(&image, &chips);
+        self.heaps = Heaps::new(&image, &chips);
+        self.placed = layout::placed(&image);
+        self.sentinel = identity::sentinel(&image).filter(|_| !self.source.describe().is_saved);
+        self.image = image;
+        self.chips = chips;
+        self.notes = Notes::default();
+        self.stacks.clear();
+        self.worst_cases = WorstCases::default();
+        self.sites = Sites::default();
+        self.detail = Detail::default();
+        self.values = Values::default();
+        self.verified = false;
+        self.facts.on_disk = OnDisk::Same;
+        self.rebuilds += 1;
+        if let Some(painter) = &mut self.painter {
+            painter.after_reset();
+        }
+        // Its comparators are aimed at the addresses of the build before.
+        self.tripwire.as_mut().map_or(Ok(()), Tripwire::after_reset)
     }
 
     /// Fills stacks when the last refresh found some to fill. What their kernel says is asked again while the core stands.

@@ -8,9 +8,11 @@ mod bar;
 mod catch;
 pub mod deck;
 mod detail;
+mod fields;
 mod frame;
 pub mod heap;
 mod help;
+pub mod keymap;
 pub mod keys;
 mod lookup;
 mod map;
@@ -100,6 +102,7 @@ pub async fn run<B: Backend>(
         // Whatever woke the loop may have changed what is looked at: a key, or a thread that ended.
         options.interest.set(state.wanted(&model));
         state.symbols.prepare();
+        options.symbols.ask(state.thing(&state.shown(&model).snapshot));
         if screen == Picturing::Outdated && Instant::now() >= next_frame {
             terminal.draw(|frame| draw(frame, &model, &state, &theme)).map_err(Failure::Terminal)?;
             screen = Picturing::Current;
@@ -116,6 +119,7 @@ pub async fn run<B: Backend>(
                     screen = Picturing::Outdated;
                     continue;
                 }
+                let Some(event) = state.keymap.translate(event, state.input) else { continue };
                 let Some(action) = keys::action(&event, state.screen, state.input) else { continue };
                 screen = Picturing::Outdated;
                 match update(&mut state, &model, action) {
@@ -139,8 +143,15 @@ pub async fn run<B: Backend>(
                 match news {
                     News::Seen(observation) => {
                         let catches = update::caught(&model);
+                        let is_new_build = observation.snapshot.target.rebuilds != model.snapshot.target.rebuilds;
+                        if is_new_build {
+                            update::keep_selection(&mut state, &model.snapshot, &observation.snapshot);
+                        }
                         model.ingest(Arc::unwrap_or_clone(observation));
                         update::notice_catch(&mut state, &model, catches);
+                        if is_new_build {
+                            update::notice_build(&mut state, &model);
+                        }
                         if model.revision != before && matches!(state.picture, Picture::Live) {
                             screen = Picturing::Outdated;
                         }
@@ -151,6 +162,7 @@ pub async fn run<B: Backend>(
                     }
                 }
             }
+            () = options.symbols.changed() => screen = Picturing::Outdated,
             () = tokio::time::sleep_until(next_frame), if screen == Picturing::Outdated => {}
         }
     }
@@ -210,13 +222,14 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, state: &State, theme: &Theme) 
         Screen::StackDetail => detail::draw(&mut canvas, body, density, model, state),
         Screen::Heap => heap::draw(&mut canvas, body, density, model, state),
         Screen::Timeline => timeline::draw(&mut canvas, body, density, model, state),
-        Screen::Symbols => symbols::draw(&mut canvas, body, density, state),
+        Screen::Symbols => symbols::draw(&mut canvas, body, density, model, state),
         Screen::Alerts => alerts::draw(&mut canvas, body, density, model, state),
     }
     match state.overlay {
         Overlay::Help(scroll) => help::draw(&mut canvas, body, scroll, model, state),
         Overlay::Columns(index) => stacks::choose::draw(&mut canvas, body, index, model, state),
-        Overlay::Catch(index) => catch::draw(&mut canvas, body, index, model),
+        Overlay::Fields(scroll) => fields::draw(&mut canvas, body, scroll, model, state),
+        Overlay::Catch(index) => catch::draw(&mut canvas, body, index, model, state),
         Overlay::None => {}
     }
 }

@@ -77,6 +77,12 @@ pub fn duration(duration: Duration) -> String {
     }
 }
 
+/// How long ago something was, to the millisecond while that is of interest: `34 ms`, `1.2 s`.
+#[must_use]
+pub fn age(age: Duration) -> String {
+    if age < Duration::from_secs(1) { format!("{} ms", age.as_millis()) } else { duration(age) }
+}
+
 /// A time since the attach as a clock: `00:12`, `2:05:09`, `3d 02:05:09`.
 #[must_use]
 pub fn clock(time: Duration) -> String {
@@ -123,6 +129,31 @@ pub fn nearest<'a>(text: &str, names: impl Iterator<Item = &'a str>) -> Option<&
     let scored = names.map(|name| (strsim::jaro_winkler(&text, &name.to_lowercase()), name));
     let best = scored.max_by(|one, other| one.0.total_cmp(&other.0))?;
     (best.0 >= ALIKE).then_some(best.1)
+}
+
+/// A name in which each path is its last part: `<u32 as Display>::fmt`.
+#[must_use]
+pub fn without_paths(name: &str) -> String {
+    let mut short = String::new();
+    let mut word = 0;
+    let mut rest = name.chars().peekable();
+    while let Some(c) = rest.next() {
+        let after_word = short.len() > word;
+        if c == ':' && after_word && rest.peek() == Some(&':') {
+            let mut ahead = rest.clone();
+            ahead.next();
+            if ahead.peek().is_some_and(|c| c.is_alphanumeric() || *c == '_') {
+                short.truncate(word);
+                rest = ahead;
+                continue;
+            }
+        }
+        short.push(c);
+        if !c.is_alphanumeric() && c != '_' {
+            word = short.len();
+        }
+    }
+    short
 }
 
 #[cfg(test)]
@@ -191,5 +222,19 @@ mod tests {
     fn names_cannot_carry_terminal_escapes() {
         assert_eq!(printable("a\x1b[2Jb\u{202e}c", 100), "a?[2Jb?c");
         assert_eq!(printable("abcdef", 4), "abc…");
+    }
+
+    #[test]
+    fn paths_are_left_out_inside_of_names() {
+        for (name, expected) in [
+            ("<u32 as core::fmt::Display>::fmt", "<u32 as Display>::fmt"),
+            ("core::array::<impl core::fmt::Debug for [T; N]>::fmt", "array::<impl Debug for [T; N]>::fmt"),
+            ("plain", "plain"),
+            ("a::b::c", "c"),
+            ("::a", "::a"),
+            ("", ""),
+        ] {
+            assert_eq!(without_paths(name), expected);
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod diff;
+pub mod doctor;
 pub mod json;
 pub mod junit;
 pub mod markdown;

@@ -7,6 +7,8 @@ mod budgets;
 mod common;
 #[path = "cli/contract.rs"]
 mod contract;
+#[path = "cli/doctor.rs"]
+mod doctor;
 #[path = "cli/firmware.rs"]
 mod firmware;
 #[path = "cli/manners.rs"]

@@ -15,7 +15,7 @@ use highwater::kernel::StackLook;
 use highwater::memory::Memory;
 use highwater::model::snapshot::MemoryKind;
 use highwater::region::Region;
-use highwater::sampler::{Options, Sampler, budget, stacks::Stacks};
+use highwater::sampler::{Options, Sampler, budget, stacks::Stacks, values, values::Values};
 use highwater::simulator::LinkModel;
 use highwater::source::emulated::{Emulation, open};
 use highwater::source::link::LinkCost;
@@ -150,6 +150,52 @@ fn the_demo_with_its_heap_is_watched_fluently_over_full_speed() {
     // Its heap is read block by block, each new one with who asked for it.
     assert!(link.refresh_hz > 50.0, "{link:?}");
     assert_eq!((link.halts, link.writes), (Some(0), Some(0)));
+}
+
+#[test]
+fn a_static_that_somebody_looks_at_costs_no_more_than_the_link_bears() {
+    let image = image();
+    let ranges: Vec<Region> = image
+        .types()
+        .variables()
+        .filter_map(|held| Some(Region::new(held.address?, held.kind.size()?)))
+        .filter(|range| range.start() >= 0x2000_0000 && !range.is_empty())
+        .collect();
+    assert!(ranges.len() > 10, "{ranges:?}");
+    for (name, link) in [("HID", LinkModel::hid()), ("full speed", LinkModel::fs()), ("high speed", LinkModel::hs())] {
+        let (mut source, _board) = open(&emulation(&image, 0, 1, link)).expect("the board opens");
+        let cost = LinkCost::measure(&mut source, Region::new(0x2000_0000, 0x1_0000)).expect("the link works");
+        let (mut most, mut longest, mut share) = ((0, 0), 0.0f64, 0.0f64);
+        for range in &ranges {
+            let begun = source.now();
+            let mut spent = 0.0;
+            let mut values = Values::default();
+            while source.now() < begun + Duration::from_secs(1) {
+                let (before, start) = (source.counters(), source.now());
+                let mut memory = Memory::new(&mut source, cost, 1 << 20);
+                let told = values.refresh(&mut memory, &image, *range).expect("it is described");
+                assert!(!told.rows.is_empty());
+                let bytes = memory.bytes_read();
+                assert!(bytes <= values::MOST_BYTES, "{range:?}: {bytes} bytes");
+                let now = difference(before, source.counters(), (source.now() - start).as_secs_f64());
+                most = most.max((bytes, now.commands));
+                longest = longest.max(now.seconds);
+                spent += now.seconds;
+                // The rest of a refresh.
+                source.wait(Duration::from_millis(5));
+            }
+            share = share.max(spent / (source.now() - begun).as_secs_f64());
+        }
+        println!(
+            "{name}: the dearest of {} statics takes {} B, {} commands, {:.1} ms, {:.0} % of the time",
+            ranges.len(),
+            most.0,
+            most.1,
+            longest * 1e3,
+            share * 100.0
+        );
+        assert!(share < 0.4, "{name}: {share}");
+    }
 }
 
 #[test]

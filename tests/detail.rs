@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use common::{Demo, INSTANT};
 use highwater::model::snapshot::{StackWords, TracePlace};
+use highwater::sampler::interest::Wish;
 use highwater::simulator::LinkModel;
 
 fn id(demo: &Demo, name: &str) -> String {
@@ -22,7 +23,7 @@ fn the_recursion_that_overflows_is_found_in_the_stack_that_it_fills() {
     let mut demo = Demo::new(1, 1, INSTANT, Some(30.0));
     demo.watch_until(Duration::from_secs(4));
     let growth = id(&demo, "growth");
-    demo.sampler.interest().set(Some(&growth));
+    demo.sampler.interest().set(Some(Wish::Stack(growth.clone())));
     demo.watch_until(Duration::from_secs(5));
     let words = words(&demo);
     assert_eq!(words.id, growth);
@@ -54,7 +55,7 @@ fn nothing_is_read_of_a_stack_that_nobody_looks_at() {
     let before = bytes(&mut demo);
     assert_eq!(demo.model.snapshot.detail, None);
     let main = id(&demo, "main");
-    demo.sampler.interest().set(Some(&main));
+    demo.sampler.interest().set(Some(Wish::Stack(main.clone())));
     let during = bytes(&mut demo);
     assert!(demo.model.snapshot.detail.is_some() && during > before, "{before} and {during} bytes");
     demo.sampler.interest().set(None);
@@ -62,7 +63,7 @@ fn nothing_is_read_of_a_stack_that_nobody_looks_at() {
     assert_eq!(demo.model.snapshot.detail, None);
     assert!(bytes(&mut demo) < during);
     // A stack that is not there (any more) costs nothing either.
-    demo.sampler.interest().set(Some("no such stack"));
+    demo.sampler.interest().set(Some(Wish::Stack("no such stack".into())));
     demo.refresh();
     assert_eq!(demo.model.snapshot.detail, None);
 }
@@ -72,7 +73,7 @@ fn a_slow_link_brings_the_words_piece_by_piece() {
     let mut demo = Demo::new(1, 1, LinkModel::hid(), Some(10.0));
     demo.watch_until(Duration::from_secs(3));
     let growth = id(&demo, "growth");
-    demo.sampler.interest().set(Some(&growth));
+    demo.sampler.interest().set(Some(Wish::Stack(growth.clone())));
     let mut lengths = Vec::new();
     for _ in 0..40 {
         demo.refresh();

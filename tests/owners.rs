@@ -74,6 +74,30 @@ fn the_blocks_are_all_that_is_in_use() {
 }
 
 #[test]
+fn nearly_every_look_at_a_running_heap_is_confirmed() {
+    for (name, link, share) in [("high speed", LinkModel::hs(), 0.98), ("full speed", LinkModel::fs(), 0.85)] {
+        for scenario in [0, 2, 3] {
+            let mut demo = Demo::new(scenario, 1, link, Some(30.0));
+            demo.watch_until(Duration::from_secs(2));
+            let (mut looks, mut walked, mut told) = (0.0, 0.0, 0.0);
+            while demo.board.now() < Duration::from_secs(5) {
+                let before = demo.sampler.now();
+                demo.refresh();
+                let heap = &demo.model.snapshot.heaps[0];
+                looks += 1.0;
+                walked += f64::from(heap.used.is_some_and(|used| used.trust == Trust::Exact));
+                told += f64::from(heap.owners_trust == Trust::Exact);
+                demo.sampler.wait(demo.sampler.now() - before);
+            }
+            println!(
+                "{name}, scenario {scenario}: of {looks} looks {walked} walks and {told} accounts of owners agree"
+            );
+            assert!(walked >= share * looks && told >= share * looks, "{name}, scenario {scenario}");
+        }
+    }
+}
+
+#[test]
 fn nothing_leaks_where_nothing_does() {
     for (scenario, seed) in [(0, 1), (1, 2)] {
         let mut demo = Demo::new(scenario, seed, INSTANT, Some(30.0));

@@ -2,6 +2,8 @@
 
 #[path = "screens/any.rs"]
 mod any;
+#[path = "screens/fields.rs"]
+mod fields;
 #[path = "screens/fixtures.rs"]
 mod fixtures;
 #[path = "screens/heap.rs"]

@@ -202,6 +202,25 @@ fn signals_leave_the_terminal_clean() {
 }
 
 #[test]
+fn signals_and_keys_let_a_stopped_core_run_on_and_put_its_registers_back() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (number, end) in ["TERM", "HUP", "INT", "q"].into_iter().enumerate() {
+        let log = folder.path().join(format!("{number}.log"));
+        let log = log.to_str().expect("it is text");
+        let mut session =
+            Session::demo(&["--scenario", "overflow", "--sim-time", "12s", "--tripwire=halt", "--log-file", log]);
+        session.wait_for("The core is stopped.");
+        match end {
+            "q" => session.press("q"),
+            signal => session.signal(signal),
+        }
+        session.end_clean();
+        let log = std::fs::read_to_string(log).expect("there is a log");
+        assert!(log.contains("the debug registers were put back as they were found"), "{end}: {log}");
+    }
+}
+
+#[test]
 #[cfg(debug_assertions)]
 fn a_panic_leaves_the_terminal_clean_and_its_message_readable() {
     let session = Session::start(&["demo", "--sim-link", "ideal"], &[("HIGHWATER_TEST_PANIC", "screen")]);
@@ -298,6 +317,23 @@ fn a_known_overflow_is_no_longer_the_verdict() {
 }
 
 #[test]
+fn keys_of_ones_own_work_and_are_shown() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let settings = folder.path().join("highwater");
+    std::fs::create_dir(&settings).expect("it is new");
+    std::fs::write(settings.join("config.toml"), "[keys]\n\"w\" = \"2\"\n\"f2\" = \"space\"\n\"q\" = \"none\"\n")
+        .expect("there is room");
+    let home = folder.path().to_str().expect("it is text");
+    let mut session = Session::start(&["demo", "--sim-link", "ideal"], &[("XDG_CONFIG_HOME", home)]);
+    session.wait_for("LIVE");
+    session.press("qw");
+    session.wait_for("margin");
+    session.wait_for("F2 freeze");
+    session.press("\x03");
+    assert!(session.end_clean().success());
+}
+
+#[test]
 fn a_column_is_hidden_from_its_box() {
     let mut session = Session::demo(&[]);
     session.wait_for("LIVE");
@@ -352,16 +388,16 @@ fn a_recording_is_made_by_a_key_and_walked_through_by_others() {
         (" ", "STOPPED"),
         ("}", "x2"),
         ("{{", "x0.5"),
-        (">>>", "refresh 121 of 121"),
+        (">>>", "refresh 122 of 122"),
         ("2", "OVERFLOW"),
-        (",", "refresh 120 of 121"),
+        (",", "refresh 121 of 122"),
         ("<", "00:02 of 00:12"),
-        ("1", "nothing is wrong"),
+        ("1", "below 80 %"),
         (".", "STOPPED"),
         ("(((((", "00:00 of 00:12"),
         ("r", "this is a recording already"),
         ("4", "% of own size"),
-        ("?", "in a recording, ten seconds back"),
+        ("?", "help: Timeline"),
         (" ", "REPLAY"),
     ] {
         session.press(key);

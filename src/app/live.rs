@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Stdout, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossterm::event::{DisableMouseCapture, EnableMouseCapture, EventStream};
 use crossterm::terminal::{
@@ -16,20 +16,23 @@ use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use tokio::sync::{oneshot, watch};
 
+use super::Failure;
+use super::desk::Desk;
+use super::open::Opened;
 use super::replay::Player;
 use super::transport::Transport;
-use super::{Failure, open::Opened};
+use super::watch::{Listening, Watcher};
 use crate::cli::{Color, Look};
 use crate::config::Rules;
 use crate::image::Image;
 use crate::image::layout::Memory;
-use crate::inventory::Inventory;
-use crate::inventory::owner::Names;
 use crate::model::Model;
+use crate::sampler::observation::{Facts, Observation, OnDisk};
+use crate::sampler::rebuilt::FileNews;
 use crate::sampler::{Sampler, static_snapshot};
+use crate::source::recorder;
 use crate::tui::deck::Deck;
 use crate::tui::state::Options;
-use crate::tui::symbols::Shared;
 use crate::tui::update::Effect;
 use crate::tui::{self, News};
 
@@ -48,13 +51,18 @@ const BREAK: &str = "HIGHWATER_TEST_PANIC";
 ///
 /// The terminal cannot be used.
 pub fn run(opened: Opened, look: &Look) -> Result<(), Failure> {
-    let Opened { mut sampler, model, run_first, go_on, access, tape } = opened;
+    let Opened { mut sampler, model, run_first, go_on, access, watcher, tape } = opened;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let symbols = Shared::expected();
-    tell_symbols(sampler.image(), sampler.memories().to_vec(), symbols.clone())?;
+    let (desk, symbols) = Desk::open()?;
+    desk.hand_in(sampler.image(), sampler.memories().to_vec());
+    let (hear, news) = mpsc::channel();
+    if let Some(watcher) = watcher {
+        watcher.run(move |news| if hear.send(news).is_ok() { Listening::Yes } else { Listening::No })?;
+    }
     let access = access.to_owned();
-    let desk = tape.as_ref().ok().map(|session| session.desk.clone());
-    let options = Options { interest: sampler.interest(), symbols, access, desk, ..options(&model, look) };
+    let recorder = tape.as_ref().ok().map(|session| session.desk.clone());
+    let builds = Builds { news, desk, recorder: recorder.clone() };
+    let options = Options { interest: sampler.interest(), symbols, access, recorder, ..options(&model, look) };
     let (feed, observations) = watch::channel(None);
     let running = Arc::new(AtomicBool::new(true));
     let (report, mut stopped) = oneshot::channel();
@@ -64,7 +72,9 @@ pub fn run(opened: Opened, look: &Look) -> Result<(), Failure> {
         // Its end is the end of this thread, when the sampler has put everything back.
         let _detached = detach;
         // A panic there must not leave a picture that looks live and is not.
-        let outcome = catch_unwind(AssertUnwindSafe(move || sample(&mut sampler, run_first, &feed, &stop)));
+        let outcome = catch_unwind(AssertUnwindSafe(move || {
+            sample(&mut sampler, run_first, &feed, &stop, &builds);
+        }));
         let _ = report.send(outcome.map_err(|panic| panic_text(panic.as_ref())));
     };
     std::thread::Builder::new().name("sampler".into()).spawn(sampling)?;
@@ -105,8 +115,8 @@ pub fn run(opened: Opened, look: &Look) -> Result<(), Failure> {
 /// The terminal cannot be used.
 pub fn play(player: Player, speed: f64, notice: Option<String>, look: &Look) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let symbols = Shared::expected();
-    tell_symbols(player.sampler().image(), player.sampler().memories().to_vec(), symbols.clone())?;
+    let (desk, symbols) = Desk::open()?;
+    desk.hand_in(player.sampler().image(), player.sampler().memories().to_vec());
     let model = player.model().clone();
     let (deck, interest) = (Deck::default(), player.sampler().interest());
     let access = "recording".to_owned();
@@ -151,19 +161,35 @@ impl Drop for Detaching {
     }
 }
 
-/// Shows what an ELF says, without a target, until the user quits.
+/// Shows what an ELF says, without a target, until the user quits. What is built meanwhile is shown in its place.
 ///
 /// # Errors
 ///
 /// The terminal cannot be used.
-pub fn browse(image: &Image, memories: &[Memory], look: &Look, rules: Rules) -> Result<(), Failure> {
+pub fn browse(image: Image, memories: Vec<Memory>, look: &Look, rules: Rules, watcher: Watcher) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let model = rules.apply(Model::new(static_snapshot(image, memories)));
-    let symbols = Shared::expected();
-    symbols.set(inventory(image, memories));
+    let begun = Instant::now();
+    let mut shown = static_snapshot(&image, &memories);
+    let model = rules.apply(Model::new(shown.clone()));
+    let (desk, symbols) = Desk::open()?;
+    desk.hand_in(Arc::new(image), memories);
     let options = Options { symbols, ..options(&model, look) };
-    // Nobody will send anything: the first picture is the last.
-    let (_, observations) = watch::channel(None);
+    let (feed, observations) = watch::channel(None);
+    watcher.run(move |news| {
+        let mut facts = Facts::default();
+        match news {
+            FileNews::Built(image, memories) => {
+                let rebuilds = shown.target.rebuilds + 1;
+                shown = static_snapshot(&image, &memories);
+                shown.target.rebuilds = rebuilds;
+                desk.hand_in(image, memories);
+            }
+            FileNews::Unusable(why) => facts.on_disk = OnDisk::Unusable(why),
+        }
+        shown.at = begun.elapsed();
+        let sent = feed.send(Some(News::Seen(Arc::new(Observation { snapshot: shown.clone(), facts }))));
+        if sent.is_ok() { Listening::Yes } else { Listening::No }
+    })?;
     runtime.block_on(async {
         let mut screen = Screen::enter()?;
         tokio::select! {
@@ -179,21 +205,11 @@ fn options(model: &Model, look: &Look) -> Options {
     Options {
         theme: look.theme.unwrap_or_default(),
         ascii: look.ascii.unwrap_or(false),
+        keymap: look.keys.clone(),
         colour: uses_color(look.color),
         stack_limit: model.limits().stack_percent,
         ..Options::default()
     }
-}
-
-/// Works out who owns the memory on a thread of its own: the debug information of a large ELF takes longer to read than
-/// the first picture may.
-fn tell_symbols(image: Arc<Image>, memories: Vec<Memory>, symbols: Shared) -> io::Result<()> {
-    let work = move || symbols.set(inventory(&image, &memories));
-    std::thread::Builder::new().name("symbols".into()).spawn(work).map(|_| ())
-}
-
-fn inventory(image: &Image, memories: &[Memory]) -> Inventory {
-    Inventory::new(image, memories, &Names { units: image.units(), ..Names::default() })
 }
 
 /// What a panic says.
@@ -210,6 +226,14 @@ fn uses_color(color: Color) -> bool {
     }
 }
 
+/// Where the sampler hears of new builds, and who works them out once it took one over.
+struct Builds {
+    news: mpsc::Receiver<FileNews>,
+    desk: Desk,
+    /// Where recordings are ended: one holds one build.
+    recorder: Option<recorder::Desk>,
+}
+
 /// The sampler's thread: refreshes until nobody looks any more. The emulated board runs as fast as it can until
 /// `run_first`, and the screen shows it running.
 fn sample(
@@ -217,11 +241,18 @@ fn sample(
     run_first: Option<Duration>,
     feed: &watch::Sender<Option<News>>,
     running: &AtomicBool,
+    builds: &Builds,
 ) {
     break_for_test("sampler");
     while running.load(Ordering::Relaxed) {
         let before = sampler.now();
+        builds.news.try_iter().for_each(|news| sampler.hear(news));
+        let image = sampler.image();
         let observation = sampler.refresh();
+        if !Arc::ptr_eq(&image, &sampler.image()) {
+            builds.desk.hand_in(sampler.image(), sampler.memories().to_vec());
+            builds.recorder.iter().for_each(recorder::Desk::close);
+        }
         if feed.send(Some(News::Seen(Arc::new(observation)))).is_err() {
             return;
         }

@@ -1,13 +1,14 @@
 //! From the command line's words to a sampler that works: ELF, chip, memories, source.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::record::{Content, Destination, Session};
+use super::watch::{Stamp, Watcher};
 use super::{Failure, find};
 use crate::cli::measure::MeasureArgs;
-use crate::cli::{AttachArgs, ChipArgs, Firmware, ProbeArgs, SavedArgs, SimArgs};
+use crate::cli::{AttachArgs, ChipArgs, DoctorArgs, Firmware, ProbeArgs, SavedArgs, SimArgs};
 use crate::config::{self, Rules};
 use crate::image::layout::{self, Memory};
 use crate::image::other::Other;
@@ -94,6 +95,24 @@ impl Wanted {
             rate_hz: args.pace.rate_hz(),
             tripwire: args.touch.mode(),
             paint: args.touch.paint,
+            rules,
+        }
+    }
+
+    /// What `highwater doctor` wants: the target as it is, as often as the link gives it.
+    #[must_use]
+    pub fn doctor(args: &DoctorArgs, rules: Rules) -> Self {
+        Self {
+            elf: Elf::File(args.firmware.clone()),
+            chip: args.firmware.chip.clone(),
+            probe: args.probe.clone(),
+            saved: SavedArgs::default(),
+            sim: args.sim.clone(),
+            #[cfg(feature = "simulator")]
+            scenario: None,
+            rate_hz: None,
+            tripwire: None,
+            paint: false,
             rules,
         }
     }
@@ -191,6 +210,8 @@ pub struct Opened {
     pub access: &'static str,
     /// What a recording of it begins with, or why there cannot be one.
     pub tape: Result<Session, &'static str>,
+    /// Watches the ELF for new builds, when somebody looks at the target and there is a file.
+    pub watcher: Option<Watcher>,
 }
 
 /// Why a run whose flags touch the target is not recorded.
@@ -205,17 +226,18 @@ const SAVED: &str = "no recording of saved memory: no time passes in it";
 /// See [`Failure`]: the ELF, the chip, the probe or the target is not what it should be.
 pub fn open(wanted: &Wanted, purpose: For, taping: &Taping) -> Result<Opened, Failure> {
     let error = |error: &dyn std::error::Error| Failure::Error(error.to_string());
-    let (image, bytes, content) = match &wanted.elf {
+    let (image, bytes, file) = match &wanted.elf {
         Elf::File(firmware) => {
-            let image = self::image(firmware)?;
+            let path = path(firmware)?;
+            let stamp = Stamp::of(&path);
+            let image = read(firmware, &path)?;
             let bytes = std::fs::read(&image.path).map_err(|failure| error(&failure))?;
-            let content = Content::File(image.path.clone());
-            (image, bytes, content)
+            (image, bytes, Some((firmware, path, stamp)))
         }
         #[cfg(feature = "simulator")]
         Elf::Demo => {
             let image = Image::parse(std::path::Path::new("demo.elf"), DEMO).map_err(|failure| error(&failure))?;
-            (image, DEMO.to_vec(), Content::BuiltIn(DEMO))
+            (image, DEMO.to_vec(), None)
         }
     };
     if image.machine != Machine::Arm {
@@ -229,6 +251,11 @@ pub fn open(wanted: &Wanted, purpose: For, taping: &Taping) -> Result<Opened, Fa
     let known = chip.as_ref().map(Chip::memories).unwrap_or_default();
     let memories = layout::memories(&image, &known);
     let go_on = GoOn::default();
+    let content = match &wanted.elf {
+        Elf::File(_) => Content::File(image.path.clone()),
+        #[cfg(feature = "simulator")]
+        Elf::Demo => Content::BuiltIn(DEMO),
+    };
     let fixed = static_snapshot(&image, &memories);
     let identity = Identity::of(&image.name(), &bytes, fixed.target.build_id.clone());
     let header = Header::new(identity, wanted.beside(), wanted.rate_hz, &memories);
@@ -289,7 +316,9 @@ pub fn open(wanted: &Wanted, purpose: For, taping: &Taping) -> Result<Opened, Fa
         sampler = sampler.with_painter(painter);
     }
     tracing::info!("attached; the link costs {:?}", sampler.cost());
-    Ok(Opened { sampler, model, run_first: wanted.sim.sim_time, go_on, access, tape })
+    let file = file.filter(|_| purpose == For::Watching);
+    let watcher = file.map(|(firmware, path, stamp)| watcher(firmware, &path, stamp, known));
+    Ok(Opened { sampler, model, run_first: wanted.sim.sim_time, go_on, access, tape, watcher })
 }
 
 /// The tripwire of this run; it touches nothing before the stacks are known.
@@ -334,7 +363,16 @@ fn keeper(wanted: &Wanted, source: &ProbeSource) -> Result<Keeper, Failure> {
 ///
 /// It is no firmware, or the folder of `--su` has no frame sizes.
 pub fn image(firmware: &Firmware) -> Result<Image, Failure> {
-    let mut image = Image::open(&elf(firmware)?).map_err(|error| Failure::Error(error.to_string()))?;
+    read(firmware, &path(firmware)?)
+}
+
+/// The ELF at `path`, with what else `firmware` names.
+///
+/// # Errors
+///
+/// See [`image`].
+pub fn read(firmware: &Firmware, path: &Path) -> Result<Image, Failure> {
+    let mut image = Image::open(path).map_err(|error| Failure::Error(error.to_string()))?;
     beside(&mut image, firmware)?;
     Ok(image)
 }
@@ -360,8 +398,23 @@ pub fn beside(image: &mut Image, firmware: &Firmware) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Watches the ELF at `path` for builds after `opened`, in the memories that the chip is known to have.
+pub(super) fn watcher(firmware: &Firmware, path: &Path, opened: Stamp, known: Vec<Memory>) -> Watcher {
+    let (firmware, place) = (firmware.clone(), path.to_owned());
+    Watcher::new(path.to_owned(), opened, move || {
+        let image =
+            read(&firmware, &place).map_err(|failure| failure.message().unwrap_or("it cannot be read").to_owned())?;
+        let memories = layout::memories(&image, &known);
+        Ok((image, memories))
+    })
+}
+
 /// The ELF that was named, or the only one that a build system left here.
-fn elf(firmware: &Firmware) -> Result<std::path::PathBuf, Failure> {
+///
+/// # Errors
+///
+/// None is named, and here is none, or several.
+pub fn path(firmware: &Firmware) -> Result<PathBuf, Failure> {
     if let Some(elf) = &firmware.elf {
         return Ok(elf.clone());
     }

@@ -61,6 +61,10 @@ impl Session {
         match self.desk.progress() {
             Progress::Beginning => {}
             Progress::On { .. } => self.desk.end(),
+            _ if self.desk.is_closed() => {
+                let why = "the firmware was built anew; attach again to record that";
+                self.desk.fail(PathBuf::from(format!("*.{EXTENSION}")), why.into());
+            }
             Progress::Off | Progress::Done { .. } | Progress::Failed { .. } => {
                 self.desk.announce();
                 let session = self.clone();

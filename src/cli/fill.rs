@@ -8,6 +8,7 @@ impl Cli {
     pub fn fill(&mut self, settings: &Settings) {
         self.look.theme = self.look.theme.or_else(|| settings.value(|file| file.theme));
         self.look.ascii = self.look.ascii.or_else(|| settings.value(|file| file.ascii));
+        self.look.keys = settings.value(|file| file.keys.clone()).unwrap_or_default();
         match &mut self.command {
             #[cfg(feature = "simulator")]
             Command::Demo(args) => {
@@ -28,6 +29,10 @@ impl Cli {
             Command::Replay(args) => args.sizing.fill(settings),
             Command::Check(args) => args.measure.fill(settings),
             Command::Sizes(args) => args.measure.fill(settings),
+            Command::Doctor(args) => {
+                args.firmware.chip.fill(settings);
+                args.probe.fill(settings);
+            }
             Command::Layout(args) => args.firmware.chip.fill(settings),
             Command::Symbols(args) => args.firmware.chip.fill(settings),
             Command::Diff(args) => args.chip.fill(settings),

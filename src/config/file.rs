@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use crate::amount::{Amount, Percent};
 use crate::check::budgets::Budgets;
+use crate::tui::keymap::Keymap;
 use crate::tui::theme::ThemeName;
 use crate::units;
 
@@ -32,6 +33,8 @@ pub struct File {
     pub chip: Option<String>,
     /// The probe: VID:PID, VID:PID:SERIAL, or `sim`.
     pub probe: Option<String>,
+    /// Keys of the screens: each does what the other one does.
+    pub keys: Option<Keymap>,
     /// Where alerts begin.
     pub limits: LimitsTable,
     /// What memory may be used.

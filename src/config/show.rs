@@ -54,6 +54,10 @@ fn write_all(out: &mut String, settings: &Settings, variable: impl Fn(&str) -> O
             (None, None) => line(name, &usual, "built in")?,
         }
     }
+    match settings.find(|file| file.keys.clone()) {
+        Some(said) => line("keys", &said.value.to_string(), &said.by.display().to_string())?,
+        None => line("keys", "as `?` lists them", "built in")?,
+    }
     match settings.budgets() {
         Some(said) => line("budgets", &count(&said.value), &said.by.display().to_string()),
         None => line("budgets", "the usual ones", "built in"),

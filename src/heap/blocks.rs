@@ -1,10 +1,11 @@
 //! The blocks of a heap, where each one begins with the agent's header: the size asked for, and who asked.
 //!
 //! Sizes lead from block to block between two holes. A header stays what it is while its block lives, so what was read
-//! is kept, a few headers are looked at again each time, and only new blocks cost a read. Whether the whole is true is
-//! held against the agent's counters: as many blocks, and together the bytes that were asked for.
+//! is kept, and a read is spent on new blocks and on those beside which a hole came, went or moved: they may be others by
+//! now. Whether the whole is true is held against the agent's counters: as many blocks, and together the bytes that were
+//! asked for. Where it is not, a block gave its place to another of the same size, and all headers are looked at again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use highwater_agent::layout::owner;
@@ -19,8 +20,6 @@ use crate::region::Region;
 const HEADERS: usize = 64;
 /// Headers of known blocks that one look reads again.
 const AGAIN: usize = 1;
-/// Looks in a row that may disagree with the counters before all is read again.
-const MISSES: u32 = 16;
 /// How long known blocks are believed without another look at their headers.
 const BELIEF: Duration = Duration::from_millis(250);
 
@@ -39,14 +38,27 @@ pub struct Noted {
     pub seen: Duration,
 }
 
+/// The blocks of one heap that say who asked for them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NotedBlocks {
+    /// They, in address order.
+    pub blocks: Vec<Noted>,
+    /// What that is worth.
+    pub trust: Trust,
+    /// When they last agreed with the heap's counters, since the attach.
+    pub confirmed: Option<Duration>,
+}
+
 /// The blocks of one heap, kept from look to look.
 #[derive(Clone, Debug, Default)]
 pub struct Blocks {
     known: BTreeMap<u32, Noted>,
+    /// Where blocks and holes met when the known blocks were read, in address order.
+    edges: Vec<u32>,
     /// The known blocks agreed with the counters, when these were so many calls.
     agreed: Option<(u32, u32)>,
+    confirmed: Option<Duration>,
     looked: Option<Duration>,
-    misses: u32,
     next: u32,
 }
 
@@ -93,14 +105,18 @@ impl Notes {
             let trust = heap.used.map_or(Trust::Gap, |used| used.trust);
             let blocks = self.heaps.entry(heap.range.start()).or_default();
             // Free parts that are older than the counters do not say where the blocks of now begin.
-            let (noted, agrees) = match trust {
+            let agrees = match trust {
                 Trust::Exact => blocks.look(memory, &holes, heap.callers, account),
-                _ => blocks.last(account),
+                _ => blocks.agrees(account),
             };
             if agrees && trust == Trust::Exact {
-                look.heap = divided(look.heap.clone(), &noted);
+                look.heap = divided(look.heap.clone(), &blocks.list());
             }
-            look.noted = Some((noted, if agrees { trust } else { Trust::Stale }));
+            look.noted = Some(NotedBlocks {
+                blocks: blocks.list(),
+                trust: if agrees { trust } else { Trust::Stale },
+                confirmed: blocks.confirmed,
+            });
         }
     }
 
@@ -132,51 +148,78 @@ fn divided(heap: Heap, noted: &[Noted]) -> Heap {
 }
 
 impl Blocks {
-    /// The blocks between `holes`, each with a header that names `depth` callers. The flag says whether they agree with
-    /// the account; what does not may be older, or not be whole yet.
-    pub fn look(&mut self, memory: &mut Memory<'_>, holes: &Holes, depth: u32, account: Account) -> (Vec<Noted>, bool) {
+    /// Looks for the blocks between `holes`, each with a header that names `depth` callers, and says whether they agree
+    /// with the account; what does not may be older, or not be whole yet.
+    pub fn look(&mut self, memory: &mut Memory<'_>, holes: &Holes, depth: u32, account: Account) -> bool {
         let now = memory.now();
         let age = self.looked.map(|looked| now.saturating_sub(looked));
-        let period = if self.agreed == Some(account.calls) { BELIEF } else { Duration::ZERO };
+        let period = if self.agrees(account) { BELIEF } else { Duration::ZERO };
         if age.is_none_or(|age| age >= period) {
             self.looked = Some(now);
             self.walk(memory, holes, depth, account, now);
         }
-        self.last(account)
+        if self.agrees(account) {
+            self.confirmed = Some(now);
+        }
+        self.agrees(account)
     }
 
-    /// What the last look found.
-    fn last(&self, account: Account) -> (Vec<Noted>, bool) {
-        (self.known.values().cloned().collect(), self.agreed == Some(account.calls))
+    /// The blocks of the last look, in address order.
+    #[must_use]
+    pub fn list(&self) -> Vec<Noted> {
+        self.known.values().cloned().collect()
+    }
+
+    fn agrees(&self, account: Account) -> bool {
+        self.agreed == Some(account.calls)
     }
 
     fn walk(&mut self, memory: &mut Memory<'_>, holes: &Holes, depth: u32, account: Account, now: Duration) {
-        let again: Vec<u32> = self.known.range(self.next..).map(|(start, _)| *start).take(AGAIN).collect();
-        self.next = again.last().map_or(0, |last| last.saturating_add(1));
+        let edges = edges(holes);
+        let moved = |edge: u32| edges.binary_search(&edge).is_ok() != self.edges.binary_search(&edge).is_ok();
+        let beside = |block: &Noted| moved(block.range.start()) || moved(block.range.end_address());
+        let mut again: BTreeSet<u32> =
+            self.known.iter().filter(|(_, block)| beside(block)).map(|(start, _)| *start).collect();
+        again.extend(self.turn(AGAIN));
         let mut found = self.step(memory, holes, depth, &again, now);
         if !found.agrees(account) && !again.is_empty() {
             // A header that was overwritten since says nothing of its block: what was known of it may still be true.
-            found = self.step(memory, holes, depth, &[], now);
+            found = self.step(memory, holes, depth, &BTreeSet::new(), now);
+        }
+        if !found.agrees(account) && !self.known.is_empty() {
+            let all: BTreeSet<u32> = self.turn(HEADERS).into_iter().collect();
+            let header = 4 * (owner::CALLERS as u32 + depth);
+            memory.prefetch(&all.iter().map(|start| Region::new(*start, header)).collect::<Vec<_>>());
+            found = self.step(memory, holes, depth, &all, now);
         }
         if found.agrees(account) {
-            self.known = found.blocks;
             self.agreed = Some(account.calls);
-            self.misses = 0;
+        } else if !found.whole && found.left > 0 {
+            // It leads nowhere: the heap changed meanwhile.
             return;
         }
-        self.misses += 1;
-        if found.left == 0 {
-            // There was more than one look may read: the next one goes on from here.
-            self.known = found.blocks;
-        } else if self.misses > MISSES {
-            // What is kept does not lead anywhere.
-            self.known.clear();
-            self.misses = 0;
+        self.known = found.blocks;
+        self.edges = edges;
+    }
+
+    /// The next so many known blocks, round and round.
+    fn turn(&mut self, count: usize) -> Vec<u32> {
+        let starts = |known: &BTreeMap<u32, Noted>, from: u32, count: usize| -> Vec<u32> {
+            known.range(from..).map(|(start, _)| *start).take(count).collect()
+        };
+        let turn = starts(&self.known, self.next, count);
+        self.next = match turn.last() {
+            Some(last) if turn.len() == count => last.saturating_add(1),
+            _ => 0,
+        };
+        if turn.len() < count && self.known.len() <= count {
+            return starts(&self.known, 0, count);
         }
+        turn
     }
 
     /// Goes from block to block in what lies between the holes, and looks at the headers of those in `again` anew.
-    fn step(&self, memory: &mut Memory<'_>, holes: &Holes, depth: u32, again: &[u32], now: Duration) -> Found {
+    fn step(&self, memory: &mut Memory<'_>, holes: &Holes, depth: u32, again: &BTreeSet<u32>, now: Duration) -> Found {
         let mut found = Found { blocks: BTreeMap::new(), whole: true, left: HEADERS };
         for run in used(holes) {
             let mut at = run;
@@ -216,6 +259,11 @@ impl Found {
         let bytes = self.blocks.values().fold(0u32, |sum, block| sum.wrapping_add(block.asked));
         self.whole && bytes == account.bytes && self.blocks.len() == account.blocks as usize
     }
+}
+
+/// Where blocks and holes meet, in address order.
+fn edges(holes: &Holes) -> Vec<u32> {
+    holes.free.iter().flat_map(|hole| [hole.start(), hole.end_address()]).collect()
 }
 
 /// What lies between the holes.
@@ -264,7 +312,7 @@ mod tests {
         (holes, Account { bytes: sizes.iter().sum(), blocks: sizes.len() as u32, calls: (sizes.len() as u32, 0) })
     }
 
-    fn look(blocks: &mut Blocks, ram: &mut Bytes, holes: &Holes, account: Account) -> (Vec<Noted>, bool) {
+    fn look(blocks: &mut Blocks, ram: &mut Bytes, holes: &Holes, account: Account) -> bool {
         let mut memory = Memory::new(ram, LinkCost::default(), 1 << 16);
         blocks.look(&mut memory, holes, 1, account)
     }
@@ -275,10 +323,30 @@ mod tests {
         let sizes: Vec<u32> = (1..=100).map(|index| 1 + index % 30).collect();
         let (holes, account) = lay(&mut ram, &sizes);
         let mut blocks = Blocks::default();
-        assert!(!look(&mut blocks, &mut ram, &holes, account).1, "not whole yet");
-        let (found, agrees) = look(&mut blocks, &mut ram, &holes, account);
-        assert!(agrees);
-        assert_eq!(found.iter().map(|block| block.asked).collect::<Vec<_>>(), sizes);
+        assert!(!look(&mut blocks, &mut ram, &holes, account), "not whole yet");
+        assert!(look(&mut blocks, &mut ram, &holes, account));
+        assert_eq!(blocks.list().iter().map(|block| block.asked).collect::<Vec<_>>(), sizes);
+    }
+
+    #[test]
+    fn a_block_that_took_another_s_place_is_noticed_at_once() {
+        // Freed and taken again between two looks: smaller, larger, as large, and two in the place of one.
+        for (before, after) in [
+            (&[40, 40, 40][..], &[40, 20, 40][..]),
+            (&[40, 20, 40], &[40, 60, 40]),
+            (&[40, 22, 40], &[40, 24, 40]),
+            (&[40, 40, 40], &[40, 16, 16, 40]),
+            (&[40, 16, 16, 40], &[40, 40, 40]),
+        ] {
+            let mut ram = Bytes::new(HEAP);
+            let mut blocks = Blocks::default();
+            let (holes, account) = lay(&mut ram, before);
+            assert!(look(&mut blocks, &mut ram, &holes, account));
+            let (holes, account) = lay(&mut ram, after);
+            let account = Account { calls: (9, 9), ..account };
+            assert!(look(&mut blocks, &mut ram, &holes, account), "{before:?} became {after:?}");
+            assert_eq!(blocks.list().iter().map(|block| block.asked).collect::<Vec<_>>(), after);
+        }
     }
 
     #[test]
@@ -286,7 +354,7 @@ mod tests {
         let mut ram = Bytes::new(HEAP);
         let (holes, account) = lay(&mut ram, &[10, 20, 30]);
         for wrong in [Account { bytes: 61, ..account }, Account { blocks: 2, ..account }] {
-            assert!(!look(&mut Blocks::default(), &mut ram, &holes, wrong).1, "{wrong:?}");
+            assert!(!look(&mut Blocks::default(), &mut ram, &holes, wrong), "{wrong:?}");
         }
     }
 
@@ -300,7 +368,9 @@ mod tests {
             let range = HEAP.bottom(256);
             let holes = Holes { range, free: Vec::new() };
             let account = Account { bytes: 0, blocks: 0, calls: (0, 0) };
-            for block in look(&mut Blocks::default(), &mut ram, &holes, account).0 {
+            let mut blocks = Blocks::default();
+            look(&mut blocks, &mut ram, &holes, account);
+            for block in blocks.list() {
                 prop_assert!(range.covers(block.range));
             }
         }

@@ -192,7 +192,7 @@ impl Walker for Heap4 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::heap::testing::{damage_is_found, told, walk};
+    use crate::heap::testing::{damage_is_found, no_flip_goes_unseen, told, walk};
     use crate::source::testing::Bytes;
 
     const STATICS: u32 = 0x2000_0000;
@@ -200,40 +200,75 @@ mod tests {
     const SIZES: [(u32, bool); 6] =
         [(0x40, true), (0x60, false), (0x28, true), (0x30, true), (0x80, false), (0x80, true)];
 
-    /// A heap of those blocks, as heap_4.c lays it out, and the addresses of all its header words.
-    fn heap(canary: u32) -> (Heap4, Bytes, Vec<u32>) {
-        let mut bytes = Bytes::new(Region::new(STATICS, 0x400));
-        let start = ARRAY.start().next_multiple_of(8);
-        let mut at = start;
-        let mut link = STATICS;
-        let (mut free, mut words) = (0, Vec::new());
-        for (size, used) in SIZES {
-            words.extend([at, at + 4]);
-            if used {
-                bytes.poke(at, canary);
-                bytes.poke(at + 4, size | ALLOCATED);
-            } else {
-                bytes.poke(link, at ^ canary);
-                link = at;
-                bytes.poke(at + 4, size);
-                free += size;
+    /// Lays those blocks out in each of `ranges`, as heap_4.c and heap_5.c do, and tells the addresses of all header words.
+    fn lay(ranges: &[Region], canary: u32) -> (Bytes, Vec<u32>) {
+        let mut bytes = Bytes::new(Region::new(STATICS, 0x800));
+        let (mut link, mut free, mut words) = (STATICS, 0, Vec::new());
+        for range in ranges {
+            let mut at = range.start().next_multiple_of(8);
+            for (size, used) in SIZES {
+                words.extend([at, at + 4]);
+                if used {
+                    bytes.poke(at, canary);
+                    bytes.poke(at + 4, size | ALLOCATED);
+                } else {
+                    bytes.poke(link, at ^ canary);
+                    link = at;
+                    bytes.poke(at + 4, size);
+                    free += size;
+                }
+                at += size;
             }
-            at += size;
+            // The end marker is the last of the list, until a range follows.
+            bytes.poke(link, at ^ canary);
+            bytes.poke(at, canary);
+            words.extend([at, at + 4]);
+            link = at;
         }
-        bytes.poke(link, at ^ canary);
-        bytes.poke(at, canary);
-        for (index, word) in [free, 0x20, 9, 5, canary].into_iter().enumerate() {
+        let calls = 3 * ranges.len() as u32;
+        for (index, word) in [free, 0x20, 5 + 4 * calls / 3, 5, canary].into_iter().enumerate() {
             bytes.poke(STATICS + 0x10 + 4 * index as u32, word);
         }
-        let heap = Heap4 {
-            place: Place::Array(ARRAY),
+        (bytes, words)
+    }
+
+    fn of(place: Place) -> Heap4 {
+        Heap4 {
+            place,
             start: STATICS,
             free: STATICS + 0x10,
             lowest: STATICS + 0x14,
             calls: Some((STATICS + 0x18, STATICS + 0x1c)),
             canary: Some(STATICS + 0x20),
-        };
-        (heap, bytes, words)
+        }
+    }
+
+    fn heap(canary: u32) -> (Heap4, Bytes, Vec<u32>) {
+        let (bytes, mut words) = lay(&[ARRAY], canary);
+        // What the last marker's link says is of no use to anybody.
+        words.truncate(words.len() - 2);
+        (of(Place::Array(ARRAY)), bytes, words)
+    }
+
+    #[test]
+    fn heap_5_is_walked_region_by_region_with_and_without_its_protector() {
+        let ranges = [ARRAY, Region::new(0x2000_0404, 0x204)];
+        for canary in [0, 0x5eed_1234] {
+            let (mut bytes, mut words) = lay(&ranges, canary);
+            words.truncate(words.len() - 2);
+            let table = STATICS + 0x40;
+            for (range, at) in ranges.iter().zip([table, table + 8]) {
+                bytes.poke(at, range.start());
+                bytes.poke(at + 4, range.size());
+            }
+            let heap = of(Place::Table(table, 3));
+            let walk = walk(&heap, &mut bytes).expect("it is set up");
+            assert_eq!((walk.damage.as_ref(), &walk.ranges[..]), (None, &ranges[..]));
+            let expected = SIZES.map(|(size, used)| (if used { BlockState::Used } else { BlockState::Free }, size));
+            assert_eq!(told(&walk), [expected, expected].concat());
+            damage_is_found(&heap, &mut bytes, &words);
+            no_flip_goes_unseen(&heap, &mut bytes, &words);
+        }
     }
 
     #[test]
@@ -245,6 +280,7 @@ mod tests {
             let expected = SIZES.map(|(size, used)| (if used { BlockState::Used } else { BlockState::Free }, size));
             assert_eq!(told(&walk), expected);
             damage_is_found(&heap, &mut bytes, &words);
+            no_flip_goes_unseen(&heap, &mut bytes, &words);
         }
     }
 

@@ -11,15 +11,21 @@ use crate::memory::Memory;
 use crate::model::snapshot::{Block, BlockState, Damage};
 use crate::region::Region;
 
-/// One such heap.
+/// Where the words of one such heap lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LinkedList {
-    list: u32,
-    first_next: u32,
-    bottom: u32,
-    top: u32,
-    hole_size: u32,
-    hole_next: u32,
+    /// Address of the `HoleList`.
+    pub list: u32,
+    /// The address of the first hole, in bytes from the list.
+    pub first_next: u32,
+    /// The heap's first address, in bytes from the list.
+    pub bottom: u32,
+    /// The address behind its last byte, in bytes from the list.
+    pub top: u32,
+    /// A hole's size, in bytes from the hole.
+    pub hole_size: u32,
+    /// The address of the next hole, in bytes from the hole.
+    pub hole_next: u32,
 }
 
 impl LinkedList {
@@ -117,5 +123,79 @@ fn push(blocks: &mut Vec<Block>, range: Region, state: BlockState) {
 
 /// A hole's header is written by whoever writes too far in the stretch before it.
 fn damaged(blocks: &[Block], address: u32, what: &str) -> Damage {
-    chain::damaged(blocks, address, what.into())
+    let taken: Vec<Block> = blocks.iter().filter(|block| block.state == BlockState::Stretch).cloned().collect();
+    chain::damaged(&taken, address, what.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::heap::testing::{no_flip_goes_unseen, told, walk};
+    use crate::source::testing::Bytes;
+
+    const RAM: Region = Region::new(0x2000_0000, 0x800);
+    const HEAP: Region = Region::new(0x2000_0100, 0x200);
+    const LIST: LinkedList =
+        LinkedList { list: RAM.start(), first_next: 4, bottom: 8, top: 12, hole_size: 0, hole_next: 4 };
+    const HOLES: [Region; 3] =
+        [Region::new(0x2000_0140, 0x20), Region::new(0x2000_0190, 8), Region::new(0x2000_0200, 0x100)];
+
+    fn heap() -> Bytes {
+        let mut bytes = Bytes::new(RAM);
+        let mut link = LIST.list + LIST.first_next;
+        for hole in HOLES {
+            bytes.poke(link, hole.start());
+            bytes.poke(hole.start(), hole.size());
+            link = hole.start() + 4;
+        }
+        bytes.poke(LIST.list + LIST.bottom, HEAP.start());
+        bytes.poke(LIST.list + LIST.top, HEAP.end_address());
+        bytes
+    }
+
+    /// What is said when one word has another value: the address, and the stretch before it.
+    fn check(word: u32, value: u32, address: Option<u32>) {
+        let mut bytes = heap();
+        bytes.poke(word, value);
+        let damage = walk(&LIST, &mut bytes).expect("it is set up").damage;
+        assert_eq!(damage.as_ref().map(|damage| damage.address), address, "{word:08x} = {value:08x}: {damage:?}");
+        if let Some((damage, suspect)) = damage.as_ref().and_then(|damage| Some((damage, damage.suspect?))) {
+            assert!(suspect.start() < damage.address && !HOLES.contains(&suspect), "{damage:?}");
+        }
+    }
+
+    #[test]
+    fn what_lies_between_holes_is_in_use() {
+        let found = walk(&LIST, &mut heap()).expect("it is set up");
+        assert_eq!(found.damage, None);
+        use BlockState::{Free, Stretch};
+        let expected = [(Stretch, 0x40), (Free, 0x20), (Stretch, 0x30), (Free, 8), (Stretch, 0x68), (Free, 0x100)];
+        assert_eq!(told(&found), expected);
+    }
+
+    #[test]
+    fn damage_is_told_where_it_can_be_proven_and_no_flip_goes_unseen() {
+        let [first, second, last] = HOLES.map(Region::start);
+        // A size: none, no word's multiple that fits, past the end.
+        check(first, 0, Some(first));
+        check(first, 4, Some(first));
+        check(first, 0x2000, Some(first));
+        check(last, 0x104, Some(last));
+        check(first, u32::MAX, Some(first));
+        // A hole that reaches over the next one: the link leads back into it.
+        check(first, 0x60, Some(first + 4));
+        // A link: not to a word, out of the heap, back, in a circle.
+        check(first + 4, second + 1, Some(first + 4));
+        check(first + 4, HEAP.end_address(), Some(first + 4));
+        check(second + 4, first, Some(second + 4));
+        check(last + 4, last, Some(last + 4));
+        check(LIST.list + LIST.first_next, 4, Some(LIST.list + LIST.first_next));
+        // A list that ends too soon, and a hole that is a little larger: nothing contradicts them but the counters.
+        check(first + 4, 0, None);
+        check(first, 0x28, None);
+        let words: Vec<u32> = HOLES.iter().flat_map(|hole| [hole.start(), hole.start() + 4]).collect();
+        no_flip_goes_unseen(&LIST, &mut heap(), &words);
+        let fields = [LIST.first_next, LIST.bottom, LIST.top].map(|offset| LIST.list + offset);
+        no_flip_goes_unseen(&LIST, &mut heap(), &fields);
+    }
 }

@@ -8,7 +8,7 @@
 //! In dlmalloc the last word of a block in use lies where the next chunk keeps `prev_size`, so a block here begins with
 //! the chunk's `size` and ends before the next one's: that is what `malloc_usable_size` counts, and one word.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::chain::{self, Step};
 use super::{MAX_BLOCKS, Walk, Walker};
@@ -52,6 +52,29 @@ impl DlMalloc {
     }
 }
 
+/// The links of a free chunk.
+#[derive(Clone, Copy)]
+struct Links {
+    next: u32,
+    previous: u32,
+}
+
+impl DlMalloc {
+    /// The first link of a free chunk that leads neither to a bin nor to a free chunk that answers it. What a bin says of
+    /// its chunks is not read.
+    fn broken(&self, free: &BTreeMap<u32, Links>) -> Option<(u32, String)> {
+        let bin = |to: u32| self.bins.offset_of(to).is_some_and(|offset| offset.is_multiple_of(8));
+        free.iter().find_map(|(at, links)| {
+            let answers = |to: u32, back: fn(&Links) -> u32| bin(to) || free.get(&to).is_some_and(|to| back(to) == *at);
+            let what = |to: u32| format!("a link of a free block to {to:08x}");
+            if !answers(links.next, |links| links.previous) {
+                return Some((at + 8, what(links.next)));
+            }
+            (!answers(links.previous, |links| links.next)).then(|| (at + 12, what(links.previous)))
+        })
+    }
+}
+
 impl Walker for DlMalloc {
     fn name(&self) -> &'static str {
         "newlib malloc"
@@ -69,14 +92,17 @@ impl Walker for DlMalloc {
         if top % 8 != 0 || top < first {
             return None;
         }
-        let top_size = memory.word(top.checked_add(4)?)? & !FLAGS;
+        let (top_size, top_flags) = memory.word(top.checked_add(4)?).map(|size| (size & !FLAGS, size & FLAGS))?;
         let range = widened(Region::between(base, top.checked_add(top_size)?), self.room);
         let tail = range.from(top).top(range.from(top).size().checked_sub(4)?);
         let cut = range.below(first.checked_add(4)?);
-        let within = |address: u32| range.contains(address) || self.bins.contains(address);
-        chain::follow(range, |at| {
+        let mut free: BTreeMap<u32, Links> = BTreeMap::new();
+        let mut walk = chain::follow(range, |at| {
             if at < first + 4 {
                 return Some(Step::Block(Block::new(cut, cut.size(), BlockState::Own)));
+            }
+            if at == tail.start() && top_flags & !PREVIOUS_IN_USE != 0 {
+                return Some(Step::Wrong(at, format!("a last block with flags {top_flags}")));
             }
             if at == tail.start() {
                 return Some(Step::Block(Block::new(tail, 4, BlockState::Free)));
@@ -85,6 +111,9 @@ impl Walker for DlMalloc {
             let block = Region::new(at, size & !FLAGS);
             if block.size() < 16 || size & FLAGS & !PREVIOUS_IN_USE != 0 || block.end() > u64::from(tail.start()) {
                 return Some(Step::Wrong(at, format!("a block of {} B with flags {}", size & !FLAGS, size & FLAGS)));
+            }
+            if at == first + 4 && size & PREVIOUS_IN_USE == 0 {
+                return Some(Step::Wrong(at, "a first block behind a free one".into()));
             }
             // The next chunk's size says whether this one is in use; its prev_size, how large it is when it is free.
             let next = memory.words(block.top(4).hull(Region::new(block.end_address(), 4)))?;
@@ -95,14 +124,17 @@ impl Walker for DlMalloc {
                     return Some(Step::Wrong(block.top(4).start(), what));
                 }
                 let links = memory.words(Region::new(at, 12))?;
-                for (link, place) in [(links[1], at + 4), (links[2], at + 8)] {
-                    if !within(link) {
-                        return Some(Step::Wrong(place, format!("a link of a free block to {link:08x}")));
-                    }
-                }
+                free.insert(at - 4, Links { next: links[1], previous: links[2] });
             }
             Some(Step::Block(Block::new(block, 4, state)))
-        })
+        })?;
+        if walk.damage.is_none()
+            && walk.blocks.iter().all(|block| block.state != BlockState::Lost)
+            && let Some((address, what)) = self.broken(&free)
+        {
+            walk.damage = Some(chain::damaged(&walk.blocks, address, what));
+        }
+        Some(walk)
     }
 }
 
@@ -207,4 +239,86 @@ impl Walker for Nano {
 /// The heap up to where it may grow, when the linker script says that.
 fn widened(range: Region, room: Option<Region>) -> Region {
     room.filter(|room| room.covers(range)).map_or(range, |room| range.hull(room))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::heap::testing::{damage_is_found, no_flip_goes_unseen, told, walk};
+    use crate::source::testing::Bytes;
+
+    const RAM: Region = Region::new(0x2000_0000, 0x800);
+    const START: u32 = 0x2000_0100;
+    const SIZES: [(u32, bool); 6] =
+        [(0x40, true), (0x60, false), (0x28, true), (0x30, true), (0x80, false), (0x48, true)];
+
+    fn state(used: bool) -> BlockState {
+        if used { BlockState::Used } else { BlockState::Free }
+    }
+
+    #[test]
+    fn dlmalloc_is_walked_and_damage_is_found_in_each_word() {
+        let malloc = DlMalloc { base: RAM.start(), bins: Region::new(0x2000_0010, 0x20), room: None };
+        let mut bytes = Bytes::new(RAM);
+        let (mut at, mut flag, mut words) = (START, 1, Vec::new());
+        // One bin has both free chunks: bin, first, second, and back.
+        let (mut free, bin) = (malloc.bins.start(), malloc.bins.start());
+        for (size, used) in SIZES {
+            words.push(at + 4);
+            bytes.poke(at + 4, size | flag);
+            flag = u32::from(used);
+            if !used {
+                words.push(at + size);
+                bytes.poke(at + size, size);
+                bytes.poke(at + 12, free);
+                if free != bin {
+                    bytes.poke(free + 8, at);
+                    words.extend([free + 8, at + 12]);
+                }
+                bytes.poke(at + 8, bin);
+                free = at;
+            }
+            at += size;
+        }
+        let top = at + 4;
+        bytes.poke(top, 0x50 | flag);
+        bytes.poke(malloc.base, START);
+        bytes.poke(malloc.bins.start() + 8, at);
+        let found = walk(&malloc, &mut bytes).expect("it is set up");
+        assert_eq!(found.damage, None);
+        let mut expected = SIZES.map(|(size, used)| (state(used), size)).to_vec();
+        expected.push((BlockState::Free, 0x50 - 4));
+        assert_eq!(told(&found), expected);
+        damage_is_found(&malloc, &mut bytes, &words);
+        // What the break is stands once: another one is another heap.
+        words.push(top);
+        no_flip_goes_unseen(&malloc, &mut bytes, &words);
+    }
+
+    #[test]
+    fn nano_is_walked_and_no_flip_in_any_word_goes_unseen() {
+        let malloc = Nano { start: RAM.start(), list: RAM.start() + 4, end: RAM.start() + 8, room: None };
+        let mut bytes = Bytes::new(RAM);
+        let (mut at, mut link) = (START + 4, malloc.list);
+        let mut words = vec![link];
+        for (size, used) in SIZES {
+            words.push(at);
+            bytes.poke(at, size);
+            if !used {
+                bytes.poke(link, at);
+                link = at + 4;
+                words.push(link);
+            }
+            at += size;
+        }
+        bytes.poke(malloc.start, START + 4);
+        bytes.poke(malloc.end, at);
+        let found = walk(&malloc, &mut bytes).expect("it is set up");
+        assert_eq!(found.damage, None);
+        assert_eq!(told(&found), SIZES.map(|(size, used)| (state(used), size)));
+        no_flip_goes_unseen(&malloc, &mut bytes, &words);
+        // A list that leads to another block, or ends too soon, only makes another heap.
+        let sizes: Vec<u32> = words.iter().copied().filter(|word| *word > START && word % 8 == 4).collect();
+        damage_is_found(&malloc, &mut bytes, &sizes);
+    }
 }

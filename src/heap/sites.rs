@@ -61,8 +61,8 @@ fn site(frame: &Frame) -> CallSite {
 
 /// Whether a function belongs to a library that allocates for others, or to an allocator.
 fn is_library(frame: &Frame) -> bool {
-    const FILES: [&str; 6] =
-        ["alloc/src/", "core/src/", "std/src/", "hashbrown-", "linked_list_allocator-", "embedded-alloc-"];
+    const FILES: [&str; 7] =
+        ["alloc/src/", "core/src/", "std/src/", "hashbrown-", "linked_list_allocator-", "rlsf-", "embedded-alloc-"];
     const NAMES: [&str; 10] = [
         "GlobalAlloc",
         "__rust_",

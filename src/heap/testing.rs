@@ -1,4 +1,4 @@
-//! Checks that hold for every walker: blocks fill the ranges, and damage in a header is found.
+//! Checks that hold for every walker: blocks fill the ranges, damage in a header is found, and no flipped bit goes unseen.
 
 use super::{Walk, Walker};
 use crate::memory::Memory;
@@ -46,4 +46,21 @@ pub(super) fn damage_is_found(walker: &dyn Walker, bytes: &mut Bytes, words: &[u
         bytes.poke(*address, u32::from_le_bytes(word));
     }
     assert_eq!(walk(walker, bytes).expect("it is whole again").damage, None);
+}
+
+/// Flips each bit of each of `words`: each walk ends, and tells of damage or of another heap. What an allocator writes down
+/// once cannot be proven wrong, so not every flip is damage.
+pub(super) fn no_flip_goes_unseen(walker: &dyn Walker, bytes: &mut Bytes, words: &[u32]) {
+    let whole = walk(walker, bytes);
+    for (address, bit) in words.iter().flat_map(|address| (0..32).map(move |bit| (*address, bit))) {
+        let offset = bytes.range.offset_of(address).expect("inside the memory") as usize + bit / 8;
+        bytes.content[offset] ^= 1 << (bit % 8);
+        let found = walk(walker, bytes);
+        assert_ne!(found, whole, "bit {bit} of {address:08x} goes unseen");
+        if let Some(damage) = found.and_then(|walk| walk.damage) {
+            assert!(damage.suspect.is_none_or(|suspect| suspect.start() < damage.address), "{damage:?}");
+        }
+        bytes.content[offset] ^= 1 << (bit % 8);
+    }
+    assert_eq!(walk(walker, bytes), whole, "it is whole again");
 }

@@ -43,6 +43,9 @@ struct Seen {
     walk: Walk,
     trust: Trust,
     witness: Option<Vec<u32>>,
+    /// When the walk began.
+    began: Duration,
+    /// When it was last known to be true.
     at: Duration,
     took: Duration,
 }
@@ -71,9 +74,10 @@ impl Heaps {
     /// Puts the blocks of each heap into the one of `looks` that it is, and adds those that nobody told of.
     pub fn refresh(&mut self, memory: &mut Memory<'_>, looks: &mut Vec<HeapLook>) {
         for watched in &mut self.watched {
+            let began = memory.now();
             watched.refresh(memory, looks, &self.ram);
             if let Some(seen) = &watched.last {
-                tell(seen, watched.walker.name(), memory.now(), looks);
+                tell(seen, watched.walker.name(), began, looks);
             }
         }
     }
@@ -88,7 +92,7 @@ impl Watched {
         if let Some(seen) = &mut self.last {
             let unchanged = witness.is_some() && seen.witness == witness && seen.trust != Trust::Torn;
             if unchanged {
-                seen.at = started;
+                seen.at = memory.now();
                 return;
             }
             let pause = match witness {
@@ -97,7 +101,7 @@ impl Watched {
                     memory.max_age().max(if memory.max_age().is_zero() { Duration::ZERO } else { seen.took * PATIENCE })
                 }
             };
-            if started.saturating_sub(seen.at) < pause {
+            if started.saturating_sub(seen.began) < pause {
                 return;
             }
             let headers: Vec<Region> =
@@ -121,7 +125,7 @@ impl Watched {
             if (same || !counts) && again || same && walk.damage.is_none() {
                 let witness = known.and_then(|look| memory.words(looks[look].witness?.at));
                 let took = memory.now().saturating_sub(started);
-                self.last = Some(Seen { walk, trust: Trust::Exact, witness, at: memory.now(), took });
+                self.last = Some(Seen { walk, trust: Trust::Exact, witness, began: started, at: memory.now(), took });
                 return;
             }
             before = Some(walk);
@@ -132,7 +136,7 @@ impl Watched {
             && look_of(&walk.ranges, looks).is_none_or(|look| looks[look].witness.is_none())
         {
             let took = memory.now().saturating_sub(started);
-            self.last = Some(Seen { walk, trust: Trust::Torn, witness: None, at: memory.now(), took });
+            self.last = Some(Seen { walk, trust: Trust::Torn, witness: None, began: started, at: memory.now(), took });
         }
     }
 }
@@ -182,9 +186,9 @@ fn forget(memory: &mut Memory<'_>, statics: &[Region], ranges: &[Region]) {
     }
 }
 
-/// Says of the heaps what a walk found.
-fn tell(seen: &Seen, allocator: &'static str, now: Duration, looks: &mut Vec<HeapLook>) {
-    let trust = if seen.at < now && seen.trust == Trust::Exact { Trust::Stale } else { seen.trust };
+/// Says of the heaps what a walk found; what was last true before this refresh `began` is stale.
+fn tell(seen: &Seen, allocator: &'static str, began: Duration, looks: &mut Vec<HeapLook>) {
+    let trust = if seen.at < began && seen.trust == Trust::Exact { Trust::Stale } else { seen.trust };
     let single = seen.walk.ranges.len() == 1;
     for (index, range) in seen.walk.ranges.iter().enumerate() {
         let found = look_of(&[*range], looks);
@@ -202,7 +206,7 @@ fn tell(seen: &Seen, allocator: &'static str, now: Duration, looks: &mut Vec<Hea
             blocks = framed(heap.range, *range, &blocks);
         }
         let damage = seen.walk.damage.clone().filter(|damage| range.contains(damage.address));
-        let mut told = Heap { allocator: Some(allocator), ..heap.clone() };
+        let mut told = Heap { allocator: Some(allocator), walked: Some(seen.at), ..heap.clone() };
         if single {
             told.failures = told.failures.or(seen.walk.failures);
             told.allocations = told.allocations.or(seen.walk.allocations);
@@ -220,4 +224,238 @@ fn framed(whole: Region, range: Region, blocks: &[Block]) -> Arc<[Block]> {
     let own = |range: Region| (!range.is_empty()).then(|| Block::new(range, range.size(), BlockState::Own));
     let above = whole.top(whole.size() - whole.below(range.start()).size() - range.size());
     own(whole.below(range.start())).into_iter().chain(blocks.iter().cloned()).chain(own(above)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::super::{Counted, Witness};
+    use super::*;
+    use crate::model::snapshot::Damage;
+    use crate::source::link::LinkCost;
+    use crate::source::testing::Bytes;
+    use crate::source::{CoreStatus, Counters, Description, ReadError, Source};
+
+    const RAM: Region = Region::new(0x2000_0000, 0x1000);
+    const HEAP: Region = Region::new(0x2000_0800, 0x800);
+    /// Two words of the allocator's: what is in use, twice.
+    const USED: u32 = 0x2000_0100;
+    /// The agent's count of calls.
+    const CALLS: Region = Region::new(0x2000_0200, 4);
+
+    /// Says that so many bytes are in use, and finds damage where its two words differ.
+    struct Simple;
+
+    impl Walker for Simple {
+        fn name(&self) -> &'static str {
+            "simple"
+        }
+
+        fn wants(&self) -> Vec<Region> {
+            vec![Region::new(USED, 8)]
+        }
+
+        fn walk(&self, memory: &mut Memory<'_>) -> Option<Walk> {
+            let (used, again) = (memory.word(USED)?, memory.word(USED + 4)?);
+            let damage = (used != again).then(|| Damage { address: HEAP.start(), what: "two".into(), suspect: None });
+            let used = HEAP.bottom(used);
+            let free = HEAP.top(HEAP.size() - used.size());
+            let blocks = [Block::new(used, 0, BlockState::Used), Block::new(free, 0, BlockState::Free)];
+            Some(Walk { ranges: vec![HEAP], blocks: blocks.into(), damage, ..Walk::default() })
+        }
+    }
+
+    /// A target that does something after each read of a certain word, under a clock that never stands still.
+    struct Busy {
+        bytes: Bytes,
+        clock: Cell<Duration>,
+        on: u32,
+        /// What it does, and how often it still does it.
+        does: fn(&mut Bytes),
+        left: u32,
+    }
+
+    impl Source for Busy {
+        fn read(&mut self, range: Region, into: &mut [u8]) -> Result<(), ReadError> {
+            self.bytes.read(range, into)?;
+            if range.contains(self.on) && self.left > 0 {
+                self.left -= 1;
+                (self.does)(&mut self.bytes);
+            }
+            Ok(())
+        }
+
+        fn status(&mut self) -> Result<CoreStatus, ReadError> {
+            Ok(CoreStatus::Running)
+        }
+
+        fn reopen(&mut self) -> Result<(), ReadError> {
+            Ok(())
+        }
+
+        fn now(&self) -> Duration {
+            self.clock.set(self.clock.get() + Duration::from_micros(1));
+            self.clock.get()
+        }
+
+        fn wait(&mut self, time: Duration) {
+            self.clock.set(self.clock.get() + time);
+        }
+
+        fn describe(&self) -> Description {
+            Description::default()
+        }
+
+        fn counters(&self) -> Counters {
+            Counters::default()
+        }
+    }
+
+    /// A heap of 32 bytes in use and the target it is on.
+    fn target() -> (Heaps, Busy) {
+        let heaps = Heaps { watched: vec![Watched { walker: Box::new(Simple), last: None }], ram: vec![RAM] };
+        let mut bytes = Bytes::new(RAM);
+        set(&mut bytes, 32);
+        (heaps, Busy { bytes, clock: Cell::default(), on: 0, does: |_| (), left: 0 })
+    }
+
+    fn set(bytes: &mut Bytes, used: u32) {
+        bytes.poke(USED, used);
+        bytes.poke(USED + 4, used);
+    }
+
+    fn word(bytes: &Bytes, address: u32) -> u32 {
+        let offset = (address - RAM.start()) as usize;
+        u32::from_le_bytes(bytes.content[offset..offset + 4].try_into().expect("a word"))
+    }
+
+    /// One call: eight bytes more.
+    fn call(bytes: &mut Bytes) {
+        let (used, calls) = (word(bytes, USED + 4), word(bytes, CALLS.start()));
+        set(bytes, used + 8);
+        bytes.poke(CALLS.start(), calls + 1);
+    }
+
+    fn counted(words: &[u32]) -> Option<Counted> {
+        let calls = *words.first()?;
+        Some(Counted {
+            freed: 0,
+            frees: 0,
+            allocated: 32 + 8 * calls,
+            allocs: 1,
+            failures: 0,
+            peak: 0,
+            failed_size: None,
+            callers: 0,
+            torn: false,
+        })
+    }
+
+    /// One refresh; an agent counts the calls, or nobody does.
+    fn refresh(heaps: &mut Heaps, busy: &mut Busy, agent: bool) -> Heap {
+        let mut memory = Memory::new(busy, LinkCost::default(), 1 << 20).with_max_age(Duration::from_millis(30));
+        let mut looks = Vec::new();
+        if agent {
+            let words = memory.words(CALLS).expect("it is RAM");
+            let counted_now = counted(&words).expect("they can be read");
+            looks.push(HeapLook::counted("heap", HEAP, &counted_now, Some(Witness { at: CALLS, count: counted })));
+        }
+        heaps.refresh(&mut memory, &mut looks);
+        let told = looks.into_iter().next().map_or_else(|| Heap::unknown("none", HEAP), |look| look.heap);
+        busy.wait(Duration::from_millis(33));
+        told
+    }
+
+    fn check(heap: &Heap, bytes: u32, trust: Trust) {
+        assert_eq!(heap.used, Some(Measured { bytes, trust }));
+    }
+
+    #[test]
+    fn what_is_confirmed_is_exact_also_by_a_clock_that_never_stands_still() {
+        for agent in [true, false] {
+            let (mut heaps, mut busy) = target();
+            check(&refresh(&mut heaps, &mut busy, agent), 32, Trust::Exact);
+            check(&refresh(&mut heaps, &mut busy, agent), 32, Trust::Exact);
+            call(&mut busy.bytes);
+            let heap = refresh(&mut heaps, &mut busy, agent);
+            check(&heap, 40, Trust::Exact);
+            assert!(heap.walked.is_some_and(|walked| busy.clock.get() - walked < Duration::from_millis(34)));
+        }
+    }
+
+    #[test]
+    fn a_call_meanwhile_costs_a_second_walk() {
+        for (agent, on) in [(true, USED), (true, USED + 4), (false, USED)] {
+            let (mut heaps, mut busy) = target();
+            (busy.on, busy.does, busy.left) = (on, call, 1);
+            check(&refresh(&mut heaps, &mut busy, agent), 40, Trust::Exact);
+        }
+    }
+
+    #[test]
+    fn a_heap_that_never_rests_keeps_its_last_good_walk_with_its_age() {
+        let (mut heaps, mut busy) = target();
+        let before = refresh(&mut heaps, &mut busy, true);
+        check(&before, 32, Trust::Exact);
+        (busy.on, busy.does, busy.left) = (USED, call, u32::MAX);
+        call(&mut busy.bytes);
+        let heap = refresh(&mut heaps, &mut busy, true);
+        check(&heap, 32, Trust::Stale);
+        assert_eq!(heap.walked, before.walked, "it is as old as it was");
+        busy.left = 0;
+        let heap = refresh(&mut heaps, &mut busy, true);
+        assert_eq!(heap.used.map(|used| used.trust), Some(Trust::Exact));
+    }
+
+    #[test]
+    fn before_anything_was_confirmed_halves_are_called_torn() {
+        let (mut heaps, mut busy) = target();
+        (busy.on, busy.does, busy.left) = (USED + 4, call, u32::MAX);
+        let heap = refresh(&mut heaps, &mut busy, false);
+        assert_eq!(heap.used.map(|used| used.trust), Some(Trust::Torn));
+        let (mut heaps, mut busy) = target();
+        (busy.on, busy.does, busy.left) = (USED, call, u32::MAX);
+        let heap = refresh(&mut heaps, &mut busy, true);
+        assert_eq!(heap.blocks, None, "counters prove that it is nothing");
+    }
+
+    #[test]
+    fn damage_is_told_when_a_second_walk_finds_it_too() {
+        for agent in [true, false] {
+            let (mut heaps, mut busy) = target();
+            busy.bytes.poke(USED, 36);
+            (busy.on, busy.does, busy.left) = (USED + 4, |bytes: &mut Bytes| bytes.poke(USED, 32), 1);
+            assert_eq!(refresh(&mut heaps, &mut busy, agent).damage, None, "it was only half written");
+            if agent {
+                // What is in use is then still what was asked for, and the rounding is not known.
+                busy.bytes.poke(USED, 64);
+                busy.bytes.poke(CALLS.start(), 1);
+            } else {
+                busy.bytes.poke(USED, 64);
+                busy.wait(Duration::from_secs(1));
+            }
+            assert!(refresh(&mut heaps, &mut busy, agent).damage.is_some());
+        }
+    }
+
+    #[test]
+    fn nothing_is_walked_again_while_the_count_stands_and_all_is_after_a_reset() {
+        let (mut heaps, mut busy) = target();
+        refresh(&mut heaps, &mut busy, true);
+        let walks = |busy: &Busy| busy.bytes.reads.iter().filter(|range| range.contains(USED)).count();
+        let before = walks(&busy);
+        check(&refresh(&mut heaps, &mut busy, true), 32, Trust::Exact);
+        assert_eq!(walks(&busy), before);
+        heaps.clear();
+        check(&refresh(&mut heaps, &mut busy, true), 32, Trust::Exact);
+        assert_eq!(walks(&busy), before + 1);
+    }
+
+    #[test]
+    fn a_heap_outside_of_the_memory_is_not_believed() {
+        let (mut heaps, mut busy) = target();
+        heaps.ram = vec![RAM.bottom(0x800)];
+        assert_eq!(refresh(&mut heaps, &mut busy, true).blocks, None);
+    }
 }

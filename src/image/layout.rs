@@ -249,6 +249,13 @@ fn section_name(section: &Section) -> String {
     }
 }
 
+/// Whether startup code leaves a section as it is, by its name: it keeps its content over a reset.
+#[must_use]
+pub fn is_kept(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["uninit", "noinit"].iter().any(|part| name.contains(part))
+}
+
 /// What a section is, by its name where names are conventions, else by its flags.
 fn section_kind(section: &Section) -> PartKind {
     let name = section.name.trim_start_matches('.').to_ascii_lowercase();
@@ -261,7 +268,7 @@ fn section_kind(section: &Section) -> PartKind {
         PartKind::Code
     } else if !section.writable {
         PartKind::Constants
-    } else if named(&["uninit", "noinit"]) {
+    } else if is_kept(&name) {
         PartKind::Uninit
     } else if named(&["stack"]) {
         PartKind::Stack

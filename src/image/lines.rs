@@ -290,22 +290,26 @@ impl Rows<'_> {
         None
     }
 
-    /// The path of a file of the line program, shortened.
     fn file(&self, index: u64) -> Option<String> {
-        let text = |reader: &Reader| Some(gimli::Reader::to_string_lossy(reader).ok()?.into_owned());
-        let attribute = |value| text(&self.dwarf.attr_string(self.unit, value).ok()?);
-        let header = self.unit.line_program.as_ref()?.header();
-        let file = header.file(index)?;
-        let base = self.unit.comp_dir.as_ref().and_then(text).unwrap_or_default();
-        let mut path = base.clone();
-        if file.directory_index() != 0
-            && let Some(folder) = file.directory(header)
-        {
-            path = join(&path, &attribute(folder)?);
-        }
-        path = join(&path, &attribute(file.path_name())?);
-        Some(printable(&shorten(&path, &base), MAX_PATH))
+        file(self.dwarf, self.unit, index)
     }
+}
+
+/// The path of a file of a unit's line program, shortened.
+pub(super) fn file<R: gimli::Reader>(dwarf: &Dwarf<R>, unit: &Unit<R>, index: u64) -> Option<String> {
+    let text = |reader: &R| Some(reader.to_string_lossy().ok()?.into_owned());
+    let attribute = |value| text(&dwarf.attr_string(unit, value).ok()?);
+    let header = unit.line_program.as_ref()?.header();
+    let file = header.file(index)?;
+    let base = unit.comp_dir.as_ref().and_then(text).unwrap_or_default();
+    let mut path = base.clone();
+    if file.directory_index() != 0
+        && let Some(folder) = file.directory(header)
+    {
+        path = join(&path, &attribute(folder)?);
+    }
+    path = join(&path, &attribute(file.path_name())?);
+    Some(printable(&shorten(&path, &base), MAX_PATH))
 }
 
 fn join(base: &str, path: &str) -> String {

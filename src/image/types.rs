@@ -12,6 +12,7 @@
 mod read;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use object::Endianness;
 use object::read::elf::ElfFile32;
@@ -116,6 +117,7 @@ struct Static {
     name: String,
     address: Option<u32>,
     kind: Option<usize>,
+    declared: Option<(Arc<str>, u32)>,
 }
 
 /// A type, with the debug information that it is from.
@@ -156,6 +158,8 @@ pub struct Variable<'a> {
     pub address: Option<u32>,
     /// What it holds.
     pub kind: Type<'a>,
+    /// Where its author wrote it: the end of the path, and the line.
+    pub declared: Option<(&'a str, u32)>,
 }
 
 impl Types {
@@ -223,7 +227,8 @@ impl Types {
     }
 
     fn tell<'a>(&'a self, held: &'a Static) -> Option<Variable<'a>> {
-        Some(Variable { name: &held.name, address: held.address, kind: Type { types: self, id: held.kind? } })
+        let declared = held.declared.as_ref().map(|(file, line)| (&**file, *line));
+        Some(Variable { name: &held.name, address: held.address, kind: Type { types: self, id: held.kind? }, declared })
     }
 
     /// The statics that hold, at any depth, a structure whose name ends with `name`: the address of each such
@@ -563,7 +568,7 @@ mod tests {
             ]
             .into(),
             names: [("s".into(), vec![1]), ("a".into(), vec![2]), ("t".into(), vec![3])].into(),
-            statics: vec![Static { name: "v".into(), address: Some(0), kind: Some(1) }],
+            statics: vec![Static { name: "v".into(), address: Some(0), kind: Some(1), declared: None }],
             ..Types::default()
         };
         assert!(types.find("s").is_some_and(|held| held.field("missing").is_none()));

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Copied, Holding, Inventory, Item, What};
+use super::{Copied, Holding, Inventory, Item, Thing, What};
 use crate::model::snapshot::MemoryKind;
 use crate::region::Region;
 
@@ -74,6 +74,8 @@ pub struct Node {
     pub is_code: bool,
     /// The lowest place of what is in it.
     pub first: Region,
+    /// Where the program uses it, when it is one function or static.
+    pub run: Option<Region>,
     /// What it is made of, in the order asked for.
     pub children: Vec<Node>,
 }
@@ -102,8 +104,7 @@ pub fn build(inventory: &Inventory, levels: &[Level], filter: &str, order: Order
         for item in &holding.items {
             if matches(inventory, item, &filter) {
                 let steps = steps(inventory, holding, item, levels);
-                let is_code = inventory.thing(item).is_none_or(|thing| thing.is_code);
-                root.add(item, holding.memory.kind, is_code, &steps);
+                root.add(item, holding.memory.kind, inventory.thing(item), &steps);
             }
         }
     }
@@ -171,12 +172,13 @@ struct Builder {
     things: usize,
     statics: usize,
     first: Option<Region>,
+    runs: Vec<Region>,
     index: HashMap<Step, usize>,
     children: Vec<(Step, Builder)>,
 }
 
 impl Builder {
-    fn add(&mut self, item: &Item, kind: MemoryKind, is_code: bool, steps: &[Step]) {
+    fn add(&mut self, item: &Item, kind: MemoryKind, thing: Option<&Thing>, steps: &[Step]) {
         let bytes = u64::from(item.range.size());
         match kind {
             MemoryKind::Flash => self.flash += bytes,
@@ -184,7 +186,12 @@ impl Builder {
         }
         self.things += usize::from(matches!(item.what, What::Thing(_)) && item.copy == Copied::Run);
         self.free += if item.what == What::Free { bytes } else { 0 };
-        self.statics += usize::from(!is_code);
+        self.statics += usize::from(thing.is_some_and(|thing| !thing.is_code));
+        // One more than one is enough to know that there are several.
+        if let Some(run) = thing.map(|thing| thing.range).filter(|run| self.runs.len() < 2 && !self.runs.contains(run))
+        {
+            self.runs.push(run);
+        }
         self.first = Some(self.first.map_or(item.range, |first| first.min(item.range)));
         if let Some((step, rest)) = steps.split_first() {
             let next = self.children.len();
@@ -192,7 +199,7 @@ impl Builder {
             if at == next {
                 self.children.push((step.clone(), Self::default()));
             }
-            self.children[at].1.add(item, kind, is_code, rest);
+            self.children[at].1.add(item, kind, thing, rest);
         }
     }
 
@@ -215,6 +222,10 @@ impl Builder {
             things: self.things,
             is_code: self.things > 0 && self.statics == 0,
             first: self.first.unwrap_or_default(),
+            run: match self.runs.as_slice() {
+                [one] => Some(*one),
+                _ => None,
+            },
             children,
         }
     }

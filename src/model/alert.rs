@@ -6,7 +6,7 @@ use super::catch::{Catch, CatchKind};
 use super::growth;
 use super::snapshot::{Health, Heap, LiveBlock, Owner, Snapshot, Stack, Trust};
 use crate::fault::Faults;
-use crate::sampler::observation::Facts;
+use crate::sampler::observation::{Facts, OnDisk};
 use crate::source::CoreStatus;
 use crate::units;
 
@@ -89,6 +89,8 @@ pub enum AlertKind {
     UnwrittenFrame,
     /// The agent had no slot left for a registration: the picture is not whole.
     Refused,
+    /// The ELF's file is no longer the one that is shown.
+    Rebuilt,
 }
 
 /// How bad it is.
@@ -250,6 +252,20 @@ pub fn find(snapshot: &Snapshot, facts: &Facts, limits: Limits) -> Vec<Alert> {
         let text = format!("The agent refused {} registrations: its tables are full.", facts.refused);
         add(AlertKind::Refused, Severity::Warning, target, text);
     }
+    let rebuilt = match &facts.on_disk {
+        OnDisk::Same => None,
+        OnDisk::Newer => Some(
+            "The ELF on disk is newer than what runs. Flash it, and the picture follows: names and addresses are still \
+             those of the build before."
+                .to_owned(),
+        ),
+        OnDisk::Unusable(why) => {
+            Some(format!("The ELF on disk cannot be used (yet), and the build before is shown: {why}"))
+        }
+    };
+    if let Some(text) = rebuilt {
+        add(AlertKind::Rebuilt, Severity::Info, target, text);
+    }
     match &snapshot.health {
         Health::Reconnecting { why, .. } => add(
             AlertKind::LinkLost,
@@ -303,7 +319,7 @@ fn overflow(stack: &Stack) -> Option<String> {
     }
     let limit = units::address(stack.range.start().into());
     let hit = match &stack.victim {
-        Some(victim) if !victim.range.is_empty() => format!(", {} below may be overwritten", victim.name),
+        Some(victim) if !victim.range.is_empty() => format!(", {} below may be overwritten", victim.words()),
         Some(victim) => format!(", below it is {}", victim.name),
         None => String::new(),
     };
@@ -344,7 +360,7 @@ fn nearly_full(stack: &Stack, limits: Limits) -> Option<String> {
     let left = units::bytes(stack.margin()?.into());
     let next = stack.victim.as_ref().map_or_else(String::new, |victim| match victim.range.is_empty() {
         true => format!(" Next is {}.", victim.name),
-        false => format!(" Next it overwrites {}.", victim.name),
+        false => format!(" Next it overwrites {}.", victim.words()),
     });
     Some(format!("{} has {left} of stack left.{next}", stack.name))
 }
@@ -367,7 +383,11 @@ mod tests {
             worst_case: None,
             worst_case_note: None,
             rescanned: None,
-            victim: Some(Victim { name: "uart_rx_buf".into(), range: Region::new(0x2000_4ac0, 520) }),
+            victim: Some(Victim {
+                name: "uart_rx_buf".into(),
+                is: Some("[u8; 520]".into()),
+                range: Region::new(0x2000_4ac0, 520),
+            }),
             overflowed,
             priority: None,
             state: None,
@@ -394,7 +414,7 @@ mod tests {
         let limits = Limits::default();
         assert_eq!(
             nearly_full(&stack(3276, false), limits),
-            Some("growth has 820 B of stack left. Next it overwrites uart_rx_buf.".into())
+            Some("growth has 820 B of stack left. Next it overwrites uart_rx_buf ([u8; 520]).".into())
         );
         assert_eq!(nearly_full(&stack(3000, false), limits), None);
         let frame = Stack { lowest_sp: Some(Measured { bytes: 3064, trust: Trust::AtLeast }), ..stack(3000, false) };

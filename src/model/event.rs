@@ -1,11 +1,12 @@
 //! What happened, and when: a bounded list, oldest first.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::alert::{Alert, AlertKind, Severity};
 use super::catch::CatchKind;
-use super::snapshot::{Health, Snapshot, Stack, Trust};
+use super::snapshot::{Health, MemoryKind, PartKind, Snapshot, Stack, Trust};
 use crate::units;
 
 /// Events that are kept.
@@ -39,6 +40,8 @@ pub enum EventKind {
     AlertBegan(Severity),
     /// The target was reset: a new epoch.
     Reset,
+    /// The ELF was built anew, and what is shown is from the new one.
+    Rebuilt,
     /// The target or the link does not answer any more.
     LinkLost,
     /// A stack was used deeper than ever before.
@@ -66,6 +69,7 @@ impl EventKind {
             Self::AlertBegan(_) => "alert",
             Self::AlertEnded => "alert over",
             Self::Reset => "reset",
+            Self::Rebuilt => "rebuilt",
             Self::LinkLost => "link lost",
             Self::LinkBack => "link back",
             Self::Mark { .. } => "new mark",
@@ -108,6 +112,9 @@ impl Events {
         let was_reset = before.epoch != now.epoch;
         if was_reset {
             self.add(now, EventKind::Reset, &now.target.elf, "the target was reset; marks begin anew".into());
+        }
+        if before.target.rebuilds != now.target.rebuilds {
+            self.add(now, EventKind::Rebuilt, &now.target.elf, rebuilt(before, now));
         }
         self.link(before, now);
         if before.health == Health::Static || now.health != Health::Live {
@@ -246,6 +253,26 @@ impl Events {
 fn rise(stack: &Stack, from: u32, to: u32, before: Trust) -> String {
     let found = if before == Trust::Exact { "" } else { ", found while its paint was first read: it may be older" };
     format!("{} {to} B, +{} B{found}", stack.name, to - from)
+}
+
+/// What the new build takes more or less of the memories, as far as the linker decides it.
+fn rebuilt(before: &Snapshot, now: &Snapshot) -> String {
+    let fixed = |snapshot: &Snapshot, kind: MemoryKind| -> u64 {
+        let of_kind = snapshot.memories.iter().filter(|memory| memory.kind == kind);
+        let parts = of_kind.flat_map(|memory| &memory.parts);
+        let linked = parts.filter(|part| part.is_static && !matches!(part.kind, PartKind::Unclaimed | PartKind::Heap));
+        linked.map(|part| u64::from(part.range.size())).sum()
+    };
+    let told = |name: &str, kind: MemoryKind| {
+        let (old, new) = (fixed(before, kind), fixed(now, kind));
+        match new.cmp(&old) {
+            Ordering::Equal => format!("{name} as before"),
+            Ordering::Greater => format!("{name} +{}", units::bytes(new - old)),
+            Ordering::Less => format!("{name} -{}", units::bytes(old - new)),
+        }
+    };
+    let (flash, ram) = (told("flash", MemoryKind::Flash), told("RAM", MemoryKind::Ram));
+    format!("{} was built anew and read again: {flash}, {ram}", now.target.elf)
 }
 
 #[cfg(test)]

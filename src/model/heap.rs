@@ -59,6 +59,10 @@ pub struct Heap {
     pub owners: Option<Vec<Owner>>,
     /// What blocks and owners are worth.
     pub owners_trust: Trust,
+    /// When the allocator's structures were last known to be as they are told here, since the attach.
+    pub walked: Option<Duration>,
+    /// When blocks and owners last agreed with the heap's counters, since the attach.
+    pub owners_confirmed: Option<Duration>,
 }
 
 /// A block that says who asked for it.
@@ -201,6 +205,8 @@ impl Heap {
             live: None,
             owners: None,
             owners_trust: Trust::Gap,
+            walked: None,
+            owners_confirmed: None,
         }
     }
 

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 pub use super::heap::{Block, BlockState, CallSite, Damage, Heap, LiveBlock, Owner, SizeClass};
+pub use crate::image::values::Row;
 use crate::region::Region;
 
 /// Everything known at one moment.
@@ -31,6 +32,8 @@ pub struct Snapshot {
     pub hints: Vec<String>,
     /// The words of the stack that somebody looks at; nothing is read for it while nobody does.
     pub detail: Option<StackWords>,
+    /// The fields of the static that somebody looks at; nothing is read for it while nobody does.
+    pub values: Option<StaticValues>,
     /// The tripwire, when this run was asked for one.
     pub tripwire: Option<super::catch::Tripwire>,
 }
@@ -52,6 +55,8 @@ pub struct Target {
     pub source: String,
     /// The firmware was built for a floating-point unit: exceptions push the extended frame.
     pub has_float: bool,
+    /// How often the ELF was built anew and taken over since the start.
+    pub rebuilds: u32,
 }
 
 /// Whether the numbers are fresh, and what the link is doing about it when they are not.
@@ -276,6 +281,21 @@ pub struct StackWords {
     pub traces: Vec<Trace>,
 }
 
+/// What is in a static, field by field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StaticValues {
+    /// Where it is.
+    pub range: Region,
+    /// The static itself, then its fields, each with its value in words.
+    pub rows: Vec<Row>,
+    /// Exact, or torn: it changed while it was read. What pointers lead to was read once.
+    pub trust: Trust,
+    /// Some fields are not read: together they are more than one refresh may read.
+    pub is_cut: bool,
+    /// When it was read, since the attach.
+    pub at: Duration,
+}
+
 /// A word of a stack that a call or an exception likely put there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trace {
@@ -324,8 +344,22 @@ pub enum TracePlace {
 pub struct Victim {
     /// What a person calls it: a symbol, a block, another stack, `unclaimed`, `end of RAM`.
     pub name: String,
+    /// What it is, where that says more than the name: a static's type, `[u8; 520]`, or who asked for a heap block,
+    /// `heap block of spawn, main.rs:31`.
+    pub is: Option<String>,
     /// Where it is; empty at the end of the memory.
     pub range: Region,
+}
+
+impl Victim {
+    /// Its name and what it is, in a line: `uart_rx_buf ([u8; 520])`.
+    #[must_use]
+    pub fn words(&self) -> String {
+        match &self.is {
+            Some(is) => format!("{} ({is})", self.name),
+            None => self.name.clone(),
+        }
+    }
 }
 
 /// What the link did: totals, and per refresh where it says so.

@@ -6,7 +6,7 @@ use super::snapshot::{Health, Link, Measured, Snapshot, Stack, StackKind, Target
 use crate::region::Region;
 
 /// A live target with nothing in it, so many seconds after the attach.
-pub(super) fn live(seconds: u64) -> Snapshot {
+pub(crate) fn live(seconds: u64) -> Snapshot {
     Snapshot {
         at: Duration::from_secs(seconds),
         epoch: 0,
@@ -18,12 +18,13 @@ pub(super) fn live(seconds: u64) -> Snapshot {
         link: Link::default(),
         hints: Vec::new(),
         detail: None,
+        values: None,
         tripwire: None,
     }
 }
 
 /// A stack of 1000 bytes whose id is its name.
-pub(super) fn stack(name: &str, peak: u32) -> Stack {
+pub(crate) fn stack(name: &str, peak: u32) -> Stack {
     Stack {
         id: name.into(),
         name: name.into(),

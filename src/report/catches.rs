@@ -78,6 +78,8 @@ pub struct CatchReport {
     pub depth: Option<u32>,
     /// What lies below the stack.
     pub victim: Option<String>,
+    /// What that is: a static's type, or who asked for a heap block.
+    pub victim_is: Option<String>,
     /// The calls, the innermost first, with what was inlined.
     pub chain: Vec<CallReport>,
     /// The chain goes to the thread's first function.
@@ -154,6 +156,7 @@ pub(super) fn catch(catch: &Catch) -> CatchReport {
         value: catch.value,
         depth: catch.depth,
         victim: catch.victim.as_ref().map(|victim| victim.name.clone()),
+        victim_is: catch.victim.as_ref().and_then(|victim| victim.is.clone()),
         chain: catch
             .chain
             .iter()

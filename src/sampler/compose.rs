@@ -38,7 +38,7 @@ pub fn static_snapshot(image: &Image, chips: &[Chip]) -> Snapshot {
     let memories = draw(chips, &look, &placed);
     let mut stacks = Stacks::default().refresh_none(&look.stacks);
     for stack in &mut stacks {
-        stack.victim = victim::below(stack.range, &memories, image);
+        stack.victim = victim::below(stack.range, &memories, &[], image);
     }
     let hints = WorstCases::default().tell(image, &look.stacks, &mut stacks);
     Snapshot {
@@ -58,6 +58,7 @@ pub fn static_snapshot(image: &Image, chips: &[Chip]) -> Snapshot {
         link: Link::default(),
         hints: hints.into_iter().chain(layout::conflicts(image)).collect(),
         detail: None,
+        values: None,
         tripwire: None,
     }
 }
@@ -112,8 +113,8 @@ fn claims(look: &Look, placed: &[Placed]) -> Vec<Claim> {
 pub(super) fn heap(look: &HeapLook, image: &Image, sites: &mut Sites, named: &[(Region, String)]) -> Heap {
     let mut owners: Vec<Owner> = Vec::new();
     let mut index: HashMap<CallSite, usize> = HashMap::new();
-    let mut live: Option<Vec<LiveBlock>> = look.noted.as_ref().map(|(blocks, _)| {
-        let live = blocks.iter().map(|block| {
+    let mut live: Option<Vec<LiveBlock>> = look.noted.as_ref().map(|noted| {
+        let live = noted.blocks.iter().map(|block| {
             let site = sites.of(image, &block.callers);
             let owner = *index.entry(site.clone()).or_insert_with(|| {
                 owners.push(Owner { site, blocks: 0, bytes: 0, growth: None, leaks: false });
@@ -135,7 +136,8 @@ pub(super) fn heap(look: &HeapLook, image: &Image, sites: &mut Sites, named: &[(
     let owners = order.into_iter().map(|index| owners[index].clone()).collect();
     Heap {
         owners: live.is_some().then_some(owners),
-        owners_trust: look.noted.as_ref().map_or(Trust::Gap, |(_, trust)| *trust),
+        owners_trust: look.noted.as_ref().map_or(Trust::Gap, |noted| noted.trust),
+        owners_confirmed: look.noted.as_ref().and_then(|noted| noted.confirmed),
         live,
         ..look.heap.clone()
     }

@@ -56,6 +56,7 @@ pub(super) fn describe(image: &Image, source: &dyn Source) -> Target {
         kernel: None,
         source: description.source,
         has_float: image.call_graph().is_some_and(CallGraph::has_float),
+        rebuilds: 0,
     }
 }
 

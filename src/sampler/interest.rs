@@ -5,23 +5,31 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The id of the stack whose words somebody looks at, shared between a screen and the sampler.
+use crate::region::Region;
+
+/// What somebody looks at, and what is read for that while they do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// The words of the stack with this id.
+    Stack(String),
+    /// The fields of the static that lies there.
+    Static(Region),
+}
+
+/// What somebody looks at, shared between a screen and the sampler.
 #[derive(Clone, Debug, Default)]
-pub struct Interest(Arc<Mutex<Option<String>>>);
+pub struct Interest(Arc<Mutex<Option<Wish>>>);
 
 impl Interest {
-    /// Asks for the words of the stack with this id, or for nothing any more.
-    pub fn set(&self, stack: Option<&str>) {
+    /// Asks for this, or for nothing any more.
+    pub fn set(&self, new: Option<Wish>) {
         // A wish is replaced whole, so a thread that panicked while it held the lock left nothing half done.
-        let mut wish = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if wish.as_deref() != stack {
-            *wish = stack.map(str::to_owned);
-        }
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = new;
     }
 
-    /// The stack that is asked for.
+    /// What is asked for.
     #[must_use]
-    pub fn get(&self) -> Option<String> {
+    pub fn get(&self) -> Option<Wish> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

@@ -28,4 +28,18 @@ pub struct Facts {
     pub faults: Option<Faults>,
     /// What the core does, when it was asked in this refresh.
     pub core: Option<CoreStatus>,
+    /// What became of the ELF's file since it was read.
+    pub on_disk: OnDisk,
+}
+
+/// What became of the ELF's file since it was read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum OnDisk {
+    /// It is what is shown.
+    #[default]
+    Same,
+    /// It was written to and cannot be used (yet): why, in words.
+    Unusable(String),
+    /// It was built anew, and the target still runs what was built before.
+    Newer,
 }

@@ -449,10 +449,10 @@ impl Tripwire {
 
 impl Drop for Tripwire {
     fn drop(&mut self) {
-        if let State::Armed(comparators) = &mut self.state
-            && let Err(error) = comparators.restore(self.control.as_mut())
-        {
-            tracing::warn!("the debug registers were not put back: {error}");
+        let State::Armed(comparators) = &mut self.state else { return };
+        match comparators.restore(self.control.as_mut()) {
+            Ok(()) => tracing::info!("the debug registers were put back as they were found"),
+            Err(error) => tracing::warn!("the debug registers were not put back: {error}"),
         }
     }
 }

@@ -6,7 +6,7 @@
 use std::cell::RefCell;
 use std::fs::File;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::{CoreStatus, Counters, Depth, Description, ReadError, Source};
@@ -54,46 +54,69 @@ enum Order {
 
 /// Where recordings are begun and ended, from another thread.
 #[derive(Clone, Debug, Default)]
-pub struct Desk(Arc<Mutex<(Option<Order>, Progress)>>);
+pub struct Desk(Arc<Mutex<Slip>>);
+
+/// What lies on the desk.
+#[derive(Debug, Default)]
+struct Slip {
+    order: Option<Order>,
+    progress: Progress,
+    closed: bool,
+}
 
 impl Desk {
     /// Asks for a recording into this file.
     pub fn begin(&self, path: PathBuf, file: File, head: Head) {
-        self.set(Some(Order::Begin(path, file, head)), Progress::Beginning);
+        let mut slip = self.slip();
+        slip.order = Some(Order::Begin(path, file, head));
+        slip.progress = Progress::Beginning;
     }
 
     /// Says that a recording is going to be asked for.
     pub fn announce(&self) {
-        self.set(None, Progress::Beginning);
+        self.tell(Progress::Beginning);
     }
 
-    /// Says that a recording cannot begin.
+    /// Says that a recording cannot begin, or ended.
     pub fn fail(&self, file: PathBuf, why: String) {
-        self.set(None, Progress::Failed { file, why });
+        self.tell(Progress::Failed { file, why });
     }
 
     /// Asks for the end of the recording.
     pub fn end(&self) {
-        let (order, _) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *order = Some(Order::End);
+        self.slip().order = Some(Order::End);
+    }
+
+    /// Asks for the end of the recording, and for no other: what a recording begins with is not true any more.
+    pub fn close(&self) {
+        let mut slip = self.slip();
+        slip.order = Some(Order::End);
+        slip.closed = true;
+    }
+
+    /// Whether no further recording can be made.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.slip().closed
     }
 
     /// What became of it.
     #[must_use]
     pub fn progress(&self) -> Progress {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).1.clone()
-    }
-
-    fn set(&self, order: Option<Order>, progress: Progress) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = (order, progress);
+        self.slip().progress.clone()
     }
 
     fn take(&self) -> Option<Order> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).0.take()
+        self.slip().order.take()
     }
 
     fn tell(&self, progress: Progress) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).1 = progress;
+        self.slip().progress = progress;
+    }
+
+    fn slip(&self) -> MutexGuard<'_, Slip> {
+        // Nothing on it is ever half done, so that a thread that panicked left it sound.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -15,9 +15,11 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
+use super::keymap::Keymap;
 use super::keys::{self, Action};
 use super::overlay;
 use super::paint::{Canvas, fit, width, wrap};
+use super::state::State;
 use super::theme::Theme;
 use crate::model::Model;
 use crate::model::catch::{Call, Catch, CatchKind, Tripwire};
@@ -29,13 +31,13 @@ const HEAD: u16 = 13;
 const CALLS: usize = 14;
 
 /// Draws the catch of this number over the body.
-pub(crate) fn draw(canvas: &mut Canvas<'_>, body: Rect, index: usize, model: &Model) {
+pub(crate) fn draw(canvas: &mut Canvas<'_>, body: Rect, index: usize, model: &Model, state: &State) {
     let Some(tripwire) = &model.snapshot.tripwire else { return };
     let theme = canvas.theme;
     let cells = overlay::cells(body);
     let last = tripwire.catches.len().saturating_sub(1);
     let lines = match tripwire.catches.get(index.min(last)) {
-        Some(catch) => told(catch, tripwire.held && index >= last, cells, theme),
+        Some(catch) => told(catch, (tripwire.held && index >= last).then_some(&state.keymap), cells, theme),
         None => waiting(tripwire, cells, theme),
     };
     let title = match tripwire.catches.len() {
@@ -71,12 +73,13 @@ fn note(lines: &mut Vec<Line<'static>>, tripwire: &Tripwire, cells: u16, theme: 
     }
 }
 
-fn told(catch: &Catch, held: bool, cells: u16, theme: &Theme) -> Vec<Line<'static>> {
+/// `held` are the keys, where the core stands at this catch and one of them lets it go on.
+fn told(catch: &Catch, held: Option<&Keymap>, cells: u16, theme: &Theme) -> Vec<Line<'static>> {
     let styles = &theme.styles;
     let mut lines = Vec::new();
     let (chip, style) = match catch.kind {
         CatchKind::Noted => (" ! NOTED ", styles.danger_chip),
-        CatchKind::Stopped if held => (" ! STOPPED ", styles.danger_chip),
+        CatchKind::Stopped if held.is_some() => (" ! STOPPED ", styles.danger_chip),
         CatchKind::Stopped => (" ! CAUGHT ", styles.danger_chip),
         CatchKind::Mark => (" new mark ", styles.chip),
         CatchKind::Missed => (" unseen ", styles.chip),
@@ -114,7 +117,7 @@ fn told(catch: &Catch, held: bool, cells: u16, theme: &Theme) -> Vec<Line<'stati
         } else {
             format!(", {}", units::bytes(victim.range.size().into()))
         };
-        add("next below", &format!("{}{size}", victim.name));
+        add("next below", &format!("{}{size}", victim.words()));
     }
     let calls = catch.folded();
     for (index, (call, times)) in calls.iter().take(CALLS).enumerate() {
@@ -130,10 +133,10 @@ fn told(catch: &Catch, held: bool, cells: u16, theme: &Theme) -> Vec<Line<'stati
     if !end.is_empty() {
         row(&mut lines, "", &end, styles.muted, cells, theme);
     }
-    if held {
+    if let Some(keymap) = held {
         lines.push(Line::default());
-        let key = keys::BINDINGS.iter().find(|binding| binding.action == Action::GoOn);
-        let key = key.and_then(|binding| binding.keys.first()).map(|key| keys::label(*key, &theme.glyphs));
+        let binding = keys::BINDINGS.iter().find(|binding| binding.action == Action::GoOn);
+        let key = binding.and_then(|binding| keymap.keys(binding).first().map(|key| keys::label(*key, &theme.glyphs)));
         lines.push(Line::from(vec![
             Span::styled("The core is stopped.  ", styles.strong),
             Span::styled(key.unwrap_or_default(), styles.chip),

@@ -12,6 +12,7 @@ mod calls;
 mod grid;
 mod layout;
 mod list;
+mod marks;
 mod word;
 
 use ratatui::layout::{Position, Rect};
@@ -126,7 +127,7 @@ pub(crate) fn draw(canvas: &mut Canvas<'_>, body: Rect, density: Density, model:
         canvas.text(body.x + 2, body.y + 1, "this stack is gone: its thread ended", canvas.theme.styles.muted);
         return;
     };
-    let layout = Layout::of(body, density, &view);
+    let layout = Layout::of(body, density, &view, marks::wanted(model, &view.stack.id));
     let traces = view.traces();
     let calls = calls::group(&traces, layout.list_rows());
     let selected = selected(&calls, state.cursor);
@@ -135,12 +136,15 @@ pub(crate) fn draw(canvas: &mut Canvas<'_>, body: Rect, density: Density, model:
     grid::draw(canvas, &layout, &view, &calls, selected, first);
     list::draw(canvas, &layout, &view, &calls, selected);
     word::draw(canvas, &layout, &view, &calls, selected);
+    if let Some(area) = layout.marks {
+        marks::draw(canvas, area, model, &view.stack.id);
+    }
 }
 
 /// Where the cursor is after a walk of so many steps: along the calls, or down the rows where there is none.
 pub(crate) fn walk(body: Rect, density: Density, model: &Model, state: &State, steps: isize) -> Cursor {
     let Some(view) = View::of(model, state) else { return state.cursor };
-    let layout = Layout::of(body, density, &view);
+    let layout = Layout::of(body, density, &view, marks::wanted(model, &view.stack.id));
     let traces = view.traces();
     let calls = calls::group(&traces, layout.list_rows());
     let at = selected(&calls, state.cursor);
@@ -154,7 +158,7 @@ pub(crate) fn walk(body: Rect, density: Density, model: &Model, state: &State, s
 /// The call at a cell, in the figure or in the list.
 pub(crate) fn hit(body: Rect, density: Density, model: &Model, state: &State, at: Position) -> Option<Cursor> {
     let view = View::of(model, state)?;
-    let layout = Layout::of(body, density, &view);
+    let layout = Layout::of(body, density, &view, marks::wanted(model, &view.stack.id));
     let traces = view.traces();
     let calls = calls::group(&traces, layout.list_rows());
     let selected = selected(&calls, state.cursor);

@@ -208,7 +208,7 @@ fn status(model: &Model, state: &State, theme: &Theme, density: Density) -> Vec<
         return words;
     }
     words.extend(place.iter().flat_map(Place::words).map(|word| Span::styled(safe(&word, theme), styles.ink)));
-    words.extend(state.desk.as_ref().and_then(|desk| recording(&desk.progress(), theme)));
+    words.extend(state.recorder.as_ref().and_then(|desk| recording(&desk.progress(), theme)));
     let mut reason = None;
     if let Health::Stale { since, why } | Health::Reconnecting { since, why } = &snapshot.health {
         words.push(muted(format!("last read {} ago", units::duration(snapshot.at.saturating_sub(*since)))));
@@ -304,8 +304,11 @@ fn hint_spans<'a>(
             Action::Play(Play::StepBack) => ", .".to_owned(),
             Action::Play(Play::JumpBack) => "< >".to_owned(),
             Action::Play(Play::Slower) => "{ }".to_owned(),
-            _ => binding.keys.first().map(|key| keys::label(*key, &theme.glyphs)).unwrap_or_default(),
+            _ => state.keymap.keys(binding).first().map(|key| keys::label(*key, &theme.glyphs)).unwrap_or_default(),
         };
+        if key.is_empty() {
+            continue;
+        }
         let word = match (binding.action, &state.picture) {
             (Action::Freeze, _) if state.deck.is_some() => "stop/play",
             (Action::Freeze, Picture::Frozen(_)) => "go on",

@@ -11,6 +11,8 @@
 
 mod picture;
 
+use std::time::Duration;
+
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
@@ -118,7 +120,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, density: Density, model:
     let notes = notes(model, heap, state, asked);
     if two {
         let right = Rect { x: left.right() + 3, width: right_width, ..area };
-        let mut y = draw_figures(canvas, right, heap) + 1;
+        let mut y = draw_figures(canvas, right, heap, model.snapshot.at) + 1;
         for note in &notes {
             for line in paint::wrap(note, right.width.max(1)) {
                 canvas.text(right.x, y, &safe(&line, canvas.theme), styles.ink);
@@ -177,7 +179,10 @@ fn notes(model: &Model, heap: &Heap, state: &State, asked: Option<(u32, Fit)>) -
     } else if heap.owners.is_none() {
         notes.push("Nobody keeps account of the blocks: the agent's Owned allocator does, for 8 B a block.".into());
     } else if heap.owners_trust != Trust::Exact {
-        notes.push("The blocks are from the last look at which they agreed with the counters.".into());
+        let ago = heap.owners_confirmed.map_or_else(String::new, |confirmed| {
+            format!(", {} ago", units::age(model.snapshot.at.saturating_sub(confirmed)))
+        });
+        notes.push(format!("The blocks are from the last look at which they agreed with the counters{ago}."));
     }
     notes
 }
@@ -255,7 +260,7 @@ fn bar(canvas: &mut Canvas<'_>, x: u16, end: u16, y: u16, heap: &Heap, owner: &O
 }
 
 /// The numbers, and where they end.
-fn draw_figures(canvas: &mut Canvas<'_>, area: Rect, heap: &Heap) -> u16 {
+fn draw_figures(canvas: &mut Canvas<'_>, area: Rect, heap: &Heap, now: Duration) -> u16 {
     let styles = canvas.theme.styles;
     canvas.text(area.x, area.y, "figures", styles.strong);
     let size = heap.range.size();
@@ -268,7 +273,14 @@ fn draw_figures(canvas: &mut Canvas<'_>, area: Rect, heap: &Heap) -> u16 {
     let largest = heap.largest_free.map(|largest| largest.bytes);
     let place = heap.holes().into_iter().flatten().max_by_key(|hole| hole.size()).map(Region::start);
     let failed = heap.failed_size.map_or_else(String::new, |size| format!("last for {}", units::bytes(size.into())));
-    let trust = heap.used.map_or("-", |used| report::trust(used.trust));
+    let trust = heap.used.map(|used| used.trust);
+    // What was exact a moment ago is told with the moment: it is as good as it ever was.
+    let (trust, ago) = match (trust, heap.walked) {
+        (Some(Trust::Stale), Some(walked)) => {
+            (Some(Trust::Exact), format!("{} ago", units::age(now.saturating_sub(walked))))
+        }
+        (trust, _) => (trust, String::new()),
+    };
     let rows = [
         ("used", number(used), part(used)),
         ("peak", number(peak), part(peak)),
@@ -283,7 +295,7 @@ fn draw_figures(canvas: &mut Canvas<'_>, area: Rect, heap: &Heap) -> u16 {
         ("overhead", number(heap.overhead), String::new()),
         ("allocations", plain(heap.allocations), String::new()),
         ("failures", plain(heap.failures), failed),
-        ("trust", trust.to_owned(), String::new()),
+        ("trust", trust.map_or("-", report::trust).to_owned(), ago),
     ];
     let mut y = area.y + 1;
     for (name, value, aside) in rows {

@@ -20,7 +20,11 @@ fn lines(canvas: &Canvas<'_>, cells: u16, model: &Model, state: &State) -> Vec<L
     let (theme, styles) = (canvas.theme, canvas.theme.styles);
     let mut lines = Vec::new();
     for binding in keys::meant(state) {
-        let keys: Vec<String> = binding.keys.iter().map(|key| keys::label(*key, &theme.glyphs)).collect();
+        let keys: Vec<String> =
+            state.keymap.keys(binding).into_iter().map(|key| keys::label(key, &theme.glyphs)).collect();
+        if keys.is_empty() {
+            continue;
+        }
         lines.push(Line::from(vec![
             Span::styled(format!("{:<12}", keys.join("  ")), styles.strong),
             Span::styled(binding.help, styles.ink),

@@ -41,6 +41,12 @@ pub enum Action {
     Enter,
     /// Show what is selected on the map.
     OnMap,
+    /// Look at the next function or static in what is selected.
+    NextThing,
+    /// Look at the one before.
+    ThingBefore,
+    /// Show or hide all fields of the static that is selected.
+    Fields,
     /// Change between the schematic and the linear scale.
     Scale,
     /// Turn the address order over.
@@ -107,6 +113,21 @@ pub enum Key {
     Ctrl(char),
 }
 
+impl Key {
+    /// The key of an event; `None` with something held that no binding has.
+    #[must_use]
+    pub fn of(event: KeyEvent) -> Option<Self> {
+        let ctrl = event.modifiers.contains(KeyModifiers::CONTROL);
+        if event.modifiers.intersects(KeyModifiers::ALT | KeyModifiers::SUPER | KeyModifiers::META) {
+            return None;
+        }
+        Some(match event.code {
+            KeyCode::Char(c) if ctrl => Self::Ctrl(c),
+            code => Self::Plain(code),
+        })
+    }
+}
+
 /// One row of the table.
 #[derive(Clone, Copy, Debug)]
 pub struct Binding {
@@ -137,6 +158,8 @@ const WALKS: &[Screen] =
 /// Screens that compare with the baseline.
 const COMPARES: &[Screen] = &[Screen::Timeline];
 const LISTS: &[Screen] = &[Screen::Stacks, Screen::Symbols];
+/// Screens on which a static can be selected.
+const THINGS: &[Screen] = &[Screen::Map, Screen::Symbols];
 const PLACES: &[Screen] = &[Screen::Map, Screen::Stacks, Screen::Heap];
 
 const fn letter(c: char) -> Key {
@@ -164,6 +187,9 @@ pub const BINDINGS: &[Binding] = &[
     bind(&[Key::Plain(KeyCode::PageUp)], Action::PageUp, WALKS, None, "go ten up"),
     bind(&[Key::Plain(KeyCode::PageDown)], Action::PageDown, WALKS, None, "go ten down"),
     bind(&[Key::Plain(KeyCode::Enter)], Action::Enter, MAP, Some("zoom"), "zoom into what is selected"),
+    bind(&[letter('n')], Action::NextThing, MAP, None, "look into it: its next static, the largest first"),
+    bind(&[letter('N')], Action::ThingBefore, MAP, None, "look into it: the static before"),
+    bind(&[letter('f')], Action::Fields, THINGS, None, "all fields of a static, with their values"),
     bind(&[Key::Plain(KeyCode::Left), letter('h')], Action::Left, DETAIL, Some("stack before"), "the stack before"),
     bind(&[Key::Plain(KeyCode::Right), letter('l')], Action::Right, DETAIL, Some("next"), "the next stack"),
     bind(&[Key::Plain(KeyCode::Enter)], Action::Enter, STACKS, Some("word by word"), "show this stack word by word"),
@@ -280,13 +306,7 @@ pub fn action(event: &Event, screen: Screen, input: Input) -> Option<Action> {
 }
 
 fn key_action(event: KeyEvent, screen: Screen, input: Input) -> Option<Action> {
-    let ctrl = event.modifiers.contains(KeyModifiers::CONTROL);
-    let other = event.modifiers.intersects(KeyModifiers::ALT | KeyModifiers::SUPER | KeyModifiers::META);
-    let key = match event.code {
-        _ if other => return None,
-        KeyCode::Char(c) if ctrl => Key::Ctrl(c),
-        code => Key::Plain(code),
-    };
+    let key = Key::of(event)?;
     if input == Input::Filter {
         match key {
             Key::Plain(KeyCode::Char(c)) => return Some(Action::Type(c)),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::model::Model;
 use crate::model::history::Quantity;
-use crate::model::snapshot::{Heap, MemoryMap, Part, Snapshot, Stack};
+use crate::model::snapshot::{Heap, MemoryKind, MemoryMap, Part, Snapshot, Stack};
 use crate::region::Region;
 use crate::units;
 
@@ -42,6 +42,11 @@ impl Condition {
 /// The deepest use known, in percent of the stack.
 pub(crate) fn peak_percent(stack: &Stack) -> Option<u8> {
     units::percent(stack.deepest()?.bytes.into(), stack.range.size().into())
+}
+
+/// Whether a range lies in memory that the program writes.
+pub(crate) fn is_ram(snapshot: &Snapshot, range: Region) -> bool {
+    snapshot.memories.iter().any(|memory| memory.kind == MemoryKind::Ram && memory.range.covers(range))
 }
 
 /// All parts of a snapshot with the memory and, for a heap's, the part they lie in.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use ratatui::layout::Size;
 
 use super::deck::Deck;
+use super::keymap::Keymap;
 use super::lookup;
 use super::symbols::{Shared, SymbolsState};
 use super::theme::ThemeName;
@@ -13,7 +14,8 @@ use super::timeline::{TimelineState, Values};
 use crate::model::Model;
 use crate::model::alert::{Alert, Limits};
 use crate::model::snapshot::{Part, Snapshot, Stack};
-use crate::sampler::interest::Interest;
+use crate::region::Region;
+use crate::sampler::interest::{Interest, Wish};
 use crate::source::recorder::Desk;
 
 /// How the screens are to be, given once at the start.
@@ -31,16 +33,18 @@ pub struct Options {
     pub access: String,
     /// The screen to start with.
     pub screen: Screen,
-    /// Where the screens say which stack they want word by word.
+    /// Where the screens say what they want read because somebody looks at it.
     pub interest: Interest,
     /// Who owns each byte by the ELF, when it is known.
     pub symbols: Shared,
     /// Where recordings are begun; none where there cannot be one.
-    pub desk: Option<Desk>,
+    pub recorder: Option<Desk>,
     /// The player, when this is a recording.
     pub deck: Option<Deck>,
     /// What is to be said in the first picture.
     pub notice: Option<String>,
+    /// Keys of the user's own choice.
+    pub keymap: Keymap,
 }
 
 impl Default for Options {
@@ -54,9 +58,10 @@ impl Default for Options {
             screen: Screen::Map,
             interest: Interest::default(),
             symbols: Shared::default(),
-            desk: None,
+            recorder: None,
             deck: None,
             notice: None,
+            keymap: Keymap::default(),
         }
     }
 }
@@ -146,6 +151,8 @@ pub enum Overlay {
     Catch(usize),
     /// Which columns the stacks have: the one of this number is under the cursor.
     Columns(usize),
+    /// All fields of the static that is selected, scrolled down so many lines.
+    Fields(u16),
 }
 
 /// Where keys go.
@@ -218,6 +225,8 @@ pub struct MapState {
     pub order: AddressOrder,
     /// The part that fills the figure, by its id.
     pub zoom: Option<String>,
+    /// The function or static that is looked at in a part, by the part's id and where it is.
+    pub thing: Option<(String, Region)>,
 }
 
 /// Which way rows are sorted.
@@ -278,6 +287,8 @@ pub struct State {
     pub cursor: Cursor,
     /// The symbols' own.
     pub symbols: SymbolsState,
+    /// Keys of the user's own choice.
+    pub keymap: Keymap,
     /// The timeline's own.
     pub timeline: TimelineState,
     /// What values are compared with.
@@ -289,7 +300,7 @@ pub struct State {
     /// What may touch the target, in words.
     pub access: String,
     /// Where recordings are begun; none where there cannot be one.
-    pub desk: Option<Desk>,
+    pub recorder: Option<Desk>,
     /// The player, when this is a recording.
     pub deck: Option<Deck>,
     /// The answer to the last key that did something outside the screen.
@@ -307,9 +318,10 @@ impl State {
             stack_limit: options.stack_limit,
             access: options.access.clone(),
             symbols: SymbolsState::new(options.symbols.clone()),
-            desk: options.desk.clone(),
+            recorder: options.recorder.clone(),
             deck: options.deck.clone(),
             notice: options.notice.clone(),
+            keymap: options.keymap.clone(),
             ..Self::default()
         }
     }
@@ -342,12 +354,29 @@ impl State {
         }
     }
 
-    /// The stack whose words this screen wants read: none while it is frozen or shows something else.
+    /// What this screen wants read: nothing while it is frozen.
     #[must_use]
-    pub fn wanted<'a>(&self, newest: &'a Model) -> Option<&'a str> {
+    pub fn wanted(&self, newest: &Model) -> Option<Wish> {
+        let snapshot = &newest.snapshot;
         match (self.screen, &self.picture) {
+            (_, Picture::Frozen(_)) => None,
             (Screen::StackDetail, Picture::Live) => {
-                self.selected_stack(&newest.snapshot).map(|stack| stack.id.as_str())
+                self.selected_stack(snapshot).map(|stack| Wish::Stack(stack.id.clone()))
+            }
+            (_, Picture::Live) => {
+                self.thing(snapshot).filter(|range| lookup::is_ram(snapshot, *range)).map(Wish::Static)
+            }
+        }
+    }
+
+    /// Where the function or static lies that is selected on this screen.
+    #[must_use]
+    pub fn thing(&self, snapshot: &Snapshot) -> Option<Region> {
+        match self.screen {
+            Screen::Symbols => self.symbols.thing(),
+            Screen::Map => {
+                let (part, range) = self.map.thing.as_ref()?;
+                (self.selected_part(snapshot)?.id == *part).then_some(*range)
             }
             _ => None,
         }

@@ -9,6 +9,7 @@
 //! ```
 
 mod pane;
+mod shared;
 mod state;
 mod tree;
 mod treemap;
@@ -20,12 +21,15 @@ use super::paint::{self, Canvas};
 use super::state::State;
 use super::table;
 use crate::inventory::tree::Node;
+use crate::model::Model;
 
-pub use state::{Figure, Grouping, Shared, SymbolsState};
+pub use shared::Shared;
+pub use state::{Figure, Grouping, SymbolsState};
 pub(crate) use state::{step_in, step_out, walk};
 
-/// Cells of the pane beside the figure, from the density on at which there is one.
+/// Cells of the pane beside the figure, from the density on at which there is one, and where there is much room.
 const PANE: u16 = 40;
+const WIDE_PANE: u16 = 72;
 
 struct Layout {
     header: u16,
@@ -35,9 +39,10 @@ struct Layout {
 }
 
 fn layout(body: Rect, density: Density) -> Layout {
+    let cells = if density == Density::Wide { WIDE_PANE } else { PANE };
     let pane = (density >= Density::Normal).then(|| Rect {
-        x: body.right().saturating_sub(PANE),
-        width: PANE.min(body.width),
+        x: body.right().saturating_sub(cells),
+        width: cells.min(body.width),
         ..body
     });
     let width = body.width.saturating_sub(pane.map_or(0, |pane| pane.width + 2));
@@ -46,7 +51,7 @@ fn layout(body: Rect, density: Density) -> Layout {
 }
 
 /// Draws the screen.
-pub(crate) fn draw(canvas: &mut Canvas<'_>, body: Rect, density: Density, state: &State) {
+pub(crate) fn draw(canvas: &mut Canvas<'_>, body: Rect, density: Density, model: &Model, state: &State) {
     let symbols = &state.symbols;
     let styles = canvas.theme.styles;
     let Some(root) = symbols.tree() else {
@@ -68,7 +73,7 @@ pub(crate) fn draw(canvas: &mut Canvas<'_>, body: Rect, density: Density, state:
         Figure::Treemap => treemap::draw(canvas, layout.header, layout.figure, root, rows.get(selected)),
     }
     if let (Some(area), Some(row)) = (layout.pane, rows.get(selected)) {
-        pane::draw(canvas, area, row, root);
+        pane::draw(canvas, area, row, root, (model, state));
     }
 }
 

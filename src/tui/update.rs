@@ -10,7 +10,10 @@ use super::symbols::Figure;
 use super::timeline::{self, Values};
 use super::{alerts, detail, heap, lookup, map, stacks, symbols};
 use crate::model::Model;
-use crate::model::catch::{Catch, CatchKind};
+use crate::model::catch::{Catch, CatchKind, Tripwire};
+use crate::model::event::EventKind;
+use crate::model::snapshot::{Snapshot, Stack};
+use crate::region::Region;
 
 /// What the caller has to do after an action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +64,7 @@ pub fn update(state: &mut State, newest: &Model, action: Action) -> Effect {
         Action::Catches => {
             state.overlay = match (state.overlay, newest.snapshot.tripwire.as_ref()) {
                 (Overlay::Catch(_), _) => Overlay::None,
-                (_, Some(tripwire)) => Overlay::Catch(tripwire.catches.len().saturating_sub(1)),
+                (_, Some(tripwire)) => Overlay::Catch(first_catch(tripwire, state, newest)),
                 (_, None) => {
                     state.notice = Some("no tripwire in this run: see --tripwire".into());
                     Overlay::None
@@ -84,7 +87,17 @@ pub fn update(state: &mut State, newest: &Model, action: Action) -> Effect {
         Action::Columns => {
             state.overlay = match state.overlay {
                 Overlay::Columns(_) => Overlay::None,
-                Overlay::None | Overlay::Help(_) | Overlay::Catch(_) => Overlay::Columns(0),
+                _ => Overlay::Columns(0),
+            };
+        }
+        Action::Fields => {
+            state.overlay = match state.overlay {
+                Overlay::Fields(_) => Overlay::None,
+                _ if state.thing(&state.shown(newest).snapshot).is_some() => Overlay::Fields(0),
+                _ => {
+                    state.notice = Some("select a function or static first".into());
+                    Overlay::None
+                }
             };
         }
         Action::Freeze => {
@@ -96,7 +109,7 @@ pub fn update(state: &mut State, newest: &Model, action: Action) -> Effect {
         Action::Help => {
             state.overlay = match state.overlay {
                 Overlay::Help(_) => Overlay::None,
-                Overlay::None | Overlay::Catch(_) | Overlay::Columns(_) => Overlay::Help(0),
+                _ => Overlay::Help(0),
             };
         }
         Action::Show(screen) => show(state, screen),
@@ -148,6 +161,13 @@ pub(super) fn caught(model: &Model) -> usize {
     model.snapshot.tripwire.as_ref().map_or(0, |tripwire| tripwire.catches.len())
 }
 
+/// The catch to show first: the newest of the stack on show, or of all.
+fn first_catch(tripwire: &Tripwire, state: &State, model: &Model) -> usize {
+    let shown = state.selected_stack(&model.snapshot).filter(|_| state.screen == Screen::StackDetail);
+    let of_shown = |stack: &Stack| tripwire.catches.iter().rposition(|catch| catch.stack == stack.id);
+    shown.and_then(of_shown).unwrap_or(tripwire.catches.len().saturating_sub(1))
+}
+
 /// Shows a store into a guard at once: the core may stand there and wait. New marks come often, and wait to be asked for.
 pub(super) fn notice_catch(state: &mut State, model: &Model, before: usize) {
     let guard = |catch: &Catch| matches!(catch.kind, CatchKind::Noted | CatchKind::Stopped);
@@ -158,6 +178,23 @@ pub(super) fn notice_catch(state: &mut State, model: &Model, before: usize) {
     {
         state.overlay = Overlay::Catch(tripwire.catches.len() - 1);
     }
+}
+
+/// Keeps the selected stack selected when a new build has it elsewhere. Parts keep their names, and so do rows of symbols.
+pub(super) fn keep_selection(state: &mut State, before: &Snapshot, now: &Snapshot) {
+    let Selection::Stack(id) = &state.selection else { return };
+    if now.stacks.iter().any(|stack| stack.id == *id) {
+        return;
+    }
+    let Some(old) = before.stacks.iter().find(|stack| stack.id == *id) else { return };
+    let moved = now.stacks.iter().find(|stack| stack.name == old.name && stack.kind == old.kind);
+    state.selection = moved.map_or(Selection::Nothing, |stack| Selection::Stack(stack.id.clone()));
+}
+
+/// Says that a new build is shown.
+pub(super) fn notice_build(state: &mut State, model: &Model) {
+    let mut newest = model.events.iter().rev();
+    state.notice = newest.find(|event| event.kind == EventKind::Rebuilt).map(|event| event.text.clone());
 }
 
 fn show(state: &mut State, screen: Screen) {
@@ -179,6 +216,7 @@ fn back(state: &mut State) {
         return;
     }
     match state.screen {
+        Screen::Map if state.map.thing.is_some() => state.map.thing = None,
         Screen::Map if state.map.zoom.is_some() => state.map.zoom = None,
         Screen::Stacks | Screen::Symbols | Screen::Heap
             if state.input == Input::Filter || !state.filter().is_empty() =>
@@ -216,6 +254,8 @@ fn with_model(state: &mut State, newest: &Model, action: Action) {
         Action::Right => side(state, model, &areas, true),
         Action::Enter => enter(state, model),
         Action::OnMap => open(state, model, Screen::Map),
+        Action::NextThing => walk_things(state, model, 1),
+        Action::ThingBefore => walk_things(state, model, -1),
         Action::Sort => next_sort(state, model, &areas),
         Action::Closer => state.timeline.zoom(model, 1),
         Action::Farther => state.timeline.zoom(model, -1),
@@ -240,7 +280,7 @@ pub(super) fn step(at: Option<usize>, count: usize, steps: isize) -> Option<usiz
 }
 
 fn walk(state: &mut State, model: &Model, areas: &Areas, steps: isize) {
-    if let Overlay::Help(scroll) = &mut state.overlay {
+    if let Overlay::Help(scroll) | Overlay::Fields(scroll) = &mut state.overlay {
         let steps = i16::try_from(steps.clamp(-1000, 1000)).unwrap_or(0);
         *scroll = scroll.saturating_add_signed(steps).min(1000);
         return;
@@ -285,6 +325,19 @@ fn walk(state: &mut State, model: &Model, areas: &Areas, steps: isize) {
         },
         Screen::Symbols => symbols::walk(&mut state.symbols, steps),
         Screen::Alerts => state.alert = step(Some(state.alert), model.alerts.len(), steps).unwrap_or(0),
+    }
+}
+
+/// Looks at the next function or static in the selected part of the map.
+fn walk_things(state: &mut State, model: &Model, steps: isize) {
+    let Some(part) = state.selected_part(&model.snapshot) else { return };
+    let Some(inventory) = state.symbols.shared.get() else { return };
+    let inside: Vec<Region> = inventory.within(part.range).into_iter().map(|thing| thing.range).collect();
+    let now = state.thing(&model.snapshot);
+    let at = now.and_then(|range| inside.iter().position(|other| *other == range));
+    match step(at, inside.len(), steps) {
+        Some(at) => state.map.thing = Some((part.id.clone(), inside[at])),
+        None => state.notice = Some("no symbol lies in it".into()),
     }
 }
 

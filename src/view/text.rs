@@ -200,10 +200,18 @@ fn stacks(out: &mut String, report: &Report) -> std::fmt::Result {
             number(stack.margin),
             stack.trust,
             suggested(stack),
-            stack.victim.as_deref().unwrap_or("-"),
+            victim(stack),
         )?;
     }
     Ok(())
+}
+
+/// What lies below a stack, and what that is.
+fn victim(stack: &StackReport) -> String {
+    match (&stack.victim, &stack.victim_is) {
+        (Some(name), Some(is)) => format!("{name} ({is})"),
+        (name, _) => name.clone().unwrap_or_else(|| "-".into()),
+    }
 }
 
 fn heaps(out: &mut String, report: &Report) -> std::fmt::Result {

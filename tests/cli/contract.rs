@@ -75,7 +75,7 @@ fn keeps_the_contract(report: &Value) {
     for stack in list(report, "stacks") {
         has_keys(
             stack,
-            "id name kind start size current lowest_sp_used peak worst_case margin trust victim overflowed",
+            "id name kind start size current lowest_sp_used peak worst_case margin trust victim victim_is overflowed",
         );
         has_keys(stack, "suggested suggested_trust suggested_because");
         assert!(["main", "isr", "idle", "timer", "user"].contains(&word(stack, "kind")), "{stack}");

@@ -5,6 +5,7 @@ use std::time::Duration;
 use highwater::model::Model;
 use highwater::model::alert::{Alert, AlertKind, Severity};
 use highwater::model::catch::{Aimed, Call, Catch, CatchKind, Mode, Tripwire};
+use highwater::model::event::{Event, EventKind};
 use highwater::model::history::{History, Key, Quantity, Reading};
 use highwater::model::snapshot::{
     Health, Heap, Link, Measured, MemoryKind, MemoryMap, Part, PartKind, Snapshot, Stack, StackKind, StackWords,
@@ -58,7 +59,9 @@ pub(crate) fn stack(name: &str, kind: StackKind, start: u32, size: u32, now: u32
 }
 
 fn victim(name: &str, start: u32, size: u32) -> Option<Victim> {
-    Some(Victim { name: name.to_owned(), range: Region::new(start, size) })
+    // What lies in the globals has a type; what a kernel put there has none.
+    let is = name.starts_with("uart").then(|| format!("[u8; {size}]"));
+    Some(Victim { name: name.to_owned(), is, range: Region::new(start, size) })
 }
 
 /// The blocks of a heap from here to there, one after the other.
@@ -173,6 +176,7 @@ fn snapshot(memories: Vec<MemoryMap>, stacks: Vec<Stack>, heaps: Vec<Heap>) -> S
             kernel: Some("agent 1.0".to_owned()),
             source: "sim".to_owned(),
             has_float: false,
+            rebuilds: 0,
         },
         health: Health::Live,
         memories,
@@ -181,6 +185,7 @@ fn snapshot(memories: Vec<MemoryMap>, stacks: Vec<Stack>, heaps: Vec<Heap>) -> S
         link: Link { refresh_hz: 30.0, bytes_per_refresh: 1200, ..Link::default() },
         hints: Vec::new(),
         detail: None,
+        values: None,
         tripwire: None,
     }
 }
@@ -453,6 +458,62 @@ pub(crate) fn caught() -> Model {
         register_writes: 60,
         word_writes: 0,
     });
+    model
+}
+
+/// One stack word by word whose marks were caught: who set each, and one that was only found by its paint.
+pub(crate) fn culprits() -> Model {
+    let mut model = word_by_word();
+    let growth = model.snapshot.stacks[6].clone();
+    let of = |seconds: u64, depth: u32, line: u32| {
+        let call = |function: &str, line: u32| Call {
+            pc: 0x3a40 + line,
+            function: format!("app::growth::{function}"),
+            file: Some("src/growth.rs".to_owned()),
+            line: Some(line),
+            inlined: false,
+            interrupted: false,
+        };
+        Catch {
+            at: Duration::from_secs(seconds),
+            epoch: model.snapshot.epoch,
+            kind: CatchKind::Mark,
+            stack: growth.id.clone(),
+            owner: growth.name.clone(),
+            thread: Some(growth.name.clone()),
+            address: Some(growth.range.end_address() - depth),
+            value: Some(0x2000_48f0),
+            depth: Some(depth),
+            pc: Some(0x3a4c),
+            by_exception: false,
+            chain: vec![call("descend", line), call("run", 58)],
+            complete: true,
+            victim: growth.victim.clone(),
+        }
+    };
+    let deepest = growth.deepest().expect("it was measured").bytes;
+    let catches = vec![of(12, deepest - 1120, 31), of(33, deepest - 560, 36), of(74, deepest, 36)];
+    model.snapshot.tripwire = Some(Tripwire {
+        mode: Mode::Culprit("growth".to_owned()),
+        aims: vec![Aimed { stack: "growth".to_owned(), pieces: vec![Region::new(0x2000_4f00, 128)], wanted: 128 }],
+        catches,
+        held: false,
+        note: None,
+        register_writes: 60,
+        word_writes: 0,
+    });
+    let event = |at: u64, from: u32, to: u32| Event {
+        at: Duration::from_secs(at),
+        epoch: model.snapshot.epoch,
+        kind: EventKind::Mark { from, to },
+        subject: growth.name.clone(),
+        stack: Some(growth.id.clone()),
+        text: format!("growth {to} B, +{} B", to - from),
+        calls: None,
+    };
+    let (before, same) = (event(2, 96, deepest - 1400), event(74, deepest - 560, deepest));
+    model.events.push(before);
+    model.events.push(same);
     model
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
 use highwater::model::Model;
-use highwater::model::snapshot::{Block, BlockState, CallSite, Heap, LiveBlock, Owner, Trust};
+use highwater::model::snapshot::{Block, BlockState, CallSite, Heap, LiveBlock, Measured, Owner, Trust};
 use highwater::region::Region;
 use highwater::tui::heap::{HeapState, Order};
 use highwater::tui::keys::action;
@@ -115,7 +115,17 @@ look!(
     on(Screen::Heap),
     (120, 36)
 );
-look!(heap_stale, with(|heap| heap.owners_trust = Trust::Stale), on(Screen::Heap), (120, 36));
+look!(
+    heap_stale,
+    with(|heap| {
+        heap.owners_trust = Trust::Stale;
+        heap.used = heap.used.map(|used| Measured { trust: Trust::Stale, ..used });
+        heap.walked = Some(Duration::from_millis(74_966));
+        heap.owners_confirmed = Some(Duration::from_millis(74_932));
+    }),
+    on(Screen::Heap),
+    (120, 36)
+);
 
 #[test]
 fn keys_walk_through_owners_and_blocks_and_ask_for_a_size() {

@@ -2,6 +2,7 @@
 
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use highwater::model::Model;
+use highwater::sampler::interest::Wish;
 use highwater::tui::keys::action;
 use highwater::tui::state::{AddressOrder, Cursor, Input, Overlay, Picture, Scale, Screen, Selection, State};
 use highwater::tui::update::{Effect, update};
@@ -132,8 +133,8 @@ fn enter_opens_a_stack_word_by_word_and_escape_closes_it() {
     assert_eq!(state.wanted(&model), None);
     press(&mut state, &model, KeyCode::Enter);
     assert_eq!((state.screen, state.cursor), (Screen::StackDetail, Cursor::Deepest));
-    let growth = model.snapshot.stacks[6].id.as_str();
-    assert_eq!(state.wanted(&model), Some(growth));
+    let words = |index: usize| Some(Wish::Stack(model.snapshot.stacks[index].id.clone()));
+    assert_eq!(state.wanted(&model), words(6));
     // A frozen screen needs nothing new.
     types(&mut state, &model, " ");
     assert_eq!(state.wanted(&model), None);
@@ -149,7 +150,7 @@ fn enter_opens_a_stack_word_by_word_and_escape_closes_it() {
     press(&mut state, &model, KeyCode::Enter);
     types(&mut state, &model, "m");
     assert_eq!(state.screen, Screen::Map);
-    assert_eq!(state.selection, Selection::Stack(growth.to_owned()));
+    assert_eq!(state.selection, Selection::Stack(model.snapshot.stacks[6].id.clone()));
 }
 
 #[test]
@@ -170,7 +171,7 @@ fn arrows_walk_the_calls_of_a_stack_and_its_neighbours() {
     assert!(shown(&model, &state, SIZE).contains("6 ×: e f g h i j"));
     press(&mut state, &model, KeyCode::Right);
     assert_eq!(state.selection, Selection::Stack(model.snapshot.stacks[5].id.clone()));
-    assert_eq!(state.wanted(&model), Some(model.snapshot.stacks[5].id.as_str()));
+    assert_eq!(state.wanted(&model), Some(Wish::Stack(model.snapshot.stacks[5].id.clone())));
     let screen = shown(&model, &state, SIZE);
     assert!(screen.contains("comms word by word") && screen.contains("reading..."), "{screen}");
     press(&mut state, &model, KeyCode::Left);

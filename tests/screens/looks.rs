@@ -86,6 +86,8 @@ look!(detail_200x60, fixtures::word_by_word(), detail(), (200, 60));
 look!(detail_recursion, fixtures::deep_recursion(), detail(), (120, 36));
 look!(detail_recursion_80x24, fixtures::deep_recursion(), detail(), (80, 24));
 look!(detail_reading, danger(), detail(), (120, 36));
+look!(detail_culprits, fixtures::culprits(), detail(), (120, 36));
+look!(detail_culprits_200x60, fixtures::culprits(), detail(), (200, 60));
 look!(detail_unknown_sp, fixtures::unknown_sp(), detail(), (120, 36));
 look!(detail_overflow, fixtures::overflow(), detail(), (120, 36));
 look!(detail_calm, fixtures::calm(), detail_of("idle@20002830"), (120, 36));

@@ -1,6 +1,7 @@
 //! Reads types and statics from DWARF (versions 2 to 5), bounded in entries, depth and members.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use gimli::{
     AttributeValue, DebuggingInformationEntry, DwarfSections, EndianSlice, EntriesTreeNode, RunTimeEndian, Unit,
@@ -9,7 +10,7 @@ use object::read::elf::ElfFile32;
 use object::{Endianness, Object};
 
 use super::{Coding, Member, Shape, Static, Struct, Types, Variants};
-use crate::image::section_content;
+use crate::image::{lines, section_content};
 
 /// The deepest nesting of scopes that is followed.
 const MAX_DEPTH: usize = 256;
@@ -31,6 +32,7 @@ struct Raw {
     address: Option<u32>,
     kind: Option<usize>,
     origin: Option<usize>,
+    declared: Option<(Arc<str>, u32)>,
 }
 
 /// All types and statics of `file`.
@@ -46,7 +48,14 @@ pub(super) fn read(file: &ElfFile32<'_, Endianness>) -> Types {
     let mut raw = Vec::new();
     while let Ok(Some(header)) = units.next() {
         let Ok(unit) = dwarf.unit(header) else { continue };
-        let mut reader = Reader { dwarf: &dwarf, unit: &unit, types: &mut types, raw: &mut raw, budget: &mut budget };
+        let mut reader = Reader {
+            dwarf: &dwarf,
+            unit: &unit,
+            types: &mut types,
+            raw: &mut raw,
+            budget: &mut budget,
+            files: HashMap::new(),
+        };
         if let Ok(mut tree) = unit.entries_tree(None)
             && let Ok(root) = tree.root()
         {
@@ -73,6 +82,7 @@ fn join(types: &mut Types, raw: &[(usize, Raw)]) {
         let held = Static {
             address: chain.iter().find_map(|raw| raw.address),
             kind: chain.iter().find_map(|raw| raw.kind),
+            declared: chain.iter().find_map(|raw| raw.declared.clone()),
             name,
         };
         let index = types.statics.len();
@@ -97,6 +107,8 @@ struct Reader<'a, 'data> {
     types: &'a mut Types,
     raw: &'a mut Vec<(usize, Raw)>,
     budget: &'a mut usize,
+    /// Paths of source files, by their number in this unit.
+    files: HashMap<u64, Option<Arc<str>>>,
 }
 
 impl<'data> Reader<'_, 'data> {
@@ -192,11 +204,25 @@ impl<'data> Reader<'_, 'data> {
             origin: self
                 .reference(entry, gimli::DW_AT_specification)
                 .or_else(|| self.reference(entry, gimli::DW_AT_abstract_origin)),
+            declared: None,
         };
         // A local variable has no place of its own: only its function's frames do.
         if raw.address.is_some() || raw.origin.is_some() || flag(entry, gimli::DW_AT_external) {
-            self.raw.push((offset, raw));
+            let declared = self.declared(entry);
+            self.raw.push((offset, Raw { declared, ..raw }));
         }
+    }
+
+    /// The file and line of a declaration.
+    fn declared(&mut self, entry: &Entry<'data>) -> Option<(Arc<str>, u32)> {
+        let index = match entry.attr_value(gimli::DW_AT_decl_file)? {
+            AttributeValue::FileIndex(index) => index,
+            value => value.udata_value()?,
+        };
+        let line = number(entry, gimli::DW_AT_decl_line)?;
+        let (dwarf, unit) = (self.dwarf, self.unit);
+        let file = self.files.entry(index).or_insert_with(|| lines::file(dwarf, unit, index).map(Into::into));
+        Some((file.clone()?, line))
     }
 
     fn member(&mut self, parent: usize, entry: &Entry<'data>, path: &str) {

@@ -1,7 +1,8 @@
 //! The watchpoint comparators of the DWT: found, aimed, asked, and put back as they were.
 //!
 //! Sources: ARM DDI 0403E C1.8 (v7-M: `DWT_COMPn`, `DWT_MASKn`, `DWT_FUNCTIONn`) and C1.6.5 (`DEMCR`), ARM DDI 0419
-//! C1.8 (v6-M), ARM DDI 0553 D1.2.56 and following (v8-M: the other layout of `DWT_FUNCTIONn`, linked pairs).
+//! C1.8 (v6-M), ARM DDI 0553 D1.2.56 and following (v8-M: the other layout of `DWT_FUNCTIONn`, linked pairs; a maker's
+//! driver for a Cortex-M33 uses pairs the same way: `DATAVSIZE` 0, the start first, the limit in the next comparator).
 //!
 //! | | note a store and go on | stop at a store |
 //! |---|---|---|

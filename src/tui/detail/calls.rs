@@ -1,6 +1,7 @@
 //! The traces of a stack as calls with a letter each.
 
 use crate::model::snapshot::{Trace, TracePlace};
+use crate::units::without_paths;
 
 /// Letters that tell calls apart, in the order in which the stack grows.
 const LETTERS: &[u8] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
@@ -52,54 +53,11 @@ pub(super) fn name(trace: &Trace, cells: usize) -> String {
     if short.chars().count() > cells { without_paths(short) } else { short.to_owned() }
 }
 
-/// A name in which each path is its last part: `<u32 as Display>::fmt`.
-fn without_paths(name: &str) -> String {
-    let mut short = String::new();
-    let mut word = 0;
-    let mut rest = name.chars().peekable();
-    while let Some(c) = rest.next() {
-        let after_word = short.len() > word;
-        if c == ':' && after_word && rest.peek() == Some(&':') {
-            let mut ahead = rest.clone();
-            ahead.next();
-            if ahead.peek().is_some_and(|c| c.is_alphanumeric() || *c == '_') {
-                short.truncate(word);
-                rest = ahead;
-                continue;
-            }
-        }
-        short.push(c);
-        if !c.is_alphanumeric() && c != '_' {
-            word = short.len();
-        }
-    }
-    short
-}
-
 /// Where a trace lies, in words.
 pub(super) fn place(place: TracePlace) -> &'static str {
     match place {
         TracePlace::Now => "in use now",
         TracePlace::LeftBehind => "left behind",
         TracePlace::Unknown => "SP unknown",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::without_paths;
-
-    #[test]
-    fn paths_are_left_out_inside_of_names() {
-        for (name, expected) in [
-            ("<u32 as core::fmt::Display>::fmt", "<u32 as Display>::fmt"),
-            ("core::array::<impl core::fmt::Debug for [T; N]>::fmt", "array::<impl Debug for [T; N]>::fmt"),
-            ("plain", "plain"),
-            ("a::b::c", "c"),
-            ("::a", "::a"),
-            ("", ""),
-        ] {
-            assert_eq!(without_paths(name), expected);
-        }
     }
 }

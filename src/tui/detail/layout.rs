@@ -41,17 +41,20 @@ pub(super) struct Layout {
     pub(super) columns: u16,
     /// Rows below the list, for what is to be said about it.
     pub(super) note: Option<Rect>,
+    /// The marks that were seen.
+    pub(super) marks: Option<Rect>,
     /// What is said about the selected call: a panel, or one line.
     pub(super) word: Option<Rect>,
 }
 
 impl Layout {
-    pub(super) fn of(body: Rect, density: Density, view: &View<'_>) -> Self {
-        if density >= Density::Normal { Self::beside(body, density, view) } else { Self::above(body, view) }
+    /// `marks` are the rows that the marks would like to have.
+    pub(super) fn of(body: Rect, density: Density, view: &View<'_>, marks: u16) -> Self {
+        if density >= Density::Normal { Self::beside(body, density, view, marks) } else { Self::above(body, view) }
     }
 
     /// The list at the right of the figure, and a panel below both.
-    fn beside(body: Rect, density: Density, view: &View<'_>) -> Self {
+    fn beside(body: Rect, density: Density, view: &View<'_>, marks: u16) -> Self {
         let roomy = body.height >= 24;
         let list_width = if density == Density::Wide { 44 } else { 28 };
         let panel = if body.height >= 18 { 5 } else { 1 };
@@ -67,7 +70,10 @@ impl Layout {
         let grid = Rect { x, y: top, width: row_cells(per_row, cell), height: shown };
         // What is said about the selected call stands at the bottom, or right below a figure that has room.
         let list_x = (grid.right() + 3).max(x + 40);
-        let list_end = bottom.saturating_sub(3);
+        // The calls come first: they keep two thirds of the column.
+        let marks = marks.min(bottom.saturating_sub(top) / 3);
+        let list_end = bottom.saturating_sub(3 + marks + u16::from(marks > 0));
+        let list_width = body.right().saturating_sub(list_x).min(if density == Density::Wide { 64 } else { 48 });
         Self {
             grid,
             per_row,
@@ -77,14 +83,10 @@ impl Layout {
             depth: true,
             header: body.y,
             rule: roomy.then_some(body.y + 1),
-            list: Rect {
-                x: list_x,
-                y: top,
-                width: body.right().saturating_sub(list_x).min(if density == Density::Wide { 64 } else { 48 }),
-                height: list_end.saturating_sub(top),
-            },
+            list: Rect { x: list_x, y: top, width: list_width, height: list_end.saturating_sub(top) },
             columns: 1,
             note: Some(Rect { x: list_x, y: list_end, width: body.right().saturating_sub(list_x), height: 3 }),
+            marks: (marks > 1).then(|| Rect { x: list_x, y: bottom - marks, width: list_width, height: marks }),
             word: Some(Rect { y: body.bottom().saturating_sub(panel), height: panel, ..body }),
         }
     }
@@ -119,6 +121,7 @@ impl Layout {
             list: Rect { y: list_y, height: bottom.saturating_sub(list_y + line), ..body },
             columns,
             note: None,
+            marks: None,
             word: (line > 0).then_some(Rect { y: bottom.saturating_sub(1), height: 1, ..body }),
         }
     }
@@ -209,7 +212,7 @@ impl Layout {
                     Condition::Overflowed => "It was likely hit.",
                     _ => "An overflow overwrites it.",
                 };
-                format!("next below: {}, {}. {what}", victim.name, units::bytes(victim.range.size().into()))
+                format!("next below: {}, {}. {what}", victim.words(), units::bytes(victim.range.size().into()))
             }
             None => "the limit".to_owned(),
         };

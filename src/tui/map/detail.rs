@@ -24,11 +24,13 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::words;
+use crate::inventory::Thing;
 use crate::model::Model;
 use crate::model::history::{Quantity, Series};
 use crate::model::snapshot::{Heap, Measured, MemoryKind, Part, PartKind, Stack, Trust};
 use crate::region::Region;
 use crate::tui::bar::{self, Bar, Marks};
+use crate::tui::fields;
 use crate::tui::frame::Density;
 use crate::tui::lookup::{self, Condition};
 use crate::tui::paint::{self, Canvas, fit, safe, spread, wrap};
@@ -39,6 +41,10 @@ use crate::units;
 
 /// How far the history reaches back.
 const SPAN: Duration = Duration::from_secs(60);
+
+/// The most functions and statics of a part that are listed, and the most lines of one that is looked at.
+const MOST_THINGS: usize = 5;
+const MOST_FIELDS: usize = 14;
 
 /// Lines that stay together; those of the highest rank go first when rows are short.
 struct Block {
@@ -224,6 +230,9 @@ impl Paper<'_> {
         let is_flash = memory.is_some_and(|memory| memory.kind == MemoryKind::Flash);
         let name = if part.kind == PartKind::Unclaimed && is_flash { "free" } else { part.name.as_str() };
         let mut blocks = vec![self.title(name, words::kind_words(part.kind, is_flash)), self.bounds(part.range)];
+        if part.is_static && part.heap.is_none() {
+            blocks.extend(self.things(part));
+        }
         if let Some(heap) = lookup::heap(snapshot, part) {
             blocks.push(Block { rank: 1, lines: self.heap_numbers(heap) });
             blocks.push(self.history(self.model.history.series(Quantity::Used, &heap.name), heap.range.size().into()));
@@ -249,6 +258,28 @@ impl Paper<'_> {
         }
         blocks.push(self.sentence(4, words::part_sentence(part, is_flash)));
         blocks
+    }
+
+    /// The static that is looked at, field by field; else the largest functions and statics in the part.
+    fn things(&self, part: &Part) -> Option<Block> {
+        let inventory = self.state.symbols.shared.get()?;
+        let inside = inventory.within(part.range);
+        let row = |thing: &Thing, style: Style| {
+            let size = units::bytes(thing.range.size().into());
+            let name = paint::fit_path(&thing.name, self.cells.saturating_sub(paint::width(&size) + 2), self.theme);
+            spread(vec![Span::styled(name, style)], vec![self.muted(size)], self.cells)
+        };
+        let looked_at = self.state.thing(&self.model.snapshot);
+        if let Some(thing) = inside.iter().find(|thing| Some(thing.range) == looked_at) {
+            let mut lines = vec![row(thing, self.theme.styles.strong)];
+            lines.extend(fields::lines(self.model, self.state, thing.range, self.cells, self.theme));
+            return Some(Block { rank: 1, lines: fields::first(lines, MOST_FIELDS, self.theme) });
+        }
+        let heading = format!("the largest of {} in it, n looks into them", inside.len());
+        let heading = Line::from(self.strong(fit(&heading, self.cells, self.theme)));
+        let rows = inside.iter().take(MOST_THINGS).map(|thing| row(thing, self.theme.styles.ink));
+        let lines = std::iter::once(heading).chain(rows).collect();
+        (!inside.is_empty()).then_some(Block { rank: 5, lines })
     }
 
     fn bounds(&self, range: Region) -> Block {

@@ -1,6 +1,6 @@
 //! What the map says in words: one table for each question.
 
-use crate::model::snapshot::{Part, PartKind, Stack, StackKind, Trust};
+use crate::model::snapshot::{Part, PartKind, Stack, StackKind, Trust, Victim};
 use crate::tui::lookup::Condition;
 
 /// Whose stack it is.
@@ -35,7 +35,7 @@ pub(crate) fn stack_sentence(stack: &Stack, condition: Condition, in_heap: bool)
         "This stack has its place at link time."
     };
     let victim = stack.victim.as_ref();
-    let hit = victim.map_or("whatever lies below", |victim| victim.name.as_str());
+    let hit = victim.map_or_else(|| "whatever lies below".into(), Victim::words);
     let ends = victim.is_some_and(|victim| victim.range.is_empty());
     let next = match (condition, stack.margin()) {
         (Condition::Overflowed, _) => format!("Its last word is used: it likely went over its end and hit {hit}."),

@@ -6,13 +6,22 @@ use ratatui::style::Style;
 use super::bytes;
 use super::state::Entry;
 use crate::inventory::tree::{Level, Node};
+use crate::model::Model;
+use crate::tui::fields;
 use crate::tui::paint::{self, Canvas, safe, wrap};
+use crate::tui::state::State;
 use crate::units;
 
 /// The most parts of a group that are listed.
 const PARTS: usize = 12;
 
-pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, row: &Entry<'_>, root: &Node) {
+pub(super) fn draw(
+    canvas: &mut Canvas<'_>,
+    area: Rect,
+    row: &Entry<'_>,
+    root: &Node,
+    (model, state): (&Model, &State),
+) {
     let styles = canvas.theme.styles;
     let vertical = canvas.theme.glyphs.frame.vertical;
     for y in area.top()..area.bottom() {
@@ -39,6 +48,13 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, row: &Entry<'_>, root: &
     }
     if row.node.things > 1 {
         pen.line(&format!("{} functions and statics", row.node.things), styles.ink);
+    }
+    if let Some(range) = row.thing() {
+        pen.skip();
+        let theme = pen.canvas.theme;
+        let room = usize::from(area.bottom().saturating_sub(pen.y));
+        let lines = fields::lines(model, state, range, area.width.saturating_sub(2), theme);
+        pen.canvas.lines(pen.x, pen.y, &fields::first(lines, room, theme));
     }
     if row.node.children.is_empty() {
         return;

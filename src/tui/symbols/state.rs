@@ -1,52 +1,12 @@
 //! What the user made of the symbols: grouping, order, what is open, where the cursor is.
 
 use std::collections::HashSet;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use super::at;
+use super::{Shared, at};
 use crate::inventory::Inventory;
 use crate::inventory::tree::{self, Level, Node, Order};
-
-/// An inventory that somebody else makes while the screen is on already.
-#[derive(Clone, Debug, Default)]
-pub struct Shared(Option<Arc<OnceLock<Inventory>>>);
-
-impl Shared {
-    /// One that will come.
-    #[must_use]
-    pub fn expected() -> Self {
-        Self(Some(Arc::new(OnceLock::new())))
-    }
-
-    /// Hands it over; of two, the first counts.
-    pub fn set(&self, inventory: Inventory) {
-        if let Some(cell) = &self.0 {
-            let _ = cell.set(inventory);
-        }
-    }
-
-    /// Whether it is there or will come.
-    #[must_use]
-    pub fn is_expected(&self) -> bool {
-        self.0.is_some()
-    }
-
-    fn get(&self) -> Option<&Inventory> {
-        self.0.as_ref()?.get()
-    }
-}
-
-impl PartialEq for Shared {
-    fn eq(&self, other: &Self) -> bool {
-        match (&self.0, &other.0) {
-            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
-            (None, None) => true,
-            _ => false,
-        }
-    }
-}
-
-impl Eq for Shared {}
+use crate::region::Region;
 
 /// What the tree is grouped by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -138,6 +98,7 @@ pub struct SymbolsState {
 #[derive(Clone, Debug)]
 struct Built {
     recipe: (Grouping, Order, String),
+    from: Arc<Inventory>,
     root: Arc<Node>,
 }
 
@@ -148,6 +109,13 @@ pub(crate) struct Entry<'a> {
     pub(crate) is_open: bool,
     /// Bytes of the group it is in, the free ones not counted.
     pub(crate) of: u64,
+}
+
+impl Entry<'_> {
+    /// Where the function or static lies that this row is; `None` for groups.
+    pub(crate) fn thing(&self) -> Option<Region> {
+        self.node.run.filter(|_| self.node.children.is_empty() && self.node.level.is_some())
+    }
 }
 
 impl SymbolsState {
@@ -161,9 +129,10 @@ impl SymbolsState {
     pub fn prepare(&mut self) {
         let Some(inventory) = self.shared.get() else { return };
         let recipe = (self.grouping, self.order, self.filter.clone());
-        if self.built.as_ref().is_none_or(|built| built.recipe != recipe) {
-            let root = tree::build(inventory, self.grouping.levels(), &self.filter, self.order);
-            self.built = Some(Built { recipe, root: Arc::new(folded(root)) });
+        let is_current = |built: &Built| built.recipe == recipe && Arc::ptr_eq(&built.from, &inventory);
+        if !self.built.as_ref().is_some_and(is_current) {
+            let root = tree::build(&inventory, self.grouping.levels(), &self.filter, self.order);
+            self.built = Some(Built { recipe, from: inventory, root: Arc::new(folded(root)) });
         }
     }
 
@@ -196,6 +165,12 @@ impl SymbolsState {
     fn is_open(&self, node: &Node, path: &[String]) -> bool {
         let by_itself = path.len() <= self.grouping.open_depth() || !self.filter.is_empty();
         !node.children.is_empty() && by_itself != self.turned.contains(path)
+    }
+
+    /// Where the function or static lies that is under the cursor; `None` for groups.
+    pub(crate) fn thing(&self) -> Option<Region> {
+        let rows = self.rows();
+        rows.get(self.selected(&rows)).and_then(Entry::thing)
     }
 
     /// The row under the cursor.

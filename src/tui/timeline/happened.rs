@@ -17,7 +17,7 @@ pub(super) fn glyph(kind: EventKind, glyphs: &Glyphs) -> &'static str {
     match kind {
         EventKind::AlertBegan(_) => "!",
         EventKind::AlertEnded => glyphs.over,
-        EventKind::Reset => glyphs.reset,
+        EventKind::Reset | EventKind::Rebuilt => glyphs.reset,
         EventKind::LinkLost | EventKind::LinkBack => glyphs.hatch,
         EventKind::Mark { .. } => glyphs.wave,
         EventKind::Started => glyphs.live,

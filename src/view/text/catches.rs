@@ -59,7 +59,8 @@ fn one(out: &mut String, catch: &CatchReport) -> std::fmt::Result {
         writeln!(out, "    {}", words.join("  "))?;
     }
     if let Some(victim) = &catch.victim {
-        writeln!(out, "    next below is {victim}")?;
+        let is = catch.victim_is.as_ref().map_or_else(String::new, |is| format!(" ({is})"));
+        writeln!(out, "    next below is {victim}{is}")?;
     }
     if !catch.complete && !catch.chain.is_empty() {
         writeln!(out, "    further out the calls cannot be followed")?;

@@ -1,0 +1,78 @@
+//! What `highwater doctor` found, as text and as JSON.
+//!
+//! ```text
+//! ok    probe         0483:374b ST-Link V2-1
+//! less  chip          nobody names it: memories end where the linker's end
+//!                     --chip NAME, or `chip` in highwater.toml, draws all of its flash and RAM.
+//! ```
+
+use std::fmt::Write;
+
+use serde_json::{Value, json};
+
+use crate::doctor::{Examination, Finding};
+
+/// Text to read, ended by a line break.
+#[must_use]
+pub fn text(examination: &Examination) -> String {
+    let mut out = String::new();
+    lines(&mut out, &examination.steps);
+    if !examination.figures.is_empty() {
+        out.push_str("\nwhat can be told\n");
+        lines(&mut out, &examination.figures);
+    }
+    out
+}
+
+fn lines(out: &mut String, findings: &[Finding]) {
+    for finding in findings {
+        // Writing to a string cannot fail.
+        let _ = writeln!(out, "{:<5} {:<13} {}", finding.verdict.word(), finding.what, finding.found);
+        if let Some(way) = &finding.way {
+            let _ = writeln!(out, "{:<19} {way}", "");
+        }
+    }
+}
+
+/// One JSON document, schema highwater/doctor@1, ended by a line break.
+#[must_use]
+pub fn json(examination: &Examination) -> String {
+    let list = |findings: &[Finding]| -> Vec<Value> {
+        let one = |finding: &Finding| {
+            json!({
+                "what": finding.what,
+                "verdict": finding.verdict.word().to_lowercase(),
+                "found": finding.found,
+                "way": finding.way,
+            })
+        };
+        findings.iter().map(one).collect()
+    };
+    let document = json!({
+        "schema": "highwater/doctor@1",
+        "failed": examination.has_failed(),
+        "steps": list(&examination.steps),
+        "figures": list(&examination.figures),
+    });
+    format!("{document:#}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_finding_is_a_line_and_its_way_out_another() {
+        let examination = Examination {
+            steps: vec![Finding::good("probe", "0483:374b"), Finding::bad("target", "no answer")],
+            figures: vec![Finding::less("CPU share", "nobody counts it", "Count it.")],
+        };
+        assert_eq!(
+            text(&examination),
+            "ok    probe         0483:374b\nBAD   target        no answer\n\nwhat can be told\nless  CPU share     nobody \
+             counts it\n                    Count it.\n"
+        );
+        let json: Value = serde_json::from_str(&json(&examination)).expect("it is JSON");
+        assert_eq!((&json["failed"], &json["steps"][1]["verdict"]), (&Value::Bool(true), &Value::from("bad")));
+    }
+}
