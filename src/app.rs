@@ -2,6 +2,7 @@
 
 mod desk;
 mod doctor;
+mod export;
 pub mod find;
 pub mod live;
 pub mod log;
@@ -129,11 +130,21 @@ fn carry_out(command: &Command, look: &Look, settings: &Settings) -> Result<(), 
         #[cfg(feature = "simulator")]
         Command::Demo(args) => {
             let wanted = open::Wanted::demo(args, settings.rules(args.sizing.margin));
-            watch(&wanted, args.format, args.fit, look)
+            match args.serve.prometheus {
+                Some(address) => export::run(&wanted, address),
+                None => watch(&wanted, args.format, args.fit, look),
+            }
         }
         Command::Attach(args) => {
-            watch(&open::Wanted::attach(args, settings.rules(args.sizing.margin)), args.format, args.fit, look)
+            let wanted = open::Wanted::attach(args, settings.rules(args.sizing.margin));
+            match args.serve.prometheus {
+                Some(address) => export::run(&wanted, address),
+                None => watch(&wanted, args.format, args.fit, look),
+            }
         }
+        Command::Snapshot(args) if args.serve.prometheus.is_some() => Err(Failure::Usage(
+            "a snapshot ends at once: `highwater attach --prometheus` goes on and is scraped".into(),
+        )),
         Command::Snapshot(args) => {
             let wanted = open::Wanted::attach(args, settings.rules(args.sizing.margin));
             print_snapshot(&wanted, args.format.unwrap_or(Format::Human), args.fit, look)

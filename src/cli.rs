@@ -113,6 +113,7 @@ Examples:
   highwater attach app.elf --probe sim     run it on the emulated board
   highwater attach app.elf --tripwire      note stores into stack guards, without stopping
   highwater attach app.elf --tripwire=halt stop at such a store: who, where, and the calls
+  highwater attach app.elf --prometheus    no screen: numbers for Prometheus on http://127.0.0.1:9185/metrics
 
 Without a terminal it prints one snapshot and ends."
     )]
@@ -477,6 +478,17 @@ pub struct DemoArgs {
     /// A question about the heap.
     #[command(flatten)]
     pub fit: FitArgs,
+    /// Numbers for others to collect.
+    #[command(flatten)]
+    pub serve: ServeArgs,
+}
+
+/// Numbers for others to collect.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub struct ServeArgs {
+    /// Watch without a screen and serve the numbers to Prometheus, by default to this machine alone
+    #[arg(long, value_name = "ADDRESS:PORT", num_args = 0..=1, require_equals = true, default_missing_value = "127.0.0.1:9185", conflicts_with_all = ["format", "would_fit"])]
+    pub prometheus: Option<std::net::SocketAddr>,
 }
 
 /// A question about the heap.
@@ -514,6 +526,9 @@ pub struct AttachArgs {
     /// A question about the heap.
     #[command(flatten)]
     pub fit: FitArgs,
+    /// Numbers for others to collect.
+    #[command(flatten)]
+    pub serve: ServeArgs,
     /// With `--probe sim` and the demo firmware: what it does
     #[arg(long, value_enum, help_heading = "Emulated board")]
     pub sim_scenario: Option<Scenario>,

@@ -116,7 +116,9 @@ impl Settings {
             limits: Limits {
                 stack_percent: self.value(|file| file.limits.stack).map_or(usual.stack_percent, |share| share.0),
                 heap_percent: self.value(|file| file.limits.heap).map_or(usual.heap_percent, |share| share.0),
-                ..Limits::default()
+                fragmentation_percent: self
+                    .value(|file| file.limits.fragmentation)
+                    .map_or(usual.fragmentation_percent, |share| share.0),
             },
         }
     }
@@ -146,11 +148,15 @@ mod tests {
         std::fs::create_dir_all(&inner).expect("folders can be made");
         let user = folder.path().join("config.toml");
         std::fs::write(&user, "margin = \"5%\"\nrate = 10\n[limits]\nheap = 70\n").expect("a file can be written");
-        std::fs::write(folder.path().join(PROJECT_FILE), "margin = 256\n[limits]\nstack = \"60%\"\n").expect("it can");
+        std::fs::write(
+            folder.path().join(PROJECT_FILE),
+            "margin = 256\n[limits]\nstack = \"60%\"\nfragmentation = \"50%\"\n",
+        )
+        .expect("it can");
         let settings = Settings::load(None, &inner, Some(&user)).expect("the files are good");
         let rules = settings.rules(None);
         assert_eq!(rules.margin, Amount::Bytes(256));
-        assert_eq!(rules.limits, Limits { stack_percent: 60, heap_percent: 70, ..Limits::default() });
+        assert_eq!(rules.limits, Limits { stack_percent: 60, heap_percent: 70, fragmentation_percent: 50 });
         assert_eq!(settings.find(|file| file.rate), Some(Said { value: 10.0, by: user.clone() }));
         assert_eq!(settings.rules(Some(Amount::Percent(1))).margin, Amount::Percent(1));
         let other = folder.path().join("other.toml");
@@ -170,8 +176,9 @@ mod tests {
         assert_eq!(file.margin, Some(sizing::DEFAULT_MARGIN));
         assert_eq!(file.rate, Some(DEFAULT_RATE));
         let limits = Limits::default();
-        let told = (file.limits.stack.map(|share| share.0), file.limits.heap.map(|share| share.0));
-        assert_eq!(told, (Some(limits.stack_percent), Some(limits.heap_percent)));
+        let told =
+            [file.limits.stack, file.limits.heap, file.limits.fragmentation].map(|share| share.map(|share| share.0));
+        assert_eq!(told, [limits.stack_percent, limits.heap_percent, limits.fragmentation_percent].map(Some));
         let budgets = file.budgets.expect("it has budgets");
         let usual = crate::check::budgets::StackBudget::usual();
         assert_eq!(budgets.every_stack, usual);

@@ -9,6 +9,7 @@ pub mod event;
 pub mod growth;
 pub mod heap;
 pub mod history;
+pub mod pace;
 pub mod picture;
 pub mod snapshot;
 
@@ -47,6 +48,7 @@ pub struct Model {
     /// Counts the changes: a view that has drawn this number has nothing to draw.
     pub revision: u64,
     growth: growth::Growth,
+    pace: pace::Pace,
     revised: Duration,
     limits: Limits,
     margin: Amount,
@@ -67,6 +69,7 @@ impl Model {
             alerts: Vec::new(),
             revision: 0,
             growth: growth::Growth::default(),
+            pace: pace::Pace::default(),
             revised: Duration::ZERO,
             limits: Limits::default(),
             margin: sizing::DEFAULT_MARGIN,
@@ -125,7 +128,7 @@ impl Model {
     /// Notes since when a person knows of this alert, or that nobody does. One that ended and began again since, or
     /// got worse, is another alert.
     pub fn acknowledge(&mut self, known: &Alert, since: Option<Duration>) {
-        let same = |alert: &Alert| alert.is(known) && alert.since == known.since && alert.severity >= known.severity;
+        let same = |alert: &Alert| alert.is(known) && alert.since == known.since && !alert.is_worse_than(known);
         for alert in self.alerts.iter_mut().filter(|alert| alert.until.is_none() && same(alert)) {
             alert.acknowledged = since;
         }
@@ -147,8 +150,10 @@ impl Model {
         self.events.observe(&before, &self.snapshot);
         if was_reset {
             self.growth = growth::Growth::default();
+            self.pace = pace::Pace::default();
         }
         self.growth.follow(self.snapshot.at, &mut self.snapshot.heaps);
+        self.pace.follow(self.snapshot.at, &mut self.snapshot.heaps);
         let mut found = alert::find(&self.snapshot, &facts, self.limits);
         found.extend(self.stalled(&facts));
         if was_reset {
@@ -179,6 +184,7 @@ impl Model {
                     until: None,
                     stack: None,
                     acknowledged: None,
+                    count: 0,
                 })
             }
             _ => {
@@ -200,6 +206,7 @@ impl Model {
             until: Some(self.snapshot.at),
             stack: None,
             acknowledged: None,
+            count: 0,
         }
     }
 
@@ -268,6 +275,11 @@ fn differs(old: &Snapshot, new: &Snapshot) -> bool {
         for stack in &mut quiet.stacks {
             stack.rescanned = None;
         }
+        for heap in &mut quiet.heaps {
+            heap.walked = None;
+            heap.owners_confirmed = None;
+            heap.alloc_rate = None;
+        }
         for owner in quiet.heaps.iter_mut().filter_map(|heap| heap.owners.as_mut()).flatten() {
             owner.growth = None;
             owner.leaks = false;
@@ -288,7 +300,9 @@ pub(crate) mod testing;
 
 #[cfg(test)]
 mod tests {
+    use super::snapshot::Heap;
     use super::*;
+    use crate::region::Region;
 
     fn snapshot(seconds: u64, peak: u32) -> Snapshot {
         Snapshot { stacks: vec![testing::stack("a", peak)], ..testing::live(seconds) }
@@ -438,6 +452,44 @@ mod tests {
             now.go_on_from(&known);
             assert_eq!(now.acknowledged.is_none(), news, "from {before:?} to {after:?}");
         }
+    }
+
+    #[test]
+    fn another_look_at_the_same_heap_is_no_new_picture() {
+        let heap = |millis: u64| Heap {
+            walked: Some(Duration::from_millis(millis)),
+            owners_confirmed: Some(Duration::from_millis(millis)),
+            allocations: Some(7),
+            ..Heap::unknown("heap", Region::new(0x2000_0000, 64))
+        };
+        let at = |millis| Snapshot { at: Duration::from_millis(millis), heaps: vec![heap(millis)], ..testing::live(1) };
+        let mut model = Model::new(testing::live(0));
+        ingest(&mut model, at(1000));
+        let before = model.revision;
+        ingest(&mut model, at(1600));
+        assert_eq!(model.revision, before);
+    }
+
+    #[test]
+    fn a_known_failure_is_news_again_when_another_allocation_fails() {
+        let heap = |failures| Heap { failures: Some(failures), ..Heap::unknown("heap", Region::new(0x2000_0000, 64)) };
+        let step = |model: &mut Model, second, failures| {
+            ingest(model, Snapshot { heaps: vec![heap(failures)], ..testing::live(second) });
+        };
+        let mut model = Model::new(testing::live(0));
+        step(&mut model, 1, 1);
+        let frozen = model.clone();
+        know_all(&mut model);
+        step(&mut model, 2, 1);
+        assert!(model.alerts.iter().all(|alert| !alert.is_news()), "nothing failed since");
+        step(&mut model, 3, 2);
+        let alert = model.alerts.iter().find(|alert| alert.is_news()).expect("one more failed");
+        assert!(alert.text.starts_with("2 allocations failed"), "{}", alert.text);
+        assert_eq!(alert.since, Duration::from_secs(1), "it is the same trouble");
+        for alert in &frozen.alerts {
+            model.acknowledge(alert, Some(Duration::from_secs(3)));
+        }
+        assert!(model.alerts.iter().any(Alert::is_news), "who saw one failure does not know of two");
     }
 
     #[test]

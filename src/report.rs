@@ -111,6 +111,8 @@ pub struct LimitsReport {
     pub stack_percent: u8,
     /// Of a heap, by its peak.
     pub heap_percent: u8,
+    /// Of what is free in a heap, by how much of it is outside of the largest piece.
+    pub fragmentation_percent: u8,
 }
 
 /// A stack.
@@ -186,6 +188,10 @@ pub struct HeapReport {
     pub overhead: Option<u32>,
     /// Allocations that failed.
     pub failures: Option<u32>,
+    /// Allocations since the start, modulo 2^32; `null` when nobody counts them.
+    pub allocations: Option<u32>,
+    /// Allocations in a second, over the last two.
+    pub allocations_per_second: Option<f64>,
     /// `1 - largest_free / free`.
     pub fragmentation: Option<f64>,
     /// What the numbers are worth.
@@ -376,6 +382,7 @@ impl Report {
             limits: LimitsReport {
                 stack_percent: model.limits().stack_percent,
                 heap_percent: model.limits().heap_percent,
+                fragmentation_percent: model.limits().fragmentation_percent,
             },
             stacks: snapshot.stacks.iter().map(|one| stack(one, model.suggestion(one))).collect(),
             heaps: snapshot.heaps.iter().map(|told| heap(told, snapshot.at)).collect(),
@@ -572,6 +579,8 @@ fn heap(heap: &Heap, now: Duration) -> HeapReport {
         blocks: heap.in_use,
         overhead: heap.overhead,
         failures: heap.failures,
+        allocations: heap.allocations,
+        allocations_per_second: heap.alloc_rate,
         fragmentation: heap.fragmentation(),
         trust: trust(heap.used.map_or(Trust::Gap, |used| used.trust)),
         allocator: heap.allocator,

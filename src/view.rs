@@ -6,6 +6,7 @@ pub mod doctor;
 pub mod json;
 pub mod junit;
 pub mod markdown;
+pub mod prometheus;
 pub mod sizes;
 pub mod svg;
 pub mod symbols;

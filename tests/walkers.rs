@@ -62,7 +62,7 @@ impl Image {
         if inside.contains(&word) {
             return self.address(usize::try_from(word).expect("it is an address"));
         }
-        u32::try_from((word & !FLAGS) / 2 | word & FLAGS).unwrap_or(0)
+        u32::try_from(((word & !FLAGS) / 2) | (word & FLAGS)).unwrap_or(0)
     }
 
     fn copy(&mut self, to: u32, words: impl Iterator<Item = u64>) {

@@ -163,6 +163,12 @@ impl Wanted {
         }
     }
 
+    /// Whether the core may stop until a person lets it go on.
+    #[must_use]
+    pub fn stops_for_a_key(&self) -> bool {
+        self.tripwire == Some(Mode::Halt)
+    }
+
     /// Whether the emulated board is meant.
     #[must_use]
     pub fn is_emulated(&self) -> bool {

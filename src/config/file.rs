@@ -49,6 +49,8 @@ pub struct LimitsTable {
     pub stack: Option<Percent>,
     /// Of a heap's size, by its peak.
     pub heap: Option<Percent>,
+    /// Of what is free in a heap, by how much of it is outside of the largest piece.
+    pub fragmentation: Option<Percent>,
 }
 
 /// A file of settings is not what it should be.

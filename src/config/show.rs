@@ -20,7 +20,7 @@ pub fn show(settings: &Settings, variable: impl Fn(&str) -> Option<String>) -> S
     out
 }
 
-fn rows() -> [Row; 8] {
+fn rows() -> [Row; 9] {
     let limits = Limits::default();
     [
         ("margin", "HIGHWATER_MARGIN", |file| text(file.margin), crate::sizing::DEFAULT_MARGIN.to_string()),
@@ -36,6 +36,12 @@ fn rows() -> [Row; 8] {
         ("probe", "PROBE_RS_PROBE", |file| file.probe.clone(), "the only one".into()),
         ("limits.stack", "", |file| text(file.limits.stack), format!("{} %", limits.stack_percent)),
         ("limits.heap", "", |file| text(file.limits.heap), format!("{} %", limits.heap_percent)),
+        (
+            "limits.fragmentation",
+            "",
+            |file| text(file.limits.fragmentation),
+            format!("{} %", limits.fragmentation_percent),
+        ),
     ]
 }
 
@@ -45,7 +51,7 @@ fn text(value: Option<impl ToString>) -> Option<String> {
 
 fn write_all(out: &mut String, settings: &Settings, variable: impl Fn(&str) -> Option<String>) -> std::fmt::Result {
     let mut line =
-        |name: &str, value: &str, from: &str| writeln!(out, "{name:<13} {:<28} {from}", units::printable(value, 100));
+        |name: &str, value: &str, from: &str| writeln!(out, "{name:<20} {:<28} {from}", units::printable(value, 100));
     for (name, env, get, usual) in rows() {
         let by_variable = (!env.is_empty()).then(|| variable(env)).flatten();
         match (by_variable, settings.find(get)) {

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::catch::{Catch, CatchKind};
 use super::growth;
-use super::snapshot::{Health, Heap, LiveBlock, Owner, Snapshot, Stack, Trust};
+use super::snapshot::{BlockState, Health, Heap, Owner, Snapshot, Stack, Trust};
 use crate::fault::Faults;
+use crate::region::Region;
 use crate::sampler::observation::{Facts, OnDisk};
 use crate::source::CoreStatus;
 use crate::units;
@@ -29,6 +30,8 @@ pub struct Alert {
     pub stack: Option<String>,
     /// When a person said that they know of it, since the attach.
     pub acknowledged: Option<Duration>,
+    /// How often it happened, where that is counted: one more is worse.
+    pub count: u32,
 }
 
 impl Alert {
@@ -44,10 +47,15 @@ impl Alert {
         self.until.is_none() && self.acknowledged.is_none()
     }
 
+    /// Whether it is more severe, or happened more often.
+    pub(super) fn is_worse_than(&self, before: &Self) -> bool {
+        self.severity < before.severity || self.count > before.count
+    }
+
     /// Goes on from how it was before: it keeps its beginning, and stays acknowledged unless it got worse.
     pub(super) fn go_on_from(&mut self, before: &Self) {
         self.since = before.since;
-        let worse = self.severity < before.severity;
+        let worse = self.is_worse_than(before);
         self.acknowledged = before.acknowledged.filter(|_| !worse);
     }
 }
@@ -135,11 +143,17 @@ fn leak(heap: &Heap, owner: &Owner) -> Option<String> {
     Some(format!("{}{place} keeps {blocks} blocks and adds {rate} each minute{full}.", site.short()))
 }
 
-/// Blocks that reach across an end of a stack.
-fn across<'a>(snapshot: &'a Snapshot, heap: &'a Heap) -> impl Iterator<Item = (&'a Stack, &'a LiveBlock)> {
-    let blocks = heap.live.iter().flatten().filter(|_| heap.owners_trust == Trust::Exact);
-    blocks.flat_map(|block| {
-        let hit = move |stack: &&Stack| block.range.overlaps(stack.range) && !block.range.covers(stack.range);
+/// Blocks in use that reach across an end of a stack.
+fn across<'a>(snapshot: &'a Snapshot, heap: &'a Heap) -> impl Iterator<Item = (&'a Stack, Region)> {
+    // What lies between two holes is one block or several, and its ends are nobody's.
+    let walked = heap.blocks.iter().flat_map(|blocks| blocks.iter());
+    let walked = walked
+        .filter(|block| block.state == BlockState::Used && heap.used.is_some_and(|used| used.trust == Trust::Exact))
+        .map(|block| block.range);
+    let live = heap.live.iter().flatten().filter(|_| heap.owners_trust == Trust::Exact).map(|block| block.range);
+    let told = heap.live.is_some();
+    live.chain(walked.filter(move |_| !told)).flat_map(|block| {
+        let hit = move |stack: &&Stack| block.overlaps(stack.range) && !block.covers(stack.range);
         snapshot.stacks.iter().filter(hit).map(move |stack| (stack, block))
     })
 }
@@ -157,6 +171,7 @@ pub fn find(snapshot: &Snapshot, facts: &Facts, limits: Limits) -> Vec<Alert> {
         until: None,
         stack: None,
         acknowledged: None,
+        count: 0,
     };
     for stack in &snapshot.stacks {
         let mut add = |kind, severity, text| {
@@ -169,6 +184,11 @@ pub fn find(snapshot: &Snapshot, facts: &Facts, limits: Limits) -> Vec<Alert> {
         }
         if let Some(text) = unwritten_frame(stack) {
             add(AlertKind::UnwrittenFrame, Severity::Info, text);
+        }
+    }
+    for heap in &snapshot.heaps {
+        if let Some((count, text)) = failed(heap) {
+            alerts.push(Alert { count, ..alert(AlertKind::HeapFailure, Severity::Danger, &heap.name, text) });
         }
     }
     let mut add = |kind, severity, subject: &str, text| alerts.push(alert(kind, severity, subject, text));
@@ -193,28 +213,12 @@ pub fn find(snapshot: &Snapshot, facts: &Facts, limits: Limits) -> Vec<Alert> {
         if let Some(text) = corrupt(heap) {
             add(AlertKind::HeapCorrupt, Severity::Danger, &heap.name, text);
         }
-        if let Some(failures) = heap.failures.filter(|failures| *failures > 0) {
-            let free =
-                heap.free().map_or_else(String::new, |free| format!(" {} are free now.", units::bytes(free.into())));
-            let times =
-                if failures == 1 { "1 allocation failed".into() } else { format!("{failures} allocations failed") };
-            let asked = heap
-                .failed_size
-                .map_or_else(String::new, |size| format!(", the last for {}", units::bytes(size.into())));
-            add(
-                AlertKind::HeapFailure,
-                Severity::Danger,
-                &heap.name,
-                format!("{times} in {}{asked}.{free}", heap.name),
-            );
-        }
         for owner in heap.owners.iter().flatten().filter(|owner| owner.leaks) {
             if let Some(text) = leak(heap, owner) {
                 add(AlertKind::Leak, Severity::Warning, owner.site.short(), text);
             }
         }
-        let pieces = heap.fragmentation().map(|share| (share * 100.0).round() as u8);
-        if let Some(percent) = pieces.filter(|percent| *percent >= limits.fragmentation_percent) {
+        if let Some(percent) = heap.fragmentation_percent().filter(|percent| *percent >= limits.fragmentation_percent) {
             let largest = heap.largest_free.map_or(0, |largest| largest.bytes);
             let text = format!(
                 "{} has {} free, but in pieces of at most {}: fragmentation {percent} %, past its limit of {} %.",
@@ -229,7 +233,7 @@ pub fn find(snapshot: &Snapshot, facts: &Facts, limits: Limits) -> Vec<Alert> {
             let text = format!(
                 "{} shares memory with a block at {} that reaches across the end of its stack.",
                 stack.name,
-                units::address(block.range.start().into())
+                units::address(block.start().into())
             );
             add(AlertKind::BlockOverStack, Severity::Danger, &stack.name, text);
         }
@@ -326,6 +330,16 @@ fn overflow(stack: &Stack) -> Option<String> {
     Some(format!("{} overflowed: its guard at {limit} is broken{hit}.", stack.name))
 }
 
+/// How many allocations failed, if any, and what is told of them.
+fn failed(heap: &Heap) -> Option<(u32, String)> {
+    let failures = heap.failures.filter(|failures| *failures > 0)?;
+    let free = heap.free().map_or_else(String::new, |free| format!(" {} are free now.", units::bytes(free.into())));
+    let times = if failures == 1 { "1 allocation failed".into() } else { format!("{failures} allocations failed") };
+    let asked =
+        heap.failed_size.map_or_else(String::new, |size| format!(", the last for {}", units::bytes(size.into())));
+    Some((failures, format!("{times} in {}{asked}.{free}", heap.name)))
+}
+
 fn corrupt(heap: &Heap) -> Option<String> {
     let damage = heap.damage.as_ref()?;
     let suspect = damage.suspect.map_or_else(String::new, |suspect| {
@@ -368,8 +382,8 @@ fn nearly_full(stack: &Stack, limits: Limits) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::snapshot::{Damage, Measured, StackKind, Trust, Victim};
-    use crate::region::Region;
+    use crate::model::snapshot::{Block, CallSite, Damage, LiveBlock, Measured, StackKind, Victim};
+    use crate::model::testing;
 
     fn stack(peak: u32, overflowed: bool) -> Stack {
         Stack {
@@ -392,6 +406,92 @@ mod tests {
             priority: None,
             state: None,
             cpu: None,
+        }
+    }
+
+    const HEAP: Region = Region::new(0x2000_4000, 0x2000);
+
+    /// A heap of those blocks, one behind the other.
+    fn heap(parts: &[(u32, BlockState)]) -> Heap {
+        let mut at = HEAP.start();
+        let blocks: Vec<Block> = parts
+            .iter()
+            .map(|(size, state)| {
+                let block = Block::new(Region::new(at, *size), 8, *state);
+                at += size;
+                block
+            })
+            .collect();
+        Heap::unknown("heap", HEAP).with_blocks(blocks.into(), None, Trust::Exact)
+    }
+
+    /// What is told of a heap beside one stack of 4 KiB at 2000_4cc8: kinds and sentences.
+    fn told(heap: Heap, limits: Limits) -> Vec<(AlertKind, String)> {
+        let snapshot = Snapshot { heaps: vec![heap], stacks: vec![stack(0, false)], ..testing::live(1) };
+        find(&snapshot, &Facts::default(), limits).into_iter().map(|alert| (alert.kind, alert.text)).collect()
+    }
+
+    fn check(heap: Heap, kind: AlertKind, text: &str) {
+        assert_eq!(told(heap, Limits::default()), [(kind, text.to_owned())]);
+    }
+
+    #[test]
+    fn all_that_can_go_wrong_with_a_heap_is_told() {
+        use BlockState::{Free, Used};
+        let calm = || heap(&[(0xcc0, Used), (0x1010, Used), (0x330, Free)]);
+        assert_eq!(told(calm(), Limits::default()), []);
+        check(
+            Heap { failures: Some(2), failed_size: Some(9000), ..calm() },
+            AlertKind::HeapFailure,
+            "2 allocations failed in heap, the last for 9000 B. 816 B are free now.",
+        );
+        check(
+            Heap {
+                damage: Some(Damage { address: HEAP.start(), what: "a block of 3 B".into(), suspect: None }),
+                ..calm()
+            },
+            AlertKind::HeapCorrupt,
+            "heap is corrupt at 2000_4000: a block of 3 B.",
+        );
+        let site = CallSite { function: "app::remember".into(), file: Some("src/app.rs".into()), line: Some(7) };
+        let owner = Owner { site, blocks: 31, bytes: 3968, growth: Some(408.0), leaks: true };
+        check(
+            Heap { owners: Some(vec![owner]), ..calm() },
+            AlertKind::Leak,
+            "remember (app.rs:7) keeps 31 blocks and adds 408 B each minute: heap is full in about 2 min.",
+        );
+        // The stack's own block covers it; any other that touches it shares memory with it.
+        let over = "growth shares memory with a block at 2000_4000 that reaches across the end of its stack.";
+        check(heap(&[(0xcd0, Used), (0x1330, Free)]), AlertKind::BlockOverStack, over);
+        let live = LiveBlock {
+            range: Region::new(HEAP.start(), 0xcd0),
+            asked: 1,
+            front: 8,
+            owner: 0,
+            holds: None,
+            seen: Duration::ZERO,
+        };
+        let noted = |trust| Heap { live: Some(vec![live.clone()]), owners_trust: trust, ..calm() };
+        check(noted(Trust::Exact), AlertKind::BlockOverStack, over);
+        assert_eq!(told(noted(Trust::Stale), Limits::default()), [], "an old block proves nothing");
+    }
+
+    #[test]
+    fn fragmentation_is_told_from_its_limit_on() {
+        use BlockState::{Free, Used};
+        let heap = || heap(&[(0x100, Free), (0xbc0, Used), (0x1010, Used), (0x100, Free), (16, Used), (0x230, Free)]);
+        assert_eq!(heap().fragmentation_percent(), Some(48));
+        for (limit, expected) in [(47, true), (48, true), (49, false)] {
+            let limits = Limits { fragmentation_percent: limit, ..Limits::default() };
+            let found = told(heap(), limits);
+            assert_eq!(found.iter().any(|(kind, _)| *kind == AlertKind::Fragmentation), expected, "{limit} %");
+            if let Some((_, text)) = found.first() {
+                let limit = format!("fragmentation 48 %, past its limit of {limit} %.");
+                assert!(
+                    text.ends_with(&limit) && text.contains("1072 B free, but in pieces of at most 560 B"),
+                    "{text}"
+                );
+            }
         }
     }
 

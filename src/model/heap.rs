@@ -43,6 +43,8 @@ pub struct Heap {
     pub failures: Option<u32>,
     /// Allocations since the start.
     pub allocations: Option<u32>,
+    /// Allocations in a second, over the last two; `None` until they were counted for a while.
+    pub alloc_rate: Option<f64>,
     /// The end of the highest block ever seen: above it nothing was handed out while we looked.
     pub high_water: Option<u32>,
     /// Its blocks in ascending address order; they fill `range` without gap or overlap. `None` when nobody walked it.
@@ -197,6 +199,7 @@ impl Heap {
             overhead: None,
             failures: None,
             allocations: None,
+            alloc_rate: None,
             high_water: None,
             blocks: None,
             damage: None,
@@ -269,6 +272,12 @@ impl Heap {
     pub fn fragmentation(&self) -> Option<f64> {
         let free = self.free().filter(|free| *free > 0)?;
         Some(1.0 - f64::from(self.largest_free?.bytes.min(free)) / f64::from(free))
+    }
+
+    /// The same in whole percent, as limits are written.
+    #[must_use]
+    pub fn fragmentation_percent(&self) -> Option<u8> {
+        self.fragmentation().map(|share| (share * 100.0).round() as u8)
     }
 
     /// The allocator's own bytes as a share of what is in use, from 0 to 1.

@@ -207,33 +207,33 @@ impl<S: Source> Recorder<S> {
         }
     }
 
-    fn noted(&self, call: Call) {
-        self.log.borrow_mut().note(&call);
+    fn noted(&self, call: &Call) {
+        self.log.borrow_mut().note(call);
     }
 }
 
 impl<S: Source> Source for Recorder<S> {
     fn read(&mut self, range: Region, into: &mut [u8]) -> Result<(), ReadError> {
         let answer = self.source.read(range, into);
-        self.noted(Call::Read(range, answer.clone().map(|()| into.to_vec())));
+        self.noted(&Call::Read(range, answer.clone().map(|()| into.to_vec())));
         answer
     }
 
     fn status(&mut self) -> Result<CoreStatus, ReadError> {
         let answer = self.source.status();
-        self.noted(Call::Status(answer.clone()));
+        self.noted(&Call::Status(answer.clone()));
         answer
     }
 
     fn reopen(&mut self) -> Result<(), ReadError> {
         let answer = self.source.reopen();
-        self.noted(Call::Reopen(answer.clone()));
+        self.noted(&Call::Reopen(answer.clone()));
         answer
     }
 
     fn now(&self) -> Duration {
         let now = Duration::from_micros(u64::try_from(self.source.now().as_micros()).unwrap_or(u64::MAX));
-        self.noted(Call::Now(now));
+        self.noted(&Call::Now(now));
         now
     }
 
@@ -254,13 +254,13 @@ impl<S: Source> Source for Recorder<S> {
 
     fn describe(&self) -> Description {
         let description = self.source.describe();
-        self.noted(Call::Describe(description.clone()));
+        self.noted(&Call::Describe(description.clone()));
         description
     }
 
     fn counters(&self) -> Counters {
         let counters = self.source.counters();
-        self.noted(Call::Counters(counters));
+        self.noted(&Call::Counters(counters));
         counters
     }
 }

@@ -11,8 +11,6 @@
 
 mod picture;
 
-use std::time::Duration;
-
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
@@ -120,7 +118,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, density: Density, model:
     let notes = notes(model, heap, state, asked);
     if two {
         let right = Rect { x: left.right() + 3, width: right_width, ..area };
-        let mut y = draw_figures(canvas, right, heap, model.snapshot.at) + 1;
+        let mut y = draw_figures(canvas, right, heap, model) + 1;
         for note in &notes {
             for line in paint::wrap(note, right.width.max(1)) {
                 canvas.text(right.x, y, &safe(&line, canvas.theme), styles.ink);
@@ -260,7 +258,7 @@ fn bar(canvas: &mut Canvas<'_>, x: u16, end: u16, y: u16, heap: &Heap, owner: &O
 }
 
 /// The numbers, and where they end.
-fn draw_figures(canvas: &mut Canvas<'_>, area: Rect, heap: &Heap, now: Duration) -> u16 {
+fn draw_figures(canvas: &mut Canvas<'_>, area: Rect, heap: &Heap, model: &Model) -> u16 {
     let styles = canvas.theme.styles;
     canvas.text(area.x, area.y, "figures", styles.strong);
     let size = heap.range.size();
@@ -277,10 +275,11 @@ fn draw_figures(canvas: &mut Canvas<'_>, area: Rect, heap: &Heap, now: Duration)
     // What was exact a moment ago is told with the moment: it is as good as it ever was.
     let (trust, ago) = match (trust, heap.walked) {
         (Some(Trust::Stale), Some(walked)) => {
-            (Some(Trust::Exact), format!("{} ago", units::age(now.saturating_sub(walked))))
+            (Some(Trust::Exact), format!("{} ago", units::age(model.snapshot.at.saturating_sub(walked))))
         }
         (trust, _) => (trust, String::new()),
     };
+    let each_second = heap.alloc_rate.map_or_else(String::new, |rate| format!("{rate:.1}/s"));
     let rows = [
         ("used", number(used), part(used)),
         ("peak", number(peak), part(peak)),
@@ -293,18 +292,24 @@ fn draw_figures(canvas: &mut Canvas<'_>, area: Rect, heap: &Heap, now: Duration)
         ),
         ("blocks", plain(heap.in_use), heap.holes().map_or_else(String::new, |holes| format!("{} free", holes.len()))),
         ("overhead", number(heap.overhead), String::new()),
-        ("allocations", plain(heap.allocations), String::new()),
+        ("allocations", plain(heap.allocations), each_second),
         ("failures", plain(heap.failures), failed),
         ("trust", trust.map_or("-", report::trust).to_owned(), ago),
     ];
     let mut y = area.y + 1;
     for (name, value, aside) in rows {
+        let is_past = name == "fragmentation" && is_fragmented(heap, model);
         canvas.text(area.x, y, name, styles.muted);
-        canvas.right(area.x + 26, y, &value, styles.ink);
+        canvas.right(area.x + 26, y, &value, if is_past { styles.danger_text } else { styles.ink });
         canvas.text(area.x + 28, y, &aside, styles.muted);
         y += 1;
     }
     y
+}
+
+/// Whether what is free lies in pieces, past its limit.
+fn is_fragmented(heap: &Heap, model: &Model) -> bool {
+    heap.fragmentation_percent().is_some_and(|percent| percent >= model.limits().fragmentation_percent)
 }
 
 /// The meaning of the cells.

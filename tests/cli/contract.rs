@@ -55,7 +55,7 @@ fn adds_up(regions: &[Value], parent: &Value) {
 fn keeps_the_contract(report: &Value) {
     assert_eq!(report["schema"], "highwater/report@1");
     has_keys(report, "schema at_s epoch target regions limits stacks heaps alerts events link");
-    has_keys(&report["limits"], "stack_percent heap_percent");
+    has_keys(&report["limits"], "stack_percent heap_percent fragmentation_percent");
     has_keys(&report["target"], "elf build_id chip core kernel source");
     has_keys(&report["link"], "refresh_hz transactions_per_refresh usb_commands_per_refresh bytes_per_refresh halts");
     has_keys(&report["link"], "writes gaps");
@@ -88,7 +88,8 @@ fn keeps_the_contract(report: &Value) {
     for heap in list(report, "heaps") {
         has_keys(
             heap,
-            "name start size used peak free largest_free blocks overhead failures fragmentation trust owners",
+            "name start size used peak free largest_free blocks overhead failures allocations allocations_per_second \
+             fragmentation trust age_s owners",
         );
         if let (Some(used), Some(free)) = (heap["used"].as_u64(), heap["free"].as_u64()) {
             assert_eq!(used + free, number(heap, "size"), "{heap}");

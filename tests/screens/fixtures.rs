@@ -257,6 +257,7 @@ pub(crate) fn danger() -> Model {
         until: None,
         stack: None,
         acknowledged: None,
+        count: 0,
     });
     model.alerts.push(Alert {
         kind: AlertKind::Reset,
@@ -267,6 +268,7 @@ pub(crate) fn danger() -> Model {
         until: Some(Duration::from_secs(13)),
         stack: None,
         acknowledged: None,
+        count: 0,
     });
     model
 }
@@ -403,6 +405,7 @@ pub(crate) fn overflow() -> Model {
         until: None,
         stack: None,
         acknowledged: None,
+        count: 0,
     };
     model
 }

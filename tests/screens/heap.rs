@@ -55,6 +55,7 @@ pub(crate) fn leaking() -> Model {
         failures: Some(2),
         failed_size: Some(9000),
         allocations: Some(812),
+        alloc_rate: Some(40.5),
         high_water: Some(at + 500),
         callers: 3,
         live: Some(live),
