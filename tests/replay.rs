@@ -353,6 +353,23 @@ fn a_recording_that_begins_in_the_middle_of_a_run_shows_the_same_memory() {
 }
 
 #[test]
+fn a_clock_that_goes_back_or_too_far_does_not() {
+    let played = |times: [Duration; 3]| {
+        let paper = Paper::default();
+        let mut writer = Writer::new(Box::new(paper.clone()), &head(&image(), None)).expect("it is written");
+        writer.refreshing(Depth::Steady).expect("it is written");
+        times.iter().for_each(|time| writer.call(&Call::Now(*time)));
+        writer.refreshed().expect("it is written");
+        let mut replay = Replay::from_start(&opened(paper.bytes()).expect("it can be read")).expect("it can be read");
+        replay.refreshing(Depth::Steady);
+        times.map(|_| replay.now())
+    };
+    let s = Duration::from_secs;
+    assert_eq!(played([s(1), s(5), s(2)]), [s(1), s(5), s(5)]);
+    assert_eq!(played([s(1), s(1 << 40), s(2)]), [s(0), s(0), s(0)], "what makes no sense is not played");
+}
+
+#[test]
 fn what_is_no_recording_is_named() {
     for (bytes, said) in [
         (&b""[..], "is no recording"),

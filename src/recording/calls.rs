@@ -22,6 +22,8 @@ use crate::source::{CoreStatus, Counters, Description, ReadError};
 const MOST_READ: u64 = 8 << 20;
 /// Calls of one refresh at most.
 const MOST_CALLS: usize = 1 << 19;
+/// The latest time that is believed, in microseconds: 35 years after the attach. What adds to it still fits.
+const MOST_TIME: u64 = 1 << 50;
 /// Unchanged bytes in a row that end a run of changed ones: fewer cost more to leave out than to repeat.
 const ENDS_A_RUN: usize = 3;
 
@@ -135,7 +137,7 @@ impl Context {
     /// What [`Context::put`] appended.
     pub(super) fn take(from: &mut Taken<'_>) -> Result<Self, RecordingError> {
         Ok(Self {
-            now: Duration::from_micros(from.number()?),
+            now: time(from.number()?)?,
             description: take_description(from)?,
             counters: take_counters(from, &Counters::default())?,
             shadow: Shadow::take(from)?,
@@ -274,7 +276,7 @@ pub(super) fn unpack(packed: &[u8], context: &mut Context) -> Result<Vec<Call>, 
             (REOPEN_FAILED, _) => Call::Reopen(Err(take_error(&mut answers)?)),
             (NOW, _) => {
                 took = times.difference(expected.took)?;
-                Call::Now(Duration::from_micros(micros(context.now).wrapping_add(took)))
+                Call::Now(time(micros(context.now).wrapping_add(took))?)
             }
             (DESCRIBE_SAME, _) => Call::Describe(context.description.clone()),
             (DESCRIBE, _) => Call::Describe(take_description(&mut answers)?),
@@ -295,6 +297,13 @@ pub(super) fn fits(packed: &[u8]) -> bool {
 
 fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn time(micros: u64) -> Result<Duration, RecordingError> {
+    match micros {
+        0..=MOST_TIME => Ok(Duration::from_micros(micros)),
+        _ => Err(RecordingError::Damaged("a time lies too far ahead")),
+    }
 }
 
 fn put_range(into: &mut Vec<u8>, range: Region) {
@@ -469,7 +478,7 @@ mod tests {
             error().prop_map(|error| Call::Status(Err(error))),
             Just(Call::Reopen(Ok(()))),
             error().prop_map(|error| Call::Reopen(Err(error))),
-            any::<u64>().prop_map(|time| Call::Now(Duration::from_micros(time))),
+            (0..=MOST_TIME).prop_map(|time| Call::Now(Duration::from_micros(time))),
             (any::<String>(), prop::option::of(any::<String>()), prop::option::of(0u32..1000), any::<bool>()).prop_map(
                 |(source, chip, packet_words, is_saved)| {
                     Call::Describe(Description { source, core: chip.clone(), chip, packet_words, is_saved })

@@ -37,7 +37,8 @@ impl Playing {
     fn take(&mut self) -> Option<Call> {
         let call = self.calls.pop_front()?;
         match &call {
-            Call::Now(now) => self.now = *now,
+            // A file can say anything, but no clock goes back.
+            Call::Now(now) => self.now = self.now.max(*now),
             Call::Describe(description) => self.description.clone_from(description),
             Call::Counters(counters) => self.counters = *counters,
             Call::Status(Ok(CoreStatus::WasReset)) => self.was_reset = true,
