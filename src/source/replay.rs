@@ -74,8 +74,13 @@ impl Replay {
     ///
     /// The recording cannot be read.
     pub fn from_start(recording: &Recording) -> Result<Self, RecordingError> {
-        let playing = Playing { calls: recording.opening()?.into(), ..Self::at(recording, 0)?.playing.into_inner() };
-        Ok(Self { playing: RefCell::new(playing), ..Self::at(recording, 0)? })
+        let replay = Self::at(recording, 0)?;
+        let calls: VecDeque<Call> = recording.opening()?.into();
+        if calls.is_empty() {
+            return Ok(replay);
+        }
+        // What the first keyframe knows is later than the attach.
+        Ok(Self { playing: RefCell::new(Playing { calls, ..Playing::default() }), ..replay })
     }
 
     /// Plays from the last keyframe at or before a refresh on.
