@@ -9,7 +9,10 @@ pub mod log;
 mod measure;
 pub mod open;
 pub mod place;
+pub mod record;
+pub mod replay;
 mod statics;
+mod transport;
 mod watch;
 
 use std::io::{self, IsTerminal, Write};
@@ -147,6 +150,8 @@ fn carry_out(command: &Command, look: &Look, settings: &Settings) -> Result<(), 
             let wanted = open::Wanted::attach(args, settings.rules(args.sizing.margin));
             print_snapshot(&wanted, args.format.unwrap_or(Format::Human), &args.fit, look)
         }
+        Command::Record(args) => record::record(args, settings),
+        Command::Replay(args) => replay::replay(args, look, settings),
         Command::Layout(args) => print_layout(args, look, settings.rules(None)),
         Command::Check(args) => measure::check(args, look, settings),
         Command::Sizes(args) => measure::sizes(args, settings),
@@ -176,7 +181,7 @@ fn watch(wanted: &open::Wanted, format: Option<Format>, fit: &FitArgs, look: &Lo
     if format.is_some() || fit.would_fit.is_some() || !on_terminal {
         return print_snapshot(wanted, format.unwrap_or(Format::Human), fit, look);
     }
-    let opened = open::open(wanted, open::For::Watching)?;
+    let opened = open::open(wanted, open::For::Watching, &open::Taping::OnRequest)?;
     live::run(opened, look)
 }
 
@@ -184,7 +189,8 @@ fn watch(wanted: &open::Wanted, format: Option<Format>, fit: &FitArgs, look: &Lo
 fn print_snapshot(wanted: &open::Wanted, format: Format, fit: &FitArgs, look: &Look) -> Result<(), Failure> {
     // Before the target is touched: from then on the process is not to end without a word.
     let ended = if wanted.may_stop_the_core() { live::note_the_end()? } else { Arc::default() };
-    let Opened { mut sampler, mut model, run_first, .. } = open::open(wanted, open::For::Snapshot)?;
+    let Opened { mut sampler, mut model, run_first, .. } =
+        open::open(wanted, open::For::Snapshot, &open::Taping::Never)?;
     let time = match (wanted.is_emulated(), wanted.has_tripwire()) {
         // However long one looks, it stays the same.
         _ if wanted.is_saved() => Duration::ZERO,

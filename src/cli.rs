@@ -2,6 +2,7 @@
 
 mod fill;
 pub mod measure;
+pub mod record;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -21,6 +22,7 @@ use crate::tui::keymap::Keymap;
 use crate::tui::theme::ThemeName;
 use crate::view::{self, Format};
 use measure::{CheckArgs, ConfigCommand, SizesArgs};
+use record::{RecordArgs, ReplayArgs};
 
 /// See where memory goes on a microcontroller, live, without stopping it.
 #[derive(Debug, Parser)]
@@ -34,6 +36,8 @@ use measure::{CheckArgs, ConfigCommand, SizesArgs};
   highwater attach firmware.elf               the live map of a board on the only probe
   highwater attach firmware.elf --chip STM32F407VGTx --probe 0483:374b
   highwater snapshot firmware.elf --format json > report.json
+  highwater record firmware.elf --for 10m     all that is read, to look at later
+  highwater replay highwater-1.hwr            the same screens and formats, at any moment of it
   highwater layout firmware.elf               the static picture, no target needed
   highwater check firmware.elf --for 30s      hold the budgets of highwater.toml; for CI
   highwater sizes firmware.elf --as rust      how large each stack must be
@@ -129,6 +133,31 @@ Without a terminal it prints one snapshot and ends."
   highwater snapshot app.elf --format json | jq '.heaps[].owners'
   highwater snapshot app.elf --format svg > map.svg")]
     Snapshot(AttachArgs),
+    /// Record all that is read of a running firmware, to look at later
+    #[command(
+        after_help = "A recording holds every read with its answer and, unless told otherwise, the ELF: all that `highwater replay` needs.
+It is written refresh by refresh, so that a crash loses the last one at most. On the screen, `r` begins and ends one.
+
+Examples:
+  highwater record app.elf                          until Ctrl-C, to the first free highwater-N.hwr
+  highwater record app.elf --for 1h --output night.hwr
+  highwater record --demo overflow --for 15s        the emulated board, as fast as it goes"
+    )]
+    Record(RecordArgs),
+    /// Play a recording: every screen and every format, at any moment of it
+    #[command(
+        after_help = "On the screen: space stops and goes on, `,` and `.` go one refresh, `<` and `>` ten seconds, `(` and `)` a twentieth
+of the recording, `{` and `}` halve and double the speed.
+
+Examples:
+  highwater replay highwater-1.hwr
+  highwater replay highwater-1.hwr --at 12m --speed 4
+  highwater replay highwater-1.hwr --format json                   the report at its end
+  highwater replay highwater-1.hwr --at 90s --format svg > map.svg
+
+Without a terminal it prints the report at the end and ends."
+    )]
+    Replay(ReplayArgs),
     /// The static picture of an ELF, without a target
     #[command(after_help = "Examples:
   highwater layout app.elf
@@ -671,15 +700,17 @@ fn parse_rate(text: &str) -> Result<f64, String> {
     }
 }
 
-/// `5s`, `250ms`, `2m`, or plain seconds.
+/// `5s`, `250ms`, `2m`, `8h`, or plain seconds.
 fn parse_duration(text: &str) -> Result<Duration, String> {
-    let bad = || format!("`{text}` is not a time: write 250ms, 5s or 2m");
+    let bad = || format!("`{text}` is not a time: write 250ms, 5s, 2m or 8h");
     let (number, scale) = if let Some(number) = text.strip_suffix("ms") {
         (number, 0.001)
     } else if let Some(number) = text.strip_suffix('s') {
         (number, 1.0)
     } else if let Some(number) = text.strip_suffix('m') {
         (number, 60.0)
+    } else if let Some(number) = text.strip_suffix('h') {
+        (number, 3600.0)
     } else {
         (text, 1.0)
     };
@@ -715,7 +746,7 @@ mod tests {
 
     #[test]
     fn times_are_read_with_their_units() {
-        for (text, expected) in [("5s", 5000), ("250ms", 250), ("2m", 120_000), ("1.5", 1500)] {
+        for (text, expected) in [("5s", 5000), ("250ms", 250), ("2m", 120_000), ("1h", 3_600_000), ("1.5", 1500)] {
             assert_eq!(parse_duration(text), Ok(Duration::from_millis(expected)), "{text}");
         }
         for text in ["", "s", "-1s", "NaN", "1e30s", "5 weeks"] {

@@ -23,6 +23,7 @@ pub mod inventory;
 pub mod kernel;
 pub mod memory;
 pub mod model;
+pub mod recording;
 pub mod region;
 pub mod report;
 pub mod sampler;

@@ -116,6 +116,16 @@ impl Model {
         self.baseline = Some(Baseline::new(&self.snapshot));
     }
 
+    /// The same with what a person noted on another model of the same run: the baseline, and which alerts are known.
+    #[must_use]
+    pub fn with_marks_of(mut self, other: &Self) -> Self {
+        self.baseline.clone_from(&other.baseline);
+        for alert in other.alerts.iter().filter(|alert| alert.acknowledged.is_some()) {
+            self.acknowledge(alert, alert.acknowledged);
+        }
+        self
+    }
+
     /// Notes since when a person knows of this alert, or that nobody does. One that ended and began again since, or
     /// got worse, is another alert.
     pub fn acknowledge(&mut self, known: &Alert, since: Option<Duration>) {

@@ -36,7 +36,7 @@ use crate::memory::{Memory, Sentinel};
 use crate::model::snapshot::{Excerpt, Health, Heap, Link, MemoryKind, Snapshot, Target};
 use crate::region::Region;
 use crate::source::link::LinkCost;
-use crate::source::{CoreStatus, Counters, ReadError, Source};
+use crate::source::{CoreStatus, Counters, Depth, ReadError, Source};
 use crate::stack::{Paint, victim};
 use budget::Plan;
 pub use compose::{first_snapshot, static_snapshot};
@@ -223,6 +223,12 @@ impl Sampler {
         self.source.now()
     }
 
+    /// The same, which looks at what this says.
+    #[must_use]
+    pub fn with_interest(self, interest: Interest) -> Self {
+        Self { interest, ..self }
+    }
+
     /// Where a screen says what it wants read because somebody looks at it.
     #[must_use]
     pub fn interest(&self) -> Interest {
@@ -273,6 +279,7 @@ impl Sampler {
     }
 
     fn observe(&mut self, depth: Depth) -> Observation {
+        self.source.refreshing(depth);
         let before = self.source.counters();
         let outcome = if self.ladder.ready(self.source.as_mut()) {
             self.try_refresh(depth)
@@ -303,6 +310,7 @@ impl Sampler {
             ..identity::describe(&self.image, self.source.as_ref())
         };
         self.last.link = Link { refresh_hz: hz, gaps: self.last.link.gaps, ..link(&before, &self.source.counters()) };
+        self.source.refreshed();
         Observation { snapshot: self.last.clone(), facts: self.facts.clone() }
     }
 
@@ -567,15 +575,6 @@ fn excerpt(memory: &mut Memory<'_>, block: Region, look: &Look) -> Option<Excerp
     let known = look.heaps.iter().any(|told| told.heap.range.covers(block)) && !block.is_empty();
     let bytes = memory.read(block).filter(|_| known)?.into_owned();
     Some(Excerpt { start: block.start(), bytes })
-}
-
-/// How much one refresh reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Depth {
-    /// What moves.
-    Steady,
-    /// Everything below the marks too.
-    Thorough,
 }
 
 /// What the kernel tells, or else the bare-metal picture.

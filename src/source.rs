@@ -11,6 +11,8 @@ pub mod link;
 mod mem_ap;
 pub mod probe;
 pub mod qemu;
+pub mod recorder;
+pub mod replay;
 #[cfg(test)]
 pub(crate) mod testing;
 
@@ -50,11 +52,64 @@ pub trait Source: Send {
     /// Lets `time` pass, so that the next refresh is not too early. Returns at once in lockstep.
     fn wait(&mut self, time: Duration);
 
+    /// A refresh begins: what is asked from here to [`Source::refreshed`] belongs together.
+    fn refreshing(&mut self, _depth: Depth) {}
+
+    /// The refresh that began is over.
+    fn refreshed(&mut self) {}
+
     /// What this source knows of itself.
     fn describe(&self) -> Description;
 
     /// What it has done so far, where it can count.
     fn counters(&self) -> Counters;
+}
+
+impl<S: Source + ?Sized> Source for Box<S> {
+    fn read(&mut self, range: Region, into: &mut [u8]) -> Result<(), ReadError> {
+        (**self).read(range, into)
+    }
+
+    fn status(&mut self) -> Result<CoreStatus, ReadError> {
+        (**self).status()
+    }
+
+    fn reopen(&mut self) -> Result<(), ReadError> {
+        (**self).reopen()
+    }
+
+    fn now(&self) -> Duration {
+        (**self).now()
+    }
+
+    fn wait(&mut self, time: Duration) {
+        (**self).wait(time);
+    }
+
+    fn refreshing(&mut self, depth: Depth) {
+        (**self).refreshing(depth);
+    }
+
+    fn refreshed(&mut self) {
+        (**self).refreshed();
+    }
+
+    fn describe(&self) -> Description {
+        (**self).describe()
+    }
+
+    fn counters(&self) -> Counters {
+        (**self).counters()
+    }
+}
+
+/// How much one refresh reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// What moves.
+    Steady,
+    /// Everything below the marks too.
+    Thorough,
 }
 
 /// What a source knows of itself.

@@ -6,6 +6,7 @@
 mod alerts;
 mod bar;
 mod catch;
+pub mod deck;
 mod detail;
 mod fields;
 mod frame;
@@ -63,9 +64,18 @@ pub enum Failure<E> {
     Events(io::Error),
 }
 
+/// What the sampler's side sends.
+#[derive(Clone, Debug)]
+pub enum News {
+    /// What one refresh found.
+    Seen(Arc<Observation>),
+    /// All that is known at another moment: of a recording, in which one can jump.
+    Known(Arc<Model>),
+}
+
 /// Shows the screens until the user quits or the events end, and hands back what was learnt.
 ///
-/// `feed` brings observations, the latest wins; when it closes, the last picture stays. `carry_out` is called with
+/// `feed` brings news, the latest wins; when it closes, the last picture stays. `carry_out` is called with
 /// every effect but quitting and with the screen as it is drawn; what it returns is shown in the status line. The
 /// terminal's modes are the caller's business, before and after.
 ///
@@ -75,7 +85,7 @@ pub enum Failure<E> {
 pub async fn run<B: Backend>(
     terminal: &mut Terminal<B>,
     mut events: impl Stream<Item = io::Result<Event>> + Unpin,
-    mut feed: watch::Receiver<Option<Arc<Observation>>>,
+    mut feed: watch::Receiver<Option<News>>,
     mut model: Model,
     options: &Options,
     mut carry_out: impl FnMut(Effect, &Buffer) -> Option<String>,
@@ -117,7 +127,7 @@ pub async fn run<B: Backend>(
                     Effect::Quit => return Ok(model),
                     Effect::Baseline => state.mark_baseline(&mut model),
                     Effect::Acknowledge(which) => state.acknowledge(&mut model, which),
-                    effect @ (Effect::Export | Effect::GoOn) => {
+                    effect @ (Effect::Export | Effect::GoOn | Effect::Record | Effect::Play(_)) => {
                         let drawn = terminal.draw(|frame| draw(frame, &model, &state, &theme));
                         state.notice = carry_out(effect, drawn.map_err(Failure::Terminal)?.buffer);
                     }
@@ -128,20 +138,28 @@ pub async fn run<B: Backend>(
                     feeding = Feed::Closed;
                     continue;
                 }
-                let Some(observation) = feed.borrow_and_update().clone() else { continue };
+                let Some(news) = feed.borrow_and_update().clone() else { continue };
                 let before = model.revision;
-                let catches = update::caught(&model);
-                let is_new_build = observation.snapshot.target.rebuilds != model.snapshot.target.rebuilds;
-                if is_new_build {
-                    update::keep_selection(&mut state, &model.snapshot, &observation.snapshot);
-                }
-                model.ingest(Arc::unwrap_or_clone(observation));
-                update::notice_catch(&mut state, &model, catches);
-                if is_new_build {
-                    update::notice_build(&mut state, &model);
-                }
-                if model.revision != before && matches!(state.picture, Picture::Live) {
-                    screen = Picturing::Outdated;
+                match news {
+                    News::Seen(observation) => {
+                        let catches = update::caught(&model);
+                        let is_new_build = observation.snapshot.target.rebuilds != model.snapshot.target.rebuilds;
+                        if is_new_build {
+                            update::keep_selection(&mut state, &model.snapshot, &observation.snapshot);
+                        }
+                        model.ingest(Arc::unwrap_or_clone(observation));
+                        update::notice_catch(&mut state, &model, catches);
+                        if is_new_build {
+                            update::notice_build(&mut state, &model);
+                        }
+                        if model.revision != before && matches!(state.picture, Picture::Live) {
+                            screen = Picturing::Outdated;
+                        }
+                    }
+                    News::Known(known) => {
+                        model = Arc::unwrap_or_clone(known).with_marks_of(&model);
+                        screen = Picturing::Outdated;
+                    }
                 }
             }
             () = options.symbols.changed() => screen = Picturing::Outdated,

@@ -13,6 +13,8 @@ mod doctor;
 mod firmware;
 #[path = "cli/manners.rs"]
 mod manners;
+#[path = "cli/recordings.rs"]
+mod recordings;
 #[path = "cli/saved.rs"]
 mod saved;
 #[path = "cli/sizing.rs"]

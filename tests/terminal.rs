@@ -2,6 +2,7 @@
 #![cfg(unix)]
 
 use std::io::{Read, Write};
+use std::path::Path;
 use std::process::Command;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
@@ -22,10 +23,17 @@ struct Session {
 
 impl Session {
     fn start(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        Self::start_in(None, arguments, environment)
+    }
+
+    fn start_in(folder: Option<&Path>, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let size = PtySize { rows: 36, cols: 120, pixel_width: 0, pixel_height: 0 };
         let pair = native_pty_system().openpty(size).expect("there is a pseudo-terminal");
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_highwater"));
         command.args(arguments);
+        if let Some(folder) = folder {
+            command.cwd(folder);
+        }
         command.env("TERM", "xterm-256color");
         command.env_remove("NO_COLOR");
         command.env("RUST_BACKTRACE", "0");
@@ -346,6 +354,55 @@ fn a_column_is_hidden_from_its_box() {
 fn an_overflow_is_the_verdict_on_screen() {
     let mut session = Session::demo(&["--scenario", "overflow", "--sim-time", "12s"]);
     session.wait_for("growth overflowed");
+    session.press("q");
+    assert!(session.end_clean().success());
+}
+
+#[test]
+fn a_recording_is_made_by_a_key_and_walked_through_by_others() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let binary = env!("CARGO_BIN_EXE_highwater");
+    let record = |args: &[&str]| {
+        let status =
+            Command::new(binary).args(args).current_dir(folder.path()).stderr(std::process::Stdio::null()).status();
+        assert!(status.expect("the binary runs").success(), "{args:?}");
+    };
+    // By a key, in the middle of a run.
+    let mut live = Session::start_in(Some(folder.path()), &["demo", "--sim-link", "ideal"], &[]);
+    live.wait_for("LIVE");
+    live.press("r");
+    live.wait_for("REC highwater-1.hwr");
+    live.press("r");
+    live.wait_for("recorded highwater-1.hwr");
+    live.press(".");
+    live.wait_for("this is no recording");
+    live.press("q");
+    assert!(live.end_clean().success());
+    record(&["replay", "highwater-1.hwr", "--format", "svg"]);
+    // From the attach on.
+    record(&["record", "--demo", "overflow", "--rate", "10", "--for", "12s", "--output", "a.hwr"]);
+    let file = folder.path().join("a.hwr");
+    let mut session = Session::start(&["replay", file.to_str().expect("a plain path"), "--at", "5s"], &[]);
+    session.wait_for("REPLAY");
+    for (key, expected) in [
+        (" ", "STOPPED"),
+        ("}", "x2"),
+        ("{{", "x0.5"),
+        (">>>", "refresh 122 of 122"),
+        ("2", "OVERFLOW"),
+        (",", "refresh 121 of 122"),
+        ("<", "00:02 of 00:12"),
+        ("1", "below 80 %"),
+        (".", "STOPPED"),
+        ("(((((", "00:00 of 00:12"),
+        ("r", "this is a recording already"),
+        ("4", "% of own size"),
+        ("?", "help: Timeline"),
+        (" ", "REPLAY"),
+    ] {
+        session.press(key);
+        session.wait_for(expected);
+    }
     session.press("q");
     assert!(session.end_clean().success());
 }

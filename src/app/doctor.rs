@@ -54,7 +54,7 @@ fn examine(args: &DoctorArgs, settings: &Settings, found: &mut Examination) -> R
     found.steps.push(of_chip(chip.as_ref()));
     // From then on a signal does not end the process with the core left standing: the examination ends by itself.
     let _noted = if wanted.may_stop_the_core() { Some(super::live::note_the_end()?) } else { None };
-    let opened = attempt(found, "target", open::open(&wanted, For::Snapshot))?;
+    let opened = attempt(found, "target", open::open(&wanted, For::Snapshot, &open::Taping::Never))?;
     let Opened { mut sampler, mut model, run_first, .. } = opened;
     let time = run_first.unwrap_or(if wanted.is_emulated() { super::SNAPSHOT_AFTER } else { WATCHING });
     pass_time(&mut sampler, &mut model, time, |_| {});

@@ -55,7 +55,7 @@ pub(super) fn run(wanted: &Wanted, address: SocketAddr) -> Result<(), Failure> {
     listener.set_nonblocking(true).map_err(cannot)?;
     let address = listener.local_addr().map_err(cannot)?;
     let ended = live::note_the_end()?;
-    let Opened { mut sampler, model, .. } = open::open(wanted, open::For::Watching)?;
+    let Opened { mut sampler, model, .. } = open::open(wanted, open::For::Watching, &open::Taping::Never)?;
     let model = Arc::new(Mutex::new(model));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let shown = Arc::clone(&model);

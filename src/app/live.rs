@@ -19,6 +19,8 @@ use tokio::sync::{oneshot, watch};
 use super::Failure;
 use super::desk::Desk;
 use super::open::Opened;
+use super::replay::Player;
+use super::transport::Transport;
 use super::watch::{Listening, Watcher};
 use crate::cli::{Color, Look};
 use crate::config::Rules;
@@ -28,9 +30,11 @@ use crate::model::Model;
 use crate::sampler::observation::{Facts, Observation, OnDisk};
 use crate::sampler::rebuilt::FileNews;
 use crate::sampler::{Sampler, first_snapshot, static_snapshot};
-use crate::tui;
+use crate::source::recorder;
+use crate::tui::deck::Deck;
 use crate::tui::state::Options;
 use crate::tui::update::Effect;
+use crate::tui::{self, News};
 
 /// One frame at 240x70 with all its escapes fits: it goes out in one write.
 const FRAME_BYTES: usize = 64 * 1024;
@@ -47,7 +51,7 @@ const BREAK: &str = "HIGHWATER_TEST_PANIC";
 ///
 /// The terminal cannot be used.
 pub fn run(opened: Opened, look: &Look) -> Result<(), Failure> {
-    let Opened { mut sampler, model, run_first, go_on, access, watcher } = opened;
+    let Opened { mut sampler, model, run_first, go_on, access, watcher, tape } = opened;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (desk, symbols) = Desk::open()?;
     desk.hand_in(sampler.image(), sampler.memories().to_vec());
@@ -56,7 +60,9 @@ pub fn run(opened: Opened, look: &Look) -> Result<(), Failure> {
         watcher.run(move |news| if hear.send(news).is_ok() { Listening::Yes } else { Listening::No })?;
     }
     let access = access.to_owned();
-    let options = Options { interest: sampler.interest(), symbols, access, ..options(&model, look) };
+    let recorder = tape.as_ref().ok().map(|session| session.desk.clone());
+    let builds = Builds { news, desk, recorder: recorder.clone() };
+    let options = Options { interest: sampler.interest(), symbols, access, recorder, ..options(&model, look) };
     let (feed, observations) = watch::channel(None);
     let running = Arc::new(AtomicBool::new(true));
     let (report, mut stopped) = oneshot::channel();
@@ -67,7 +73,7 @@ pub fn run(opened: Opened, look: &Look) -> Result<(), Failure> {
         let _detached = detach;
         // A panic there must not leave a picture that looks live and is not.
         let outcome = catch_unwind(AssertUnwindSafe(move || {
-            sample(&mut sampler, run_first, &feed, &stop, &Builds { news, desk });
+            sample(&mut sampler, run_first, &feed, &stop, &builds);
         }));
         let _ = report.send(outcome.map_err(|panic| panic_text(panic.as_ref())));
     };
@@ -79,6 +85,13 @@ pub fn run(opened: Opened, look: &Look) -> Result<(), Failure> {
             go_on.ask();
             None
         }
+        Effect::Record => match &tape {
+            Ok(session) => {
+                session.toggle();
+                None
+            }
+            Err(why) => Some((*why).to_owned()),
+        },
         other => carry_out(other, screen),
     };
     runtime.block_on(async {
@@ -91,6 +104,43 @@ pub fn run(opened: Opened, look: &Look) -> Result<(), Failure> {
             }
             () = &mut end => Ok(()),
             Ok(Err(panic)) = &mut stopped => Err(Failure::Error(format!("the sampler broke down, a bug: {panic}"))),
+        }
+    })
+}
+
+/// Shows a recording until the user quits, or the process is told to end.
+///
+/// # Errors
+///
+/// The terminal cannot be used.
+pub fn play(player: Player, speed: f64, notice: Option<String>, look: &Look) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (desk, symbols) = Desk::open()?;
+    desk.hand_in(player.sampler().image(), player.sampler().memories().to_vec());
+    let model = player.model().clone();
+    let (deck, interest) = (Deck::default(), player.sampler().interest());
+    let access = "recording".to_owned();
+    let options = Options { interest, symbols, access, notice, deck: Some(deck.clone()), ..options(&model, look) };
+    let (feed, news) = watch::channel(None);
+    let (wishes, wanted) = mpsc::channel();
+    let mut transport = Transport::new(player, speed, deck, feed);
+    std::thread::Builder::new().name("player".into()).spawn(move || transport.run(&wanted))?;
+    let carry_out = |effect, screen: &ratatui::buffer::Buffer| match effect {
+        Effect::Play(play) => {
+            // The player's thread only ends with this function.
+            let _ = wishes.send(play);
+            None
+        }
+        Effect::Record => Some("this is a recording already".to_owned()),
+        other => carry_out(other, screen),
+    };
+    runtime.block_on(async {
+        let mut screen = Screen::enter()?;
+        tokio::select! {
+            shown = tui::run(&mut screen.terminal, EventStream::new(), news, model, &options, carry_out) => {
+                shown.map(|_| ()).map_err(|error| Failure::Error(error.to_string()))
+            }
+            () = ended() => Ok(()),
         }
     })
 }
@@ -131,13 +181,16 @@ pub fn browse(image: Image, memories: Vec<Memory>, look: &Look, rules: Rules, wa
     let later = Arc::clone(&feed);
     let complete = move || {
         let snapshot = static_snapshot(&image, &memories);
-        let observation = Some(Arc::new(Observation { snapshot, facts: Facts::default() }));
+        let observation = Some(News::Seen(Arc::new(Observation { snapshot, facts: Facts::default() })));
         later.send_if_modified(|shown| shown.is_none() && std::mem::replace(shown, observation).is_none());
     };
     std::thread::Builder::new().name("worst cases".into()).spawn(complete)?;
     watcher.run(move |news| {
         let mut facts = Facts::default();
-        let mut shown = feed.borrow().as_ref().map_or_else(|| first.clone(), |shown| shown.snapshot.clone());
+        let mut shown = match &*feed.borrow() {
+            Some(News::Seen(shown)) => shown.snapshot.clone(),
+            _ => first.clone(),
+        };
         match news {
             FileNews::Built(image, memories) => {
                 let rebuilds = shown.target.rebuilds + 1;
@@ -148,7 +201,7 @@ pub fn browse(image: Image, memories: Vec<Memory>, look: &Look, rules: Rules, wa
             FileNews::Unusable(why) => facts.on_disk = OnDisk::Unusable(why),
         }
         shown.at = begun.elapsed();
-        let sent = feed.send(Some(Arc::new(Observation { snapshot: shown, facts })));
+        let sent = feed.send(Some(News::Seen(Arc::new(Observation { snapshot: shown, facts }))));
         if sent.is_ok() { Listening::Yes } else { Listening::No }
     })?;
     runtime.block_on(async {
@@ -191,6 +244,8 @@ fn uses_color(color: Color) -> bool {
 struct Builds {
     news: mpsc::Receiver<FileNews>,
     desk: Desk,
+    /// Where recordings are ended: one holds one build.
+    recorder: Option<recorder::Desk>,
 }
 
 /// The sampler's thread: refreshes until nobody looks any more. The emulated board runs as fast as it can until
@@ -198,7 +253,7 @@ struct Builds {
 fn sample(
     sampler: &mut Sampler,
     run_first: Option<Duration>,
-    feed: &watch::Sender<Option<Arc<Observation>>>,
+    feed: &watch::Sender<Option<News>>,
     running: &AtomicBool,
     builds: &Builds,
 ) {
@@ -210,8 +265,9 @@ fn sample(
         let observation = sampler.refresh();
         if !Arc::ptr_eq(&image, &sampler.image()) {
             builds.desk.hand_in(sampler.image(), sampler.memories().to_vec());
+            builds.recorder.iter().for_each(recorder::Desk::close);
         }
-        if feed.send(Some(Arc::new(observation))).is_err() {
+        if feed.send(Some(News::Seen(Arc::new(observation)))).is_err() {
             return;
         }
         let left = run_first.and_then(|until| until.checked_sub(sampler.now())).unwrap_or(Duration::MAX);
@@ -267,7 +323,10 @@ fn carry_out(effect: Effect, screen: &ratatui::buffer::Buffer) -> Option<String>
             Ok(path) => format!("saved {path}"),
             Err(error) => format!("not saved: {error}"),
         }),
-        Effect::None | Effect::Quit | Effect::GoOn | Effect::Baseline | Effect::Acknowledge(_) => None,
+        Effect::Record => Some("there is no target to record".to_owned()),
+        Effect::None | Effect::Quit | Effect::GoOn | Effect::Play(_) | Effect::Baseline | Effect::Acknowledge(_) => {
+            None
+        }
     }
 }
 

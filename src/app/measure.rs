@@ -68,7 +68,8 @@ pub(super) fn sizes(args: &SizesArgs, settings: &Settings) -> Result<(), Failure
 fn watch(wanted: &Wanted, duration: Duration) -> Result<(Report, Watch), Failure> {
     // Before the target is touched: from then on the process is not to end without a word.
     let ended = if wanted.may_stop_the_core() { live::note_the_end()? } else { Arc::default() };
-    let Opened { mut sampler, mut model, run_first, .. } = open::open(wanted, open::For::Snapshot)?;
+    let Opened { mut sampler, mut model, run_first, .. } =
+        open::open(wanted, open::For::Snapshot, &open::Taping::Never)?;
     // However long one looks at what was saved, it stays the same.
     let duration = if wanted.is_saved() { Duration::ZERO } else { duration };
     if !wanted.is_emulated() && !wanted.is_saved() && io::stderr().is_terminal() {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::place::{Place, SIM, Said};
+use super::record::{Content, Destination, Session};
 use super::watch::{Stamp, Watcher};
 use super::{Failure, find};
 use crate::cli::measure::MeasureArgs;
@@ -15,6 +16,7 @@ use crate::image::other::Other;
 use crate::image::{Image, ImageError, Machine};
 use crate::model::Model;
 use crate::model::catch::Mode;
+use crate::recording::header::{Header, Identity};
 use crate::sampler::painter::Painter;
 use crate::sampler::tripwire::{GoOn, Release, Tripwire};
 use crate::sampler::{Options, Sampler, static_snapshot};
@@ -24,6 +26,7 @@ use crate::source::file::Saved;
 use crate::source::gdb::{GdbError, GdbSource};
 use crate::source::probe::{self, HostInstruments, OpenError, ProbeOptions, ProbeSource};
 use crate::source::qemu::{QemuError, QemuSource};
+use crate::source::recorder::{Desk, Recorder};
 use crate::source::{ReadError, Source};
 
 /// The variable that `--chip` is taken from.
@@ -159,6 +162,18 @@ impl Wanted {
         Place::of(&self.probe, &self.saved, &self.server)
     }
 
+    /// What lies beside the ELF, and a recording does not hold.
+    fn beside(&self) -> Vec<String> {
+        match &self.elf {
+            Elf::File(firmware) => {
+                let also = firmware.also.iter().map(|given| format!("--also {}", printable(&given.path)));
+                also.chain(firmware.su.iter().map(|folder| format!("--su {}", printable(folder)))).collect()
+            }
+            #[cfg(feature = "simulator")]
+            Elf::Demo => Vec::new(),
+        }
+    }
+
     /// Whether the core may stop until a person lets it go on.
     #[must_use]
     pub fn stops_for_a_key(&self) -> bool {
@@ -211,6 +226,17 @@ pub enum For {
     Snapshot,
 }
 
+/// Whether the run is recorded.
+#[derive(Clone, Debug)]
+pub enum Taping {
+    /// Never.
+    Never,
+    /// When somebody asks for it.
+    OnRequest,
+    /// From the first question to the target on.
+    FromStart(Destination),
+}
+
 /// A target that is attached to.
 pub struct Opened {
     /// Reads it.
@@ -223,16 +249,23 @@ pub struct Opened {
     pub go_on: GoOn,
     /// What may touch the target, in words.
     pub access: &'static str,
+    /// What a recording of it begins with, or why there cannot be one.
+    pub tape: Result<Session, &'static str>,
     /// Watches the ELF for new builds, when somebody looks at the target and there is a file.
     pub watcher: Option<Watcher>,
 }
+
+/// Why a run whose flags touch the target is not recorded.
+const TOUCHED: &str = "no recording with --tripwire, --culprit or --paint: what these do is not in the reads";
+/// Why saved memory is not.
+const SAVED: &str = "no recording of saved memory: no time passes in it";
 
 /// Attaches to the target.
 ///
 /// # Errors
 ///
 /// See [`Failure`]: the ELF, the chip, the probe or the target is not what it should be.
-pub fn open(wanted: &Wanted, purpose: For) -> Result<Opened, Failure> {
+pub fn open(wanted: &Wanted, purpose: For, taping: &Taping) -> Result<Opened, Failure> {
     wanted.agrees()?;
     let error = |error: &dyn std::error::Error| Failure::Error(error.to_string());
     let (image, bytes, file) = match &wanted.elf {
@@ -261,6 +294,18 @@ pub fn open(wanted: &Wanted, purpose: For) -> Result<Opened, Failure> {
     let server = server(wanted, &mut known)?;
     let memories = layout::memories(&image, &known);
     let go_on = GoOn::default();
+    let content = match &wanted.elf {
+        Elf::File(_) => Content::File(image.path.clone()),
+        #[cfg(feature = "simulator")]
+        Elf::Demo => Content::BuiltIn(DEMO),
+    };
+    let fixed = static_snapshot(&image, &memories);
+    let identity = Identity::of(&image.name(), &bytes, fixed.target.build_id.clone());
+    let header = Header::new(identity, wanted.beside(), wanted.rate_hz, &memories);
+    let mut tape = Ok(Session { desk: Desk::default(), header, elf: Some(content) });
+    if wanted.is_saved() {
+        tape = Err(SAVED);
+    }
     let (source, touching, access): (Box<dyn Source>, _, _) = if let Some((source, access)) = server {
         (source, (None, None), access)
     } else {
@@ -274,7 +319,18 @@ pub fn open(wanted: &Wanted, purpose: For) -> Result<Opened, Failure> {
             None => None,
         };
         let painter = wanted.paint.then(|| Painter::new(Box::new(source.control())));
+        if tripwire.is_some() || painter.is_some() {
+            tape = Err(TOUCHED);
+        }
         (Box::new(source), (tripwire, painter), if wanted.paint { "paints stacks" } else { "read-only" })
+    };
+    let source: Box<dyn Source> = match (&mut tape, taping) {
+        (Err(_), _) | (_, Taping::Never) => source,
+        (Ok(session), Taping::OnRequest) => Box::new(Recorder::new(source, session.desk.clone())),
+        (Ok(session), Taping::FromStart(destination)) => {
+            let (file, writer) = destination.begin(session)?;
+            Box::new(Recorder::recording(source, session.desk.clone(), file, writer))
+        }
     };
     let (tripwire, painter) = touching;
     let found = source.describe();
@@ -285,7 +341,7 @@ pub fn open(wanted: &Wanted, purpose: For) -> Result<Opened, Failure> {
         found.source,
         found.chip.as_deref().unwrap_or("unknown")
     );
-    let model = wanted.rules.apply(Model::new(static_snapshot(&image, &memories)));
+    let model = wanted.rules.apply(Model::new(fixed));
     let options = Options { rate_hz: wanted.rate_hz };
     let gone = |error: ReadError| Failure::Unreachable(error.to_string());
     let mut sampler = Sampler::new(source, Arc::new(image), memories, options).map_err(gone)?;
@@ -306,7 +362,7 @@ pub fn open(wanted: &Wanted, purpose: For) -> Result<Opened, Failure> {
     tracing::info!("attached; the link costs {:?}", sampler.cost());
     let file = file.filter(|_| purpose == For::Watching);
     let watcher = file.map(|(firmware, path, stamp)| watcher(firmware, &path, stamp, known));
-    Ok(Opened { sampler, model, run_first: wanted.sim.sim_time, go_on, access, watcher })
+    Ok(Opened { sampler, model, run_first: wanted.sim.sim_time, go_on, access, tape, watcher })
 }
 
 /// A source, and what it may do to the target, in words.
@@ -407,6 +463,16 @@ pub fn read(firmware: &Firmware, path: &Path) -> Result<Image, Failure> {
 
 fn with_files_beside(firmware: &Firmware, opened: Result<Image, ImageError>) -> Result<Image, Failure> {
     let mut image = opened.map_err(|error| Failure::Error(error.to_string()))?;
+    beside(&mut image, firmware)?;
+    Ok(image)
+}
+
+/// Reads what lies beside an ELF into its image.
+///
+/// # Errors
+///
+/// It makes no sense, or the folder of `--su` has no frame sizes.
+pub fn beside(image: &mut Image, firmware: &Firmware) -> Result<(), Failure> {
     if let Some(folder) = &firmware.su {
         let functions = image.read_stack_usage(folder).map_err(|error| Failure::Error(error.to_string()))?;
         if functions == 0 {
@@ -419,7 +485,7 @@ fn with_files_beside(firmware: &Firmware, opened: Result<Image, ImageError>) -> 
     for given in &firmware.also {
         image.others.push(Other::open(given).map_err(|error| Failure::Error(error.to_string()))?);
     }
-    Ok(image)
+    Ok(())
 }
 
 /// Watches the ELF at `path` for builds after `opened`, in the memories that the chip is known to have.

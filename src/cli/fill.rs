@@ -21,6 +21,12 @@ impl Cli {
                 args.pace.fill(settings);
                 args.sizing.fill(settings);
             }
+            Command::Record(args) => {
+                args.firmware.chip.fill(settings);
+                args.probe.fill(settings);
+                args.pace.fill(settings);
+            }
+            Command::Replay(args) => args.sizing.fill(settings),
             Command::Check(args) => args.measure.fill(settings),
             Command::Sizes(args) => args.measure.fill(settings),
             Command::Doctor(args) => {

@@ -42,7 +42,8 @@ impl LinkCost {
     pub fn measure(source: &mut dyn Source, range: Region) -> Result<Self, ReadError> {
         const WORDS: u32 = 8;
         let unreadable = || ReadError::Unreadable { range, why: "too short to measure the link with".into() };
-        let page = Region::new(range.start().next_multiple_of(PAGE), PAGE);
+        let first = range.start().checked_next_multiple_of(PAGE).ok_or_else(unreadable)?;
+        let page = Region::new(first, PAGE);
         if !range.covers(page) {
             return Err(unreadable());
         }

@@ -15,6 +15,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::Span;
 
+use super::deck::{Deck, Place, Play};
 use super::keys::{self, Action, Binding};
 use super::paint::{self, Canvas, safe};
 use super::state::{Input, Picture, Scale, Screen, State};
@@ -22,6 +23,7 @@ use super::theme::Theme;
 use super::verdict::{Tone, verdict};
 use crate::model::Model;
 use crate::model::snapshot::Health;
+use crate::source::recorder::Progress;
 use crate::units;
 
 /// Where things stand.
@@ -187,7 +189,10 @@ fn draw_status(canvas: &mut Canvas<'_>, areas: &Areas, model: &Model, state: &St
 fn status(model: &Model, state: &State, theme: &Theme, density: Density) -> Vec<Span<'static>> {
     let (styles, snapshot) = (&theme.styles, &model.snapshot);
     let muted = |text: String| Span::styled(text, styles.muted);
+    let place = state.deck.as_ref().map(Deck::place);
     let mut words = vec![match (&state.picture, &snapshot.health) {
+        _ if place.as_ref().is_some_and(|place| place.plays) => Span::styled(" REPLAY ", styles.chip),
+        _ if place.is_some() => Span::styled(" STOPPED ", styles.chip),
         (Picture::Frozen(_), _) => Span::styled(" PAUSED ", styles.chip),
         (_, Health::Static) => Span::styled("STATIC", styles.strong),
         (_, Health::Saved) => Span::styled("SAVED", styles.strong),
@@ -202,6 +207,8 @@ fn status(model: &Model, state: &State, theme: &Theme, density: Density) -> Vec<
         words.push(Span::styled(format!("/{}_", safe(state.filter(), theme)), styles.strong));
         return words;
     }
+    words.extend(place.iter().flat_map(Place::words).map(|word| Span::styled(safe(&word, theme), styles.ink)));
+    words.extend(state.recorder.as_ref().and_then(|desk| recording(&desk.progress(), theme)));
     let mut reason = None;
     if let Health::Stale { since, why } | Health::Reconnecting { since, why } = &snapshot.health {
         words.push(muted(format!("last read {} ago", units::duration(snapshot.at.saturating_sub(*since)))));
@@ -242,13 +249,32 @@ fn status(model: &Model, state: &State, theme: &Theme, density: Density) -> Vec<
     words
 }
 
+/// What there is to say of a recording that is being made.
+fn recording(progress: &Progress, theme: &Theme) -> Option<Span<'static>> {
+    let text = match progress {
+        Progress::Off => return None,
+        Progress::Beginning => "the recording begins".to_owned(),
+        Progress::On { file, bytes } => {
+            return Some(Span::styled(
+                safe(&format!(" REC {}, {} ", file.display(), units::short(*bytes)), theme),
+                theme.styles.chip,
+            ));
+        }
+        Progress::Done { file, bytes } => format!("recorded {}, {}", file.display(), units::short(*bytes)),
+        Progress::Failed { file, why } => format!("not recorded: {}: {why}", file.display()),
+    };
+    Some(Span::styled(safe(&text, theme), theme.styles.ink))
+}
+
 fn rate(hz: f64) -> String {
     if hz >= 10.0 { format!("{hz:.0} Hz") } else { format!("{hz:.1} Hz") }
 }
 
 /// The keys that work here, as many as fit; help always stays.
 fn hints(state: &State, theme: &Theme, room: u16, gap: &'static str) -> Vec<Span<'static>> {
-    let all: Vec<&Binding> = keys::bindings(state.screen).filter(|binding| binding.hint.is_some()).collect();
+    let mut all: Vec<&Binding> = keys::meant(state).filter(|binding| binding.hint.is_some()).collect();
+    // In a recording, what moves it comes first.
+    all.sort_by_key(|binding| !matches!(binding.action, Action::Play(_)));
     let (help, mut others): (Vec<&Binding>, Vec<&Binding>) =
         all.into_iter().partition(|binding| binding.action == Action::Help);
     loop {
@@ -275,12 +301,16 @@ fn hint_spans<'a>(
         }
         let key = match binding.action {
             Action::Up => theme.glyphs.move_keys.to_owned(),
+            Action::Play(Play::StepBack) => ", .".to_owned(),
+            Action::Play(Play::JumpBack) => "< >".to_owned(),
+            Action::Play(Play::Slower) => "{ }".to_owned(),
             _ => state.keymap.keys(binding).first().map(|key| keys::label(*key, &theme.glyphs)).unwrap_or_default(),
         };
         if key.is_empty() {
             continue;
         }
         let word = match (binding.action, &state.picture) {
+            (Action::Freeze, _) if state.deck.is_some() => "stop/play",
             (Action::Freeze, Picture::Frozen(_)) => "go on",
             _ => binding.hint.unwrap_or_default(),
         };

@@ -19,7 +19,7 @@ pub(crate) fn draw(canvas: &mut Canvas<'_>, body: Rect, scroll: u16, model: &Mod
 fn lines(canvas: &Canvas<'_>, cells: u16, model: &Model, state: &State) -> Vec<Line<'static>> {
     let (theme, styles) = (canvas.theme, canvas.theme.styles);
     let mut lines = Vec::new();
-    for binding in keys::bindings(state.screen) {
+    for binding in keys::meant(state) {
         let keys: Vec<String> =
             state.keymap.keys(binding).into_iter().map(|key| keys::label(key, &theme.glyphs)).collect();
         if keys.is_empty() {

@@ -2,7 +2,8 @@
 
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEventKind};
 
-use super::state::{Input, Screen};
+use super::deck::Play;
+use super::state::{Input, Screen, State};
 use super::theme::Glyphs;
 
 /// What a key or the mouse asks for.
@@ -86,6 +87,10 @@ pub enum Action {
     Catches,
     /// Let a core go on that the tripwire stopped.
     GoOn,
+    /// Begin a recording, or end it.
+    Record,
+    /// Go elsewhere in a recording, or at another speed.
+    Play(Play),
     /// Put a character at the end of the filter.
     Type(char),
     /// Take a character from the end of the filter.
@@ -252,6 +257,15 @@ pub const BINDINGS: &[Binding] = &[
     bind(&[Key::Plain(KeyCode::Tab)], Action::Next, ALL, None, "the next screen"),
     bind(&[Key::Plain(KeyCode::BackTab)], Action::Previous, ALL, None, "the screen before"),
     bind(&[letter(' ')], Action::Freeze, ALL, Some("freeze"), "freeze the screen; again to go on live"),
+    bind(&[letter('r')], Action::Record, ALL, None, "record all that is read to a file; again to end it"),
+    bind(&[letter(',')], Action::Play(Play::StepBack), ALL, Some("step"), "in a recording, one refresh back"),
+    bind(&[letter('.')], Action::Play(Play::StepOn), ALL, None, "in a recording, one refresh on"),
+    bind(&[letter('<')], Action::Play(Play::JumpBack), ALL, Some("10 s"), "in a recording, ten seconds back"),
+    bind(&[letter('>')], Action::Play(Play::JumpOn), ALL, None, "in a recording, ten seconds on"),
+    bind(&[letter('(')], Action::Play(Play::LeapBack), ALL, None, "a twentieth of the recording back"),
+    bind(&[letter(')')], Action::Play(Play::LeapOn), ALL, None, "a twentieth of the recording on"),
+    bind(&[letter('{')], Action::Play(Play::Slower), ALL, Some("speed"), "play a recording half as fast"),
+    bind(&[letter('}')], Action::Play(Play::Faster), ALL, None, "play a recording twice as fast"),
     bind(&[letter('c')], Action::GoOn, ALL, None, "let a core run on that the tripwire stopped"),
     bind(&[letter('!')], Action::Catches, ALL, None, "what the tripwire caught; up and down for others"),
     bind(&[letter('x')], Action::Export, ALL, None, "save a picture of the screen"),
@@ -264,6 +278,16 @@ pub const BINDINGS: &[Binding] = &[
 /// The bindings that work on a screen.
 pub fn bindings(screen: Screen) -> impl Iterator<Item = &'static Binding> {
     BINDINGS.iter().filter(move |binding| binding.screens.contains(&screen))
+}
+
+/// Those of them that mean something in this run.
+pub(crate) fn meant(state: &State) -> impl Iterator<Item = &'static Binding> {
+    let replay = state.deck.is_some();
+    bindings(state.screen).filter(move |binding| match binding.action {
+        Action::Play(_) => replay,
+        Action::Record | Action::GoOn | Action::Catches => !replay,
+        _ => true,
+    })
 }
 
 /// What an event asks for; `None` for what means nothing here.

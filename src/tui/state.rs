@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ratatui::layout::Size;
 
+use super::deck::Deck;
 use super::keymap::Keymap;
 use super::lookup;
 use super::symbols::{Shared, SymbolsState};
@@ -15,6 +16,7 @@ use crate::model::alert::{Alert, Limits};
 use crate::model::snapshot::{Part, Snapshot, Stack};
 use crate::region::Region;
 use crate::sampler::interest::{Interest, Wish};
+use crate::source::recorder::Desk;
 
 /// How the screens are to be, given once at the start.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +37,12 @@ pub struct Options {
     pub interest: Interest,
     /// Who owns each byte by the ELF, when it is known.
     pub symbols: Shared,
+    /// Where recordings are begun; none where there cannot be one.
+    pub recorder: Option<Desk>,
+    /// The player, when this is a recording.
+    pub deck: Option<Deck>,
+    /// What is to be said in the first picture.
+    pub notice: Option<String>,
     /// Keys of the user's own choice.
     pub keymap: Keymap,
 }
@@ -50,6 +58,9 @@ impl Default for Options {
             screen: Screen::Map,
             interest: Interest::default(),
             symbols: Shared::default(),
+            recorder: None,
+            deck: None,
+            notice: None,
             keymap: Keymap::default(),
         }
     }
@@ -288,6 +299,10 @@ pub struct State {
     pub stack_limit: u8,
     /// What may touch the target, in words.
     pub access: String,
+    /// Where recordings are begun; none where there cannot be one.
+    pub recorder: Option<Desk>,
+    /// The player, when this is a recording.
+    pub deck: Option<Deck>,
     /// The answer to the last key that did something outside the screen.
     pub notice: Option<String>,
     /// The size of the terminal, for what a click hits.
@@ -303,6 +318,9 @@ impl State {
             stack_limit: options.stack_limit,
             access: options.access.clone(),
             symbols: SymbolsState::new(options.symbols.clone()),
+            recorder: options.recorder.clone(),
+            deck: options.deck.clone(),
+            notice: options.notice.clone(),
             keymap: options.keymap.clone(),
             ..Self::default()
         }

@@ -2,6 +2,7 @@
 
 use ratatui::layout::{Position, Rect};
 
+use super::deck::Play;
 use super::frame::{self, Areas};
 use super::keys::Action;
 use super::state::{AddressOrder, Cursor, Direction, Input, Known, Overlay, Picture, Scale, Screen, Selection, State};
@@ -25,6 +26,10 @@ pub enum Effect {
     Export,
     /// Let a core go on that the tripwire stopped.
     GoOn,
+    /// Begin a recording, or end it.
+    Record,
+    /// Go elsewhere in the recording that is played.
+    Play(Play),
     /// Mark the moment on the screen.
     Baseline,
     /// Note which alerts are known.
@@ -40,10 +45,15 @@ pub fn update(state: &mut State, newest: &Model, action: Action) -> Effect {
     let action = match (state.overlay, action) {
         // What is under the cursor of a box is switched like what is under any other.
         (Overlay::Columns(_), Action::Freeze) => Action::Enter,
+        // A recording is not frozen but stopped: nothing is lost meanwhile.
+        (_, Action::Freeze) if state.deck.is_some() => Action::Play(Play::Pause),
         (_, action) => action,
     };
     match action {
         Action::Quit => return Effect::Quit,
+        Action::Record => return Effect::Record,
+        Action::Play(play) if state.deck.is_some() => return Effect::Play(play),
+        Action::Play(_) => state.notice = Some("this is no recording: r makes one".into()),
         Action::Export => return Effect::Export,
         Action::GoOn => {
             if matches!(state.overlay, Overlay::Catch(_)) {

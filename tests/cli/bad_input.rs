@@ -114,7 +114,7 @@ fn a_wrong_word_on_the_command_line_ends_with_2() {
     let place = Place::new();
     for (args, words) in [
         (["demo", "--scenario", "storm"].as_slice(), ["storm", "calm, overflow, leak, fragmentation"].as_slice()),
-        (&["demo", "--sim-time", "5w"], &["5w", "250ms, 5s or 2m"]),
+        (&["demo", "--sim-time", "5w"], &["5w", "250ms, 5s, 2m or 8h"]),
         (&["demo", "--sim-time=-1s"], &["-1s", "between 0 and a week"]),
         (&["demo", "--sim-mishap", "boom@1s"], &["boom", "reset, power-cycle, unplug"]),
         (&["demo", "--sim-mishap", "reset"], &["reset@3s"]),

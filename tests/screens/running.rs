@@ -7,9 +7,9 @@ use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
 use futures_util::stream;
 use highwater::sampler::interest::Wish;
 use highwater::sampler::observation::{Facts, Observation};
-use highwater::tui::run;
 use highwater::tui::state::Options;
 use highwater::tui::update::Effect;
+use highwater::tui::{News, run};
 use ratatui::Terminal;
 use ratatui::backend::{Backend, ClearType, TestBackend, WindowSize};
 use ratatui::buffer::Cell;
@@ -80,8 +80,8 @@ fn stream_of(mut events: mpsc::UnboundedReceiver<Event>) -> impl stream::Stream<
     stream::poll_fn(move |context| events.poll_recv(context).map(|event| event.map(Ok)))
 }
 
-fn observation(model: highwater::model::Model) -> Option<Arc<Observation>> {
-    Some(Arc::new(Observation { snapshot: model.snapshot, facts: Facts::default() }))
+fn observation(model: highwater::model::Model) -> Option<News> {
+    Some(News::Seen(Arc::new(Observation { snapshot: model.snapshot, facts: Facts::default() })))
 }
 
 /// Lets everything else happen, then lets so many milliseconds pass.
