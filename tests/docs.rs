@@ -113,6 +113,22 @@ fn every_command_of_the_documents_parses() {
 }
 
 #[test]
+fn the_workflow_is_yaml_and_its_commands_parse() {
+    let text = read("assets/github-actions.yml");
+    let workflow: serde_json::Value = yaml_serde::from_str(&text).expect("it is YAML");
+    let steps = workflow["jobs"]["budgets"]["steps"].as_array().expect("a list");
+    let scripts = steps.iter().filter_map(|step| step["run"].as_str());
+    let commands: Vec<&str> = scripts.flat_map(str::lines).filter(|line| line.starts_with("highwater ")).collect();
+    assert_eq!(commands.len(), 2, "{commands:?}");
+    for command in commands {
+        let own = command.split('>').next().unwrap_or_default();
+        if let Err(error) = Cli::try_parse_from(own.split_whitespace()) {
+            panic!("{command}\n{error}");
+        }
+    }
+}
+
+#[test]
 fn links_and_paths_lead_somewhere() {
     for document in DOCUMENTS {
         let text = read(document);
