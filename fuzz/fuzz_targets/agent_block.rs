@@ -13,8 +13,10 @@ use highwater::image::Image;
 use highwater::image::layout::{self, Memory as Chip};
 use highwater::memory::Memory;
 use highwater::model::Model;
+use highwater::model::snapshot::Snapshot;
 use highwater::region::Region;
 use highwater::report::Report;
+use highwater::sampler::interest::Wish;
 use highwater::sampler::{Options, Sampler, static_snapshot};
 use highwater::source::link::LinkCost;
 use highwater::source::{CoreStatus, Counters, Description, ReadError, Source};
@@ -208,9 +210,7 @@ fuzz_target!(|data: &[u8]| {
     for refresh in 0..refreshes.min(REFRESHES) {
         // Each second refresh reads every stack to its end, as a snapshot does.
         let observation = if refresh % 2 == 0 { sampler.refresh() } else { sampler.refresh_thoroughly() };
-        // Somebody looks at one stack after the other, word by word.
-        let stacks = &observation.snapshot.stacks;
-        sampler.interest().set(stacks.get(refresh % stacks.len().max(1)).map(|stack| stack.id.as_str()));
+        sampler.interest().set(wish(&observation.snapshot, refresh));
         model.ingest(observation);
         let report = Report::new(&model);
         for format in [Format::Human, Format::Json, Format::Svg] {
@@ -220,6 +220,19 @@ fuzz_target!(|data: &[u8]| {
         sampler.wait(Duration::ZERO);
     }
 });
+
+/// What somebody looks at: one stack after the other word by word, then a block's first bytes, then a static's fields.
+fn wish(snapshot: &Snapshot, refresh: usize) -> Option<Wish> {
+    let nth = refresh / 3;
+    let stacks = &snapshot.stacks;
+    let blocks = snapshot.heaps.first().and_then(|heap| heap.blocks.as_deref()).unwrap_or_default();
+    let parts = snapshot.memories.last().map(|memory| memory.parts.as_slice()).unwrap_or_default();
+    match refresh % 3 {
+        0 => stacks.get(nth % stacks.len().max(1)).map(|stack| Wish::Stack(stack.id.clone())),
+        1 => blocks.get(nth % blocks.len().max(1)).map(|block| Wish::Block(block.payload)),
+        _ => parts.get(nth % parts.len().max(1)).map(|part| Wish::Static(part.range)),
+    }
+}
 
 /// Walks the heap's list over the same changes.
 fn walk(mut target: Target, refreshes: usize) {
