@@ -4,6 +4,7 @@ mod desk;
 mod doctor;
 mod export;
 pub mod find;
+mod ledger;
 pub mod live;
 pub mod log;
 mod measure;
@@ -12,6 +13,7 @@ pub mod place;
 pub mod record;
 pub mod replay;
 mod statics;
+mod stream;
 mod transport;
 mod watch;
 
@@ -29,6 +31,7 @@ use crate::image::layout;
 use crate::model::Model;
 use crate::model::catch::Tripwire;
 use crate::report::Report;
+use crate::report::schema::JSON_SCHEMA;
 use crate::sampler::{Sampler, static_snapshot};
 use crate::source::probe;
 use crate::view::{self, Format};
@@ -116,7 +119,9 @@ pub fn run(mut cli: Cli) -> Result<(), Failure> {
 /// What the files of settings say; those that no command needs are not read, so that a broken one is not in the way.
 fn settings(command: &Command) -> Result<Settings, Failure> {
     let project = match command {
-        Command::Completions { .. } | Command::Man | Command::List(_) => return Ok(Settings::default()),
+        Command::Completions { .. } | Command::Schema | Command::Man | Command::List(_) => {
+            return Ok(Settings::default());
+        }
         Command::Config { command: ConfigCommand::Template } => return Ok(Settings::default()),
         Command::Check(args) => args.budgets.as_deref(),
         _ => None,
@@ -166,6 +171,7 @@ fn carry_out(command: &Command, look: &Look, settings: &Settings) -> Result<(), 
         Command::Diff(args) => statics::diff(args),
         Command::Doctor(args) => doctor::run(args, settings),
         Command::List(args) => list(args),
+        Command::Schema => Ok(io::stdout().write_all(JSON_SCHEMA.as_bytes())?),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), "highwater", &mut script);
@@ -175,9 +181,12 @@ fn carry_out(command: &Command, look: &Look, settings: &Settings) -> Result<(), 
     }
 }
 
-/// The live screen on a terminal; elsewhere, or when a format is asked for, one snapshot.
+/// The live screen on a terminal; elsewhere, or when a format is asked for, one snapshot or a stream of reports.
 fn watch(wanted: &open::Wanted, format: Option<Format>, fit: &FitArgs, look: &Look) -> Result<(), Failure> {
     let on_terminal = io::stdout().is_terminal() && io::stdin().is_terminal();
+    if let Some(format) = format.filter(|format| format.is_stream()) {
+        return stream::watch(wanted, format, fit, look);
+    }
     if format.is_some() || fit.would_fit.is_some() || !on_terminal {
         return print_snapshot(wanted, format.unwrap_or(Format::Human), fit, look);
     }
@@ -265,10 +274,13 @@ fn print_layout(args: &LayoutArgs, look: &Look, rules: Rules) -> Result<(), Fail
 }
 
 fn print(report: &Report, format: Format, look: &Look) -> Result<(), Failure> {
-    let style = view::text::Style { ascii: look.ascii.unwrap_or(false), color: uses_color(look.color) };
     let mut out = io::BufWriter::new(io::stdout().lock());
-    view::write(report, format, style, &mut out)?;
+    view::write(report, format, style(look), &mut out)?;
     Ok(out.flush()?)
+}
+
+fn style(look: &Look) -> view::text::Style {
+    view::text::Style { ascii: look.ascii.unwrap_or(false), color: uses_color(look.color) }
 }
 
 /// Whether standard output takes colour.

@@ -4,6 +4,7 @@
 //! a lower bound can prove that a budget is exceeded and never that it is kept.
 
 pub mod budgets;
+pub mod ledger;
 mod trend;
 mod watch;
 
@@ -48,7 +49,7 @@ pub struct Check {
     /// Whose: a stack's name, a heap's.
     pub name: String,
     /// What is held: `margin`, `peak`, `overflow`, `suggested`, `fragmentation`, `leak`, `failures`, `used`, `size`,
-    /// `faults`.
+    /// `faults`, `worst ever`.
     pub rule: &'static str,
     /// `at least` or `at most`.
     pub sense: Sense,
@@ -108,6 +109,14 @@ pub enum Verdict {
 }
 
 impl Outcome {
+    /// The same with more checks.
+    #[must_use]
+    pub fn and(mut self, more: Vec<Check>) -> Self {
+        self.passed &= !more.iter().any(Check::is_failure);
+        self.checks.extend(more);
+        self
+    }
+
     /// All in one sentence.
     #[must_use]
     pub fn sentence(&self) -> String {

@@ -119,6 +119,9 @@ Examples:
   highwater attach app.elf --qemu qmp.sock a machine in QEMU (-qmp unix:qmp.sock,server=on,wait=off)
   highwater attach app.elf --prometheus    no screen: numbers for Prometheus on http://127.0.0.1:9185/metrics
 
+  highwater attach app.elf --format jsonl  no screen: a report a line for each refresh, until Ctrl-C
+  highwater attach app.elf --format csv > run.csv
+
 Without a terminal it prints one snapshot and ends."
     )]
     Attach(AttachArgs),
@@ -131,7 +134,8 @@ Without a terminal it prints one snapshot and ends."
   highwater snapshot app.elf --core crash.core                    memory that was saved
   highwater snapshot app.elf --ram 0x20000000:ram.bin
   highwater snapshot app.elf --format json | jq '.heaps[].owners'
-  highwater snapshot app.elf --format svg > map.svg")]
+  highwater snapshot app.elf --format svg > map.svg
+  highwater snapshot app.elf --format markdown >> notes.md")]
     Snapshot(AttachArgs),
     /// Record all that is read of a running firmware, to look at later
     #[command(
@@ -154,6 +158,7 @@ Examples:
   highwater replay highwater-1.hwr --at 12m --speed 4
   highwater replay highwater-1.hwr --format json                   the report at its end
   highwater replay highwater-1.hwr --at 90s --format svg > map.svg
+  highwater replay highwater-1.hwr --format csv > run.csv          every refresh
 
 Without a terminal it prints the report at the end and ends."
     )]
@@ -197,6 +202,8 @@ Examples:
   highwater check app.elf --for 30s
   highwater check app.elf --probe sim --for 1m     on the emulated board, the same each time
   highwater check --demo leak                      see one fail
+  highwater check --recording night.hwr            a run that was recorded
+  highwater check app.elf --ledger memory.toml     no stack and no heap may be worse than it ever was
   highwater check app.elf --static                 what the linker placed, without a target
   highwater check app.elf --format junit > memory.xml
   highwater check app.elf --format markdown >> $GITHUB_STEP_SUMMARY"
@@ -243,6 +250,13 @@ Examples:
   highwater list
   highwater list --format json | jq -r '.probes[].selector'")]
     List(ListArgs),
+    /// The JSON Schema of a report
+    #[command(after_help = "Examples:
+  highwater schema > report.schema.json
+  highwater snapshot app.elf --format json > report.json && check-jsonschema --schemafile report.schema.json report.json
+
+`--format jsonl` writes one such report a line. Later versions may add fields, and change the meaning of none.")]
+    Schema,
     /// A completion script for a shell
     #[command(after_help = "Example:
   highwater completions bash > ~/.local/share/bash-completion/completions/highwater")]
@@ -492,7 +506,7 @@ pub struct DemoArgs {
     /// How stack sizes are suggested.
     #[command(flatten)]
     pub sizing: SizingArgs,
-    /// Format of the snapshot; asks for one even on a terminal
+    /// Format of the snapshot; asks for one even on a terminal. jsonl and csv go on, a report for each refresh
     #[arg(long, value_enum)]
     pub format: Option<Format>,
     /// A question about the heap.
@@ -544,7 +558,8 @@ pub struct AttachArgs {
     /// How stack sizes are suggested.
     #[command(flatten)]
     pub sizing: SizingArgs,
-    /// Format of the snapshot; with attach, asks for one even on a terminal
+    /// Format of the snapshot; with attach, asks for one even on a terminal, and jsonl and csv go on there, a report for
+    /// each refresh
     #[arg(long, value_enum)]
     pub format: Option<Format>,
     /// A question about the heap.

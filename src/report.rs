@@ -4,6 +4,7 @@
 //! What is not known is `null`. The schema grows; nothing in it changes its meaning without a new number.
 
 mod catches;
+pub mod schema;
 
 pub use catches::{AimReport, CallReport, CatchReport, PieceReport, TripwireReport};
 
@@ -31,6 +32,7 @@ const MOST_EVENTS: usize = 200;
 
 /// One report.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Report {
     /// Always [`SCHEMA`].
     pub schema: &'static str,
@@ -66,6 +68,7 @@ pub struct Report {
 
 /// What was looked at.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Target {
     /// File name of the ELF.
     pub elf: String,
@@ -83,6 +86,7 @@ pub struct Target {
 
 /// A range of memory.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Region {
     /// Unique in the report, stable across reports.
     pub id: String,
@@ -107,6 +111,7 @@ pub struct Region {
 
 /// Limits, in percent of the size.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct LimitsReport {
     /// Of a stack, by its deepest use.
     pub stack_percent: u8,
@@ -118,6 +123,7 @@ pub struct LimitsReport {
 
 /// A stack.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct StackReport {
     /// Address and generation: tells two threads of one name apart.
     pub id: String,
@@ -168,6 +174,7 @@ pub struct StackReport {
 
 /// A heap.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct HeapReport {
     /// Its name.
     pub name: String,
@@ -222,6 +229,7 @@ pub struct HeapReport {
 
 /// Whether a block would fit.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct FitReport {
     /// Bytes that were asked about.
     pub size: u32,
@@ -245,6 +253,7 @@ pub struct FitReport {
 
 /// A block that is in the way.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct InTheWay {
     /// First address.
     pub start: u32,
@@ -256,6 +265,7 @@ pub struct InTheWay {
 
 /// Blocks of about one size.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct SizeReport {
     /// The largest payload that counts here, in bytes.
     pub up_to: u32,
@@ -267,6 +277,7 @@ pub struct SizeReport {
 
 /// A block of a heap.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct BlockReport {
     /// First address, that of its header.
     pub start: u64,
@@ -280,6 +291,7 @@ pub struct BlockReport {
 
 /// Where a heap's structures make no sense.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct DamageReport {
     /// The address of the word that cannot be right.
     pub address: u64,
@@ -291,6 +303,7 @@ pub struct DamageReport {
 
 /// A call site that holds memory.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct OwnerReport {
     /// The function.
     pub function: String,
@@ -308,6 +321,7 @@ pub struct OwnerReport {
 
 /// An alert that holds.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct AlertReport {
     /// `overflow`, `stack_limit`, `heap_failure`, and so on.
     pub kind: &'static str,
@@ -323,6 +337,7 @@ pub struct AlertReport {
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct EventReport {
     /// When it was seen, in seconds since the attach.
     pub at_s: f64,
@@ -340,6 +355,7 @@ pub struct EventReport {
 
 /// What the link did.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct LinkReport {
     /// Refreshes per second, over the last second.
     pub refresh_hz: f64,

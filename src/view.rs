@@ -1,7 +1,9 @@
 //! The formats a report is written in. Each takes a [`Report`] and only writes.
 
 pub mod check;
+pub mod csv;
 pub mod diff;
+pub mod digest;
 pub mod doctor;
 pub mod json;
 pub mod junit;
@@ -24,8 +26,22 @@ pub enum Format {
     Human,
     /// One JSON document, schema highwater/report@1.
     Json,
+    /// One line of JSON for each report, of the same schema; with attach, demo and replay one for each refresh.
+    Jsonl,
+    /// A row for each region, stack and heap, figures in bytes; with attach, demo and replay for each refresh.
+    Csv,
+    /// Tables for an issue or a pull request.
+    Markdown,
     /// A picture of the memory map, to print or to put into a document.
     Svg,
+}
+
+impl Format {
+    /// Whether reports of this format can follow each other.
+    #[must_use]
+    pub fn is_stream(self) -> bool {
+        matches!(self, Self::Jsonl | Self::Csv)
+    }
 }
 
 /// Writes the report in that format, ended by a line break.
@@ -37,7 +53,31 @@ pub fn write(report: &Report, format: Format, style: text::Style, out: &mut dyn 
     match format {
         Format::Human => out.write_all(text::text(report, style).as_bytes()),
         Format::Json => json::write(report, out),
+        Format::Jsonl => json::line(report, out),
+        Format::Csv => {
+            csv::head(out)?;
+            csv::all(report, out)
+        }
+        Format::Markdown => out.write_all(digest::digest(report).as_bytes()),
         Format::Svg => out.write_all(svg::svg(report).as_bytes()),
+    }
+}
+
+/// Writes one more report of a stream, after `before` others. What never changes is in the first one only.
+///
+/// # Errors
+///
+/// The output could not be written.
+pub fn write_next(
+    report: &Report,
+    format: Format,
+    before: u64,
+    style: text::Style,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    match format {
+        Format::Csv if before > 0 => csv::moving(report, out),
+        _ => write(report, format, style, out),
     }
 }
 

@@ -11,6 +11,8 @@ mod contract;
 mod doctor;
 #[path = "cli/firmware.rs"]
 mod firmware;
+#[path = "cli/formats.rs"]
+mod formats;
 #[path = "cli/manners.rs"]
 mod manners;
 #[path = "cli/recordings.rs"]

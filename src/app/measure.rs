@@ -1,16 +1,19 @@
 //! Watches a firmware for a while, then judges: `check` and `sizes`.
 
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::open::{self, Opened, Wanted};
-use super::{Failure, as_last_seen, live, pass_time, pass_time_until, uses_color};
+use super::replay::Player;
+use super::{Failure, as_last_seen, ledger, live, pass_time, pass_time_until, uses_color};
 use crate::check::{self, Watch};
 use crate::cli::Look;
-use crate::cli::measure::{CheckArgs, CheckFormat, SizesArgs};
-use crate::config::Settings;
+use crate::cli::measure::{CheckArgs, CheckFormat, MeasureArgs, SizesArgs};
+use crate::cli::record::ReplayArgs;
+use crate::config::{Rules, Settings};
 use crate::image::layout;
 use crate::model::Model;
 use crate::report::Report;
@@ -23,7 +26,7 @@ pub(super) fn check(args: &CheckArgs, look: &Look, settings: &Settings) -> Resul
         (without_target(args)?, None)
     } else {
         let rules = settings.rules(args.measure.sizing.margin);
-        let (report, watch) = watch(&Wanted::measure(&args.measure, rules), args.measure.duration)?;
+        let (report, watch) = run(&args.measure, rules)?;
         (report, Some(watch))
     };
     let (budgets, file) = match settings.budgets() {
@@ -35,6 +38,13 @@ pub(super) fn check(args: &CheckArgs, look: &Look, settings: &Settings) -> Resul
         Some(file) => Failure::Error(format!("{file}: {error}")),
         None => Failure::Error(error),
     })?;
+    let outcome = match (&args.ledger, &watch) {
+        (Some(file), Some(watch)) => {
+            let ledger = ledger::open(file, args.update_ledger, watch, report.target.build_id.as_deref())?;
+            outcome.and(ledger.checks(watch))
+        }
+        _ => outcome,
+    };
     if outcome.checks.is_empty() {
         let text = "without a target there is nothing to check: no budget names a memory or a region; `highwater config \
                     template` shows how";
@@ -60,8 +70,30 @@ pub(super) fn check(args: &CheckArgs, look: &Look, settings: &Settings) -> Resul
 /// Prints suggested stack sizes.
 pub(super) fn sizes(args: &SizesArgs, settings: &Settings) -> Result<(), Failure> {
     let rules = settings.rules(args.measure.sizing.margin);
-    let (report, _) = watch(&Wanted::measure(&args.measure, rules), args.measure.duration)?;
+    let (report, _) = run(&args.measure, rules)?;
     Ok(io::stdout().write_all(view::sizes::sizes(&report, args.dialect).as_bytes())?)
+}
+
+/// What a run shows, one that is now or one that was recorded.
+fn run(args: &MeasureArgs, rules: Rules) -> Result<(Report, Watch), Failure> {
+    match &args.recording {
+        Some(file) => played(file, args, rules),
+        None => watch(&Wanted::measure(args, rules), args.duration),
+    }
+}
+
+/// What a recording shows from its begin to its end.
+fn played(file: &Path, args: &MeasureArgs, rules: Rules) -> Result<(Report, Watch), Failure> {
+    let args = ReplayArgs::whole(file, args);
+    let mut player = Player::open(&args, rules)?;
+    for note in player.notes(&args) {
+        eprintln!("note: {note}");
+    }
+    let mut watch = Watch::default();
+    while player.step() {
+        watch.see(player.model());
+    }
+    Ok((Report::new(player.model()), watch))
 }
 
 /// What a target shows in that time.

@@ -180,6 +180,12 @@ impl Wanted {
         self.tripwire == Some(Mode::Halt)
     }
 
+    /// Whether a time is named after which there is nothing more to see.
+    #[must_use]
+    pub fn ends_by_itself(&self) -> bool {
+        self.sim.sim_time.is_some() && self.is_emulated()
+    }
+
     /// Whether the emulated board is meant.
     #[must_use]
     pub fn is_emulated(&self) -> bool {

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::stream::Stream;
 use super::{Failure, MALLOC_ALIGN, live, open, print};
 use crate::cli::Look;
 use crate::cli::record::ReplayArgs;
@@ -62,7 +63,7 @@ impl Player {
     }
 
     /// What there is to say of a recording that is not whole, or was made with more than is there now.
-    fn notes(&self, args: &ReplayArgs) -> Vec<String> {
+    pub(super) fn notes(&self, args: &ReplayArgs) -> Vec<String> {
         let mut notes = Vec::new();
         if self.recording.torn() > 0 {
             notes.push(format!(
@@ -262,6 +263,13 @@ pub(super) fn replay(args: &ReplayArgs, look: &Look, settings: &Settings) -> Res
     if let Some(at) = args.at.filter(|at| *at > player.recording.end()) {
         let (at, end) = (crate::units::duration(at), crate::units::duration(player.recording.end()));
         return Err(Failure::Usage(format!("--at {at} is after the end of the recording, at {end}")));
+    }
+    if let Some(format) = args.format.filter(|format| format.is_stream()) {
+        let mut stream = Stream::new(format, &args.fit, look);
+        while args.at.is_none_or(|at| player.played == 0 || player.at() < at) && player.step() {
+            stream.tell(&player.model)?;
+        }
+        return Ok(());
     }
     player.play_until(args.at);
     let report = Report::new(&player.model);

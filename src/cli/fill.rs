@@ -36,7 +36,11 @@ impl Cli {
             Command::Layout(args) => args.firmware.chip.fill(settings),
             Command::Symbols(args) => args.firmware.chip.fill(settings),
             Command::Diff(args) => args.chip.fill(settings),
-            Command::List(_) | Command::Config { .. } | Command::Completions { .. } | Command::Man => {}
+            Command::List(_)
+            | Command::Config { .. }
+            | Command::Completions { .. }
+            | Command::Man
+            | Command::Schema => {}
         }
     }
 }

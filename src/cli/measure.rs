@@ -38,6 +38,14 @@ pub struct MeasureArgs {
     /// Saved memory in place of a target.
     #[command(flatten)]
     pub saved: SavedArgs,
+    /// Look at a recording from its begin to its end, in place of a target; ELF is needed where it has none in it
+    #[arg(
+        long,
+        value_name = "FILE",
+        help_heading = "Saved memory",
+        conflicts_with_all = ["demo", "duration", "core", "ram", "gdb", "qemu", "sim_time", "sim_mishap"]
+    )]
+    pub recording: Option<PathBuf>,
     /// A server in place of a probe.
     #[command(flatten)]
     pub server: ServerArgs,
@@ -72,8 +80,14 @@ pub struct CheckArgs {
     /// The file with the budgets, in place of the nearest highwater.toml
     #[arg(long, value_name = "FILE")]
     pub budgets: Option<PathBuf>,
+    /// The worst ever seen of each stack and heap: more than in this file fails
+    #[arg(long, value_name = "FILE")]
+    pub ledger: Option<PathBuf>,
+    /// Take what is new or worse into the ledger, in place of failing on it
+    #[arg(long, requires = "ledger")]
+    pub update_ledger: bool,
     /// Look at the ELF alone: what the linker placed, without a target
-    #[arg(long = "static", conflicts_with_all = ["demo", "duration"])]
+    #[arg(long = "static", conflicts_with_all = ["demo", "duration", "recording", "ledger"])]
     pub is_static: bool,
     /// Format of the outcome
     #[arg(long, value_enum, default_value_t = CheckFormat::Human)]

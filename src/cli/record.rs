@@ -1,6 +1,6 @@
 //! The arguments of `record` and `replay`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
@@ -62,6 +62,7 @@ impl RecordArgs {
             chip,
             probe: self.probe.clone(),
             saved: SavedArgs::default(),
+            recording: None,
             server: self.server.clone(),
             pace: self.pace,
             sizing: SizingArgs { margin: None },
@@ -83,7 +84,7 @@ pub struct ReplayArgs {
     /// How fast to play on the screen: 2 is twice as fast as it was
     #[arg(long, value_name = "FACTOR", default_value_t = 1.0, value_parser = parse_speed, allow_negative_numbers = true)]
     pub speed: f64,
-    /// Format of the report; asks for one even on a terminal
+    /// Format of the report; asks for one even on a terminal. jsonl and csv write every refresh
     #[arg(long, value_enum)]
     pub format: Option<Format>,
     /// A question about the heap.
@@ -104,6 +105,22 @@ pub struct ReplayArgs {
 }
 
 impl ReplayArgs {
+    /// All of a recording, with the ELF and its companions that are measured.
+    #[must_use]
+    pub fn whole(file: &Path, args: &MeasureArgs) -> Self {
+        Self {
+            file: file.to_owned(),
+            at: None,
+            speed: 1.0,
+            format: None,
+            fit: FitArgs { would_fit: None },
+            elf: args.elf.clone(),
+            su: args.su.clone(),
+            also: args.also.clone(),
+            sizing: args.sizing,
+        }
+    }
+
     /// The firmware, as far as the command line names it.
     #[must_use]
     pub fn firmware(&self) -> Firmware {

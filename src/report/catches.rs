@@ -7,6 +7,7 @@ use crate::model::catch::{Catch, CatchKind, Mode, Tripwire};
 
 /// The tripwire of the run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TripwireReport {
     /// `watch`, `halt` or `culprit`.
     pub mode: &'static str,
@@ -24,6 +25,7 @@ pub struct TripwireReport {
 
 /// What is watched of one stack.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct AimReport {
     /// The thread's name.
     pub stack: String,
@@ -37,6 +39,7 @@ pub struct AimReport {
 
 /// A range that one comparator watches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PieceReport {
     /// First address.
     pub start: u32,
@@ -46,6 +49,7 @@ pub struct PieceReport {
 
 /// A store that was caught.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct CatchReport {
     /// `noted`: seen without stopping. `stopped`: the core stopped behind it. `mark`: a new high-water mark. `missed`: the
     /// mark moved unseen.
@@ -90,6 +94,7 @@ pub struct CatchReport {
 
 /// One function of a chain.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct CallReport {
     /// The instruction, or where the call returns to.
     pub pc: u32,

@@ -1,4 +1,4 @@
-//! The report as one JSON document.
+//! The report as one JSON document, or as one line of several.
 
 use std::io::{self, Write};
 
@@ -11,5 +11,15 @@ use crate::report::Report;
 /// The output could not be written.
 pub fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     serde_json::to_writer_pretty(&mut *out, report)?;
+    writeln!(out)
+}
+
+/// Writes the report as one line.
+///
+/// # Errors
+///
+/// The output could not be written.
+pub fn line(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, report)?;
     writeln!(out)
 }

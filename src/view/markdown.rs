@@ -1,7 +1,7 @@
 //! What became of the budgets as a Markdown table: for the summary of a CI job, or a comment on a change.
 
 use super::check::{in_order, subject, verdict};
-use crate::check::Outcome;
+use crate::check::{Check, Outcome};
 use crate::units;
 
 /// The outcome as GitHub-flavoured Markdown, ended by a line break.
@@ -13,11 +13,10 @@ pub fn markdown(outcome: &Outcome) -> String {
     if outcome.checks.is_empty() {
         return out;
     }
-    out += "\n| | whose | what | found | limit | by | |\n|---|---|---|---:|---|---:|---|\n";
-    for check in in_order(outcome) {
+    let row = |check: &Check| {
         let verdict = verdict(check);
         let verdict = if check.is_failure() { format!("**{verdict}**") } else { verdict.to_owned() };
-        let cells = [
+        vec![
             verdict,
             cell(&subject(check)),
             check.rule.into(),
@@ -25,14 +24,29 @@ pub fn markdown(outcome: &Outcome) -> String {
             check.limit_words(),
             check.excess_words(),
             cell(&check.note),
-        ];
-        out += &format!("| {} |\n", cells.join(" | "));
+        ]
+    };
+    let rows: Vec<_> = in_order(outcome).into_iter().map(row).collect();
+    out += &table(&["", "whose", "what", "found", "limit", "by", ""], "lllrlrl", &rows);
+    out
+}
+
+/// A table with a blank line before it; nothing when it has no rows. Each letter of `sides` is a column's: `l` or `r`.
+pub(super) fn table(head: &[&str], sides: &str, rows: &[Vec<String>]) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
+    let side = |side: char| if side == 'r' { "---:" } else { "---" };
+    let rule: Vec<&str> = sides.chars().map(side).collect();
+    let mut out = format!("\n| {} |\n|{}|\n", head.join(" | "), rule.join("|"));
+    for row in rows {
+        out += &format!("| {} |\n", row.join(" | "));
     }
     out
 }
 
 /// Text that stays in its cell and is no markup.
-fn cell(text: &str) -> String {
+pub(super) fn cell(text: &str) -> String {
     let mut safe = String::new();
     for c in units::printable(text, 400).chars() {
         if "\\`*_[]<>|&#".contains(c) {

@@ -189,3 +189,47 @@ fn a_summary_in_markdown_names_what_failed_first() {
         assert_eq!(cells, 8, "{row}");
     }
 }
+
+#[test]
+fn a_recorded_run_is_judged_like_the_run() {
+    let place = Place::new();
+    for (scenario, code) in [("calm", 0), ("overflow", 3)] {
+        let file = format!("{scenario}.hwr");
+        let ran = place.run(&["record", "--demo", scenario, "--for", "12s", "--output", &file]);
+        assert_eq!(ran.code, Some(0), "{}", ran.err);
+        let recorded = check(&place, &["--recording", &file], code);
+        let live = check(&place, &["--demo", scenario, "--for", "12s"], code);
+        assert_eq!(failed(&recorded), failed(&live), "{scenario}");
+        assert!(recorded["watched_s"].as_f64().is_some_and(|time| time >= 12.0));
+    }
+    let sizes = place.output(&["sizes", "--recording", "calm.hwr", "--as", "rust"]);
+    assert!(sizes.contains("GROWTH"), "{sizes}");
+    let ran = place.run(&["check", "--recording", "nowhere.hwr"]);
+    assert!(ran.code == Some(1) && ran.err.contains("nowhere.hwr cannot be read"), "{}", ran.err);
+}
+
+#[test]
+fn the_ledger_goes_up_only_when_told_to() {
+    let place = Place::new();
+    let run = |scenario: &str, more: &[&str]| {
+        place.run(&[&["check", "--demo", scenario, "--for", "9s", "--ledger", "memory.toml"], more].concat())
+    };
+    let ran = run("calm", &[]);
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.err.contains("there is no ledger memory.toml: --update-ledger begins one"), "{}", ran.err);
+    let ran = run("calm", &["--update-ledger"]);
+    assert_eq!((ran.code, ran.err.as_str()), (Some(0), "memory.toml: 10 new, 0 raised\n"), "{}", ran.out);
+    let calm = std::fs::read_to_string(place.path("memory.toml")).expect("it is there");
+    assert!(calm.contains("[stack.growth]\npeak = ") && calm.contains("[heap.heap]"), "{calm}");
+    assert_eq!(run("calm", &[]).code, Some(0), "the same run is no worse");
+    let ran = run("overflow", &[]);
+    let line = ran.out.lines().find(|line| line.contains("stack growth") && line.contains("worst ever"));
+    assert!(ran.code == Some(3) && line.is_some_and(|line| line.starts_with("FAILED")), "{}", ran.out);
+    assert_eq!(std::fs::read_to_string(place.path("memory.toml")).expect("it is there"), calm, "it was not told to");
+    let ran = run("overflow", &["--update-ledger"]);
+    assert!(ran.err.starts_with("memory.toml: 0 new, ") && !ran.err.contains(" 0 raised"), "{}", ran.err);
+    place.file("memory.toml", "[stack.growth]\npeak = \"many\"\n");
+    let ran = run("calm", &["--update-ledger"]);
+    assert!(ran.code == Some(1) && ran.err.contains("memory.toml") && ran.err.contains("line 2"), "{}", ran.err);
+    assert_eq!(run("calm", &["--static"]).code, Some(2));
+}

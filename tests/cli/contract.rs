@@ -1,7 +1,9 @@
 //! What scripts rely on: the JSON report, and that the same run prints the same bytes.
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
+use jsonschema::Validator;
 use serde_json::Value;
 
 use crate::Place;
@@ -52,7 +54,29 @@ fn adds_up(regions: &[Value], parent: &Value) {
     assert_eq!(at, number(parent, "start") + number(parent, "size"), "the parts of {id} add up to it");
 }
 
-fn keeps_the_contract(report: &Value) {
+/// The published schema, closed: a field that it does not name is a fault here, and an addition for everybody else.
+static SCHEMA: LazyLock<Validator> = LazyLock::new(|| {
+    fn close(schema: &mut Value) {
+        match schema {
+            Value::Object(fields) => {
+                fields.values_mut().for_each(close);
+                if fields.get("properties").is_some_and(Value::is_object) && fields.contains_key("type") {
+                    fields.insert("additionalProperties".into(), false.into());
+                }
+            }
+            Value::Array(items) => items.iter_mut().for_each(close),
+            _ => {}
+        }
+    }
+    let mut schema: Value = serde_json::from_str(&Place::new().output(&["schema"])).expect("it is JSON");
+    close(&mut schema);
+    jsonschema::validator_for(&schema).expect("it is a schema")
+});
+
+pub(crate) fn keeps_the_contract(report: &Value) {
+    let faults: Vec<String> =
+        SCHEMA.iter_errors(report).map(|fault| format!("{}: {fault}", fault.instance_path())).collect();
+    assert!(faults.is_empty(), "not by its schema: {faults:#?}");
     assert_eq!(report["schema"], "highwater/report@1");
     has_keys(report, "schema at_s epoch target regions limits stacks heaps alerts events link");
     has_keys(&report["limits"], "stack_percent heap_percent fragmentation_percent");
