@@ -360,6 +360,166 @@ void highwater_on_failure_of(highwater_heap *heap, uint32_t bytes)
     HIGHWATER_LEAVE(before);
 }
 
+#if HIGHWATER_OWNERS
+
+/* ---- Owners ---- */
+
+#if HIGHWATER_OWNERS > 8
+#error "a header names 8 callers at most"
+#endif
+
+/* Where the part of a block that asks for no alignment begins. */
+#define FRONT highwater_owned_front(HIGHWATER_OWNED_ALIGN)
+
+#if HIGHWATER_OWNERS > 1
+/*
+ * Writes the callers behind `caller`. clang keeps a pair { frame below, return address } of each function and its address in
+ * r7, when it is told to. The pairs are believed when they lead to the caller that is known already, each at most 1 KiB
+ * above the last; else the callers stay unknown.
+ */
+static void note_outer(volatile uint32_t *to, uint32_t caller)
+{
+    uint32_t left = HIGHWATER_OWNERS - 1;
+#if defined(__clang__) && defined(__arm__)
+    const volatile uint32_t *frame = (const volatile uint32_t *)__builtin_frame_address(0);
+    uint32_t frames = HIGHWATER_OWNERS + 4;
+    uint32_t found = 0;
+    while (left != 0 && frames-- != 0) {
+        uint32_t above = frame[0];
+        uint32_t back = frame[1];
+        if (found != 0 && (back & 1) == 0) {
+            break;
+        } else if (found != 0) {
+            *to++ = back;
+            left--;
+        } else if (back == caller) {
+            found = 1;
+        }
+        if (above - (uint32_t)(uintptr_t)frame - 1 >= 1024 || (above & 3) != 0) {
+            break;
+        }
+        frame = (const volatile uint32_t *)(uintptr_t)above;
+    }
+#else
+    (void)caller;
+#endif
+    while (left-- != 0) {
+        *to++ = 0;
+    }
+}
+#endif
+
+/*
+ * Writes a header whose first word is `asked`, and gives the part. Padding behind it ends with how far back the block
+ * begins. Callers are odd, as return addresses of Cortex-M are anyway, so that the two are told apart.
+ */
+static inline void *note(void *block, uint32_t front, uint32_t asked, const void *caller)
+{
+    volatile uint32_t *header = (volatile uint32_t *)block;
+    uint32_t address = (uint32_t)(uintptr_t)caller;
+    if (address != 0) {
+        address |= 1;
+    }
+    header[HIGHWATER_OWNER_ASKED] = asked;
+    header[HIGHWATER_OWNER_CALLERS] = address;
+#if HIGHWATER_OWNERS > 1
+    note_outer(header + HIGHWATER_OWNER_CALLERS + 1, address);
+#endif
+    if (front != 4 * (HIGHWATER_OWNER_CALLERS + HIGHWATER_OWNERS)) {
+        header[front / 4 - 1] = front;
+    }
+    return (void *)(header + front / 4);
+}
+
+/* Counts a block whose header was written. */
+static void count_owned(highwater_heap *heap, uint32_t bytes)
+{
+    uint32_t before = HIGHWATER_ENTER();
+    uint32_t changes = open_frame(heap);
+    heap->words[HIGHWATER_HEAP_OWNERS] = HIGHWATER_OWNERS;
+    count_alloc(heap, bytes, heap->words[HIGHWATER_HEAP_FREED]);
+    close_frame(heap, changes);
+    HIGHWATER_LEAVE(before);
+}
+
+void *highwater_owned_block(void *part)
+{
+    uint32_t *word = (uint32_t *)part;
+    uint32_t last = word[-1];
+    return (void *)(word - (last != 0 && (last & 1) == 0 ? last : FRONT) / 4);
+}
+
+uint32_t highwater_owned_size(void *part)
+{
+    const uint32_t *header = (const uint32_t *)highwater_owned_block(part);
+    return header[HIGHWATER_OWNER_ASKED] & HIGHWATER_OWNER_SIZE;
+}
+
+uint32_t highwater_owned_grown(void *part, uint32_t bytes)
+{
+    uint32_t front = (uint32_t)((uintptr_t)part - (uintptr_t)highwater_owned_block(part));
+    return bytes <= HIGHWATER_OWNER_SIZE ? front + bytes : 0;
+}
+
+void *highwater_on_owned_alloc(highwater_heap *heap, void *block, uint32_t bytes, const void *caller)
+{
+    if (block == (void *)0) {
+        highwater_on_failure_of(heap, bytes);
+        return block;
+    }
+    block = note(block, FRONT, bytes | (uint32_t)3 << 27, caller);
+    count_owned(heap, bytes);
+    return block;
+}
+
+void *highwater_on_owned_aligned_alloc(highwater_heap *heap, void *block, uint32_t bytes, uint32_t align,
+                                       const void *caller)
+{
+    uint32_t log2 = 3;
+    if (block == (void *)0) {
+        highwater_on_failure_of(heap, bytes);
+        return block;
+    }
+    while ((uint32_t)1 << log2 < align) {
+        log2++;
+    }
+    block = note(block, highwater_owned_front(align), bytes | log2 << 27, caller);
+    count_owned(heap, bytes);
+    return block;
+}
+
+void *highwater_on_owned_free(highwater_heap *heap, void *part)
+{
+    uint32_t *block = (uint32_t *)highwater_owned_block(part);
+    highwater_on_free(heap, block[HIGHWATER_OWNER_ASKED] & HIGHWATER_OWNER_SIZE);
+    return (void *)block;
+}
+
+void *highwater_on_owned_realloc(highwater_heap *heap, void *moved, uint32_t bytes, const void *caller)
+{
+    uint32_t asked, old, front, left;
+    volatile uint8_t *byte;
+    if (moved == (void *)0) {
+        highwater_on_failure_of(heap, bytes);
+        return moved;
+    }
+    asked = ((const uint32_t *)moved)[HIGHWATER_OWNER_ASKED];
+    old = asked & HIGHWATER_OWNER_SIZE;
+    front = highwater_owned_front((uint32_t)1 << (asked >> 27));
+    if (front != FRONT) {
+        byte = (volatile uint8_t *)moved + FRONT;
+        for (left = old < bytes ? old : bytes; left != 0; left--) {
+            *byte = byte[front - FRONT];
+            byte++;
+        }
+    }
+    moved = note(moved, FRONT, bytes | (uint32_t)3 << 27, caller);
+    highwater_on_realloc(heap, old, bytes);
+    return moved;
+}
+
+#endif
+
 /* ---- Stacks ---- */
 
 void highwater_paint(void *base, uint32_t bytes)

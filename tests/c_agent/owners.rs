@@ -1,0 +1,166 @@
+//! A firmware in C whose blocks say who asked for them: the host names the function and the line that the firmware noted.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use highwater::image::{Image, layout};
+use highwater::model::Model;
+use highwater::model::growth;
+use highwater::model::snapshot::Trust;
+use highwater::sampler::{Options, Sampler, static_snapshot};
+use highwater::simulator::{Board, Clock, LinkModel};
+use highwater::source::emulated::{Emulation, open};
+
+use crate::compilers::Build;
+
+const FILES: [&str; 4] = [
+    "tests/fixtures/c_agent/owners.c",
+    "tests/fixtures/c_agent/startup.c",
+    "target-agent/c/highwater.c",
+    "target-agent/ports/baremetal/highwater_owners.c",
+];
+const NEWLIB: [&str; 2] = ["-DHIGHWATER_WRAP_NEWLIB", "@target-agent/ports/baremetal/newlib-owners.flags"];
+const ANY_LIBRARY: [&str; 1] = ["@target-agent/ports/baremetal/malloc-owners.flags"];
+const NANO: &str = "--specs=nano.specs";
+
+/// Blocks that the firmware keeps account of, and words of each: `struct owned`.
+const BLOCKS: u32 = 100;
+const BLOCK_WORDS: u32 = 4;
+
+/// One block as the firmware and the host tell of it: where the program's part begins, how many bytes were asked for,
+/// and the function and line that asked.
+type Told = (u32, u32, String, u32);
+
+/// A firmware on the board, and the host that watches it.
+struct Watched {
+    image: Arc<Image>,
+    board: Arc<Board>,
+    sampler: Sampler,
+    model: Model,
+}
+
+impl Watched {
+    fn new(elf: Vec<u8>) -> Self {
+        let image = Arc::new(Image::parse(Path::new("owners.elf"), &elf).expect("the ELF is read"));
+        let memories = layout::memories(&image, &[]);
+        let emulation = Emulation {
+            elf,
+            memories: memories.clone(),
+            pokes: Vec::new(),
+            seed: 7,
+            link: LinkModel::hs(),
+            clock: Clock::Lockstep,
+            paced_from: None,
+            faults: Vec::new(),
+            comparators: None,
+            core: None,
+        };
+        let (source, board) = open(&emulation).expect("the board opens");
+        let model = Model::new(static_snapshot(&image, &memories));
+        // Not in step with the firmware's tick.
+        let options = Options { rate_hz: Some(9.7) };
+        let sampler = Sampler::new(Box::new(source), Arc::clone(&image), memories, options).expect("it attaches");
+        Self { image, board, sampler, model }
+    }
+
+    fn refresh(&mut self) {
+        let before = self.sampler.now();
+        self.model.ingest(self.sampler.refresh());
+        self.sampler.wait(self.sampler.now() - before);
+    }
+
+    /// A word of the firmware's own, read past the probe.
+    fn word(&self, symbol: &str, index: u32) -> u32 {
+        let at = self.image.symbols.address(symbol).expect("it is there");
+        self.board.peek_word(at + 4 * index).expect("it lies in RAM")
+    }
+
+    /// The live blocks by the firmware's account.
+    fn truth(&self) -> Vec<Told> {
+        let word = |block: u32, word: u32| self.word("OWNED", BLOCK_WORDS * block + word);
+        let live = (0..BLOCKS).filter(|block| word(*block, 0) != 0);
+        let mut live: Vec<Told> = live
+            .map(|block| {
+                let function = self.image.text(word(block, 3), 64).expect("it has a name");
+                (word(block, 0), word(block, 1), function.to_owned(), word(block, 2))
+            })
+            .collect();
+        live.sort();
+        live
+    }
+
+    /// The same by the host, when it is sure.
+    fn told(&self, what: &str) -> Option<Vec<Told>> {
+        let [heap] = &self.model.snapshot.heaps[..] else {
+            panic!("{what}: one heap: {:#?}", self.model.snapshot.heaps)
+        };
+        let owners = heap.owners.as_ref().filter(|_| heap.owners_trust == Trust::Exact)?;
+        let told = heap.live.as_ref()?.iter().map(|block| {
+            let site = &owners[block.owner].site;
+            assert!(site.file.as_deref().is_some_and(|file| file.ends_with("owners.c")), "{what}: {site:?}");
+            (block.range.start() + block.front, block.asked, site.function.clone(), site.line.unwrap_or(0))
+        });
+        Some(told.collect())
+    }
+
+    /// Watches until the host is sure of a heap that rested meanwhile: then both tell the same blocks.
+    fn check_blocks(&mut self, what: &str) {
+        for _ in 0..100 {
+            let before = self.sampler.now();
+            let stamp = self.word("OWNED_STAMP", 0);
+            self.model.ingest(self.sampler.refresh());
+            let rested = stamp > 2 && stamp.is_multiple_of(2) && stamp == self.word("OWNED_STAMP", 0);
+            if let Some(told) = self.told(what).filter(|_| rested) {
+                assert_eq!(told, self.truth(), "{what}");
+                assert!(told.len() > 7, "{what}: {told:?}");
+                return;
+            }
+            self.sampler.wait(self.sampler.now() - before);
+        }
+        let heap = &self.model.snapshot.heaps[0];
+        let told: Vec<_> = heap.live.iter().flatten().map(|block| (block.range, block.front, block.asked)).collect();
+        let heap = highwater::model::snapshot::Heap { blocks: None, live: None, ..heap.clone() };
+        panic!(
+            "{what}: {heap:?} at {:?}: the host is never sure: {told:#x?}, but the truth is {:#x?}",
+            self.board.now(),
+            self.truth()
+        );
+    }
+
+    fn check(&mut self, what: &str) {
+        for second in [1, 2, 11] {
+            while self.board.now() < Duration::from_secs(second) {
+                self.refresh();
+            }
+            self.check_blocks(what);
+        }
+        assert_eq!(self.word("OWNED_WRONG", 0), 0, "{what}: the library works as before");
+        let heap = &self.model.snapshot.heaps[0];
+        assert_eq!(heap.failures, Some(2), "{what}: two blocks were too large");
+        let rows = growth::by_growth(heap);
+        let first = rows.first().unwrap_or_else(|| panic!("{what}: nobody holds anything"));
+        assert_eq!(first.site.function, "leak_packet", "{what}: {rows:#?}");
+        assert!(first.growth.is_some_and(|rate| rate > 0.0), "{what}: {rows:#?}");
+        let counters = self.board.counters();
+        assert_eq!((counters.halts, counters.memory_writes), (0, 0), "{what}");
+    }
+}
+
+#[test]
+#[ignore = "needs arm-none-eabi-gcc"]
+fn the_owner_of_each_block_of_the_c_library_is_its_line_and_the_leak_is_the_first() {
+    for core in ["cortex-m0plus", "cortex-m3", "cortex-m4"] {
+        for (how, wrap, specs) in [
+            ("newlib-nano", &NEWLIB[..], Some(NANO)),
+            ("newlib", &NEWLIB[..], None),
+            ("any library", &ANY_LIBRARY[..], Some(NANO)),
+        ] {
+            for depth in [1, 3] {
+                let build = Build::board(core).flags(&["-std=gnu99", &format!("-DHIGHWATER_OWNERS={depth}")]).strict();
+                let build = build.flags(wrap).flags(&specs.map_or(Vec::new(), |specs| vec![specs]));
+                Watched::new(build.files(&FILES).firmware()).check(&format!("{core}, {how}, {depth} callers"));
+            }
+        }
+    }
+}
