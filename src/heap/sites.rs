@@ -75,7 +75,22 @@ fn is_library(frame: &Frame) -> bool {
         "_calloc_r",
         "_realloc_r",
     ];
-    const WHOLE: [&str; 4] = ["malloc", "calloc", "realloc", "os_alloc"];
+    // Those of FreeRTOS are the functions that make an object of the kernel's.
+    const WHOLE: [&str; 13] = [
+        "malloc",
+        "calloc",
+        "realloc",
+        "os_alloc",
+        "pvPortCalloc",
+        "prvCreateTask",
+        "xTaskCreate",
+        "xQueueGenericCreate",
+        "xQueueCreateMutex",
+        "xQueueCreateCountingSemaphore",
+        "xTimerCreate",
+        "xEventGroupCreate",
+        "xStreamBufferGenericCreate",
+    ];
     let file = frame.file.as_deref().unwrap_or_default();
     FILES.iter().any(|library| file.starts_with(library) || file.contains(&format!("/{library}")))
         || NAMES.iter().any(|name| frame.function.contains(name))
@@ -98,6 +113,8 @@ mod tests {
         check("<demo::heap::Accounted as core::alloc::global::GlobalAlloc>::alloc", Some("demo/src/heap.rs"), true);
         check("remember_packet", Some("demo/src/threads/alloc.rs"), false);
         check("malloc", None, true);
+        check("xTaskCreate", Some("FreeRTOS/Source/tasks.c"), true);
+        check("xTaskCreatePinned", Some("src/tasks.c"), false);
         check("packet_malloc", Some("src/pool.c"), false);
     }
 }

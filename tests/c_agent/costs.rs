@@ -14,6 +14,7 @@ use crate::compilers::Build;
 const AGENT: &str = "target-agent/c/highwater.c";
 const MALLOC: &str = "target-agent/ports/baremetal/highwater_malloc.c";
 const OWNERS: &str = "target-agent/ports/baremetal/highwater_owners.c";
+const FREERTOS: &str = "target-agent/ports/freertos/highwater_freertos.c";
 const SCRIPT: &str = "tests/fixtures/c_agent/script.c";
 const DEMO: &str = "tests/fixtures/c_agent/demo.c";
 const CORES: [&str; 5] = ["cortex-m0", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33"];
@@ -41,7 +42,9 @@ fn loaded(object: &[u8]) -> u64 {
 #[test]
 #[ignore = "needs gcc, clang and arm-none-eabi-gcc"]
 fn every_compiler_takes_it_without_a_warning() {
-    for (file, owners) in [(AGENT, 0), (AGENT, 1), (AGENT, 2), (AGENT, 3), (MALLOC, 0), (OWNERS, 1), (OWNERS, 3)] {
+    for (file, owners) in
+        [(AGENT, 0), (AGENT, 1), (AGENT, 2), (AGENT, 3), (MALLOC, 0), (OWNERS, 1), (OWNERS, 3), (FREERTOS, 1)]
+    {
         let owners = [format!("-DHIGHWATER_OWNERS={owners}")];
         for core in CORES {
             object(Build::board(core).strict().flags(&owners).files(&[file]));
@@ -65,7 +68,7 @@ fn every_compiler_takes_it_without_a_warning() {
 #[test]
 #[ignore = "needs gcc, clang and arm-none-eabi-gcc"]
 fn switched_off_it_is_nothing() {
-    for file in [AGENT, MALLOC, OWNERS, "target-agent/ports/rtx5/highwater_rtx5.c"] {
+    for file in [AGENT, MALLOC, OWNERS, FREERTOS, "target-agent/ports/rtx5/highwater_rtx5.c"] {
         let off = ["-DHIGHWATER_ENABLED=0", "-DHIGHWATER_OWNERS=1"];
         let nothing = object(Build::board("cortex-m4").strict().flags(&off).files(&[file]));
         assert_eq!(loaded(&nothing), 0, "{file}");
@@ -73,7 +76,9 @@ fn switched_off_it_is_nothing() {
     // Of owners there is nothing unless they are asked for.
     let without = sizes(&object(Build::board("cortex-m4").strict().files(&[AGENT])));
     assert!(!without.keys().any(|name| name.contains("own")), "{without:?}");
-    assert_eq!(loaded(&object(Build::board("cortex-m4").strict().files(&[OWNERS]))), 0);
+    for file in [OWNERS, FREERTOS] {
+        assert_eq!(loaded(&object(Build::board("cortex-m4").strict().files(&[file]))), 0, "{file}");
+    }
     // What calls it compiles as before, and refers to nothing of it.
     for caller in [SCRIPT, DEMO] {
         let off = ["-std=gnu99", "-DHIGHWATER_ENABLED=0", "-DHIGHWATER_HEAPS=2"];
