@@ -13,6 +13,7 @@ use std::time::Duration;
 use highwater_agent::layout::owner;
 
 use super::fit::Rule;
+use super::rows::{Rows, Table};
 use super::{Counted, HeapLook};
 use crate::memory::Memory;
 use crate::model::heap::free_runs;
@@ -102,6 +103,7 @@ pub enum Used {
 #[derive(Clone, Debug, Default)]
 pub struct Notes {
     heaps: BTreeMap<u32, Blocks>,
+    tables: BTreeMap<u32, Rows>,
 }
 
 impl Notes {
@@ -109,6 +111,10 @@ impl Notes {
     /// becomes its blocks.
     pub fn refresh(&mut self, memory: &mut Memory<'_>, looks: &mut [HeapLook]) {
         for look in looks {
+            if let Some(table) = look.rows {
+                self.look_at_table(memory, table, look);
+                continue;
+            }
             let heap = &look.heap;
             let (Some(parts), Some(witness), true) = (&heap.blocks, look.witness, heap.callers > 0) else { continue };
             let Some(ground) = Ground::of(parts) else { continue };
@@ -132,9 +138,23 @@ impl Notes {
         }
     }
 
+    fn look_at_table(&mut self, memory: &mut Memory<'_>, table: Table, look: &mut HeapLook) {
+        let rows = self.tables.entry(look.heap.range.start()).or_default();
+        let agrees = rows.look(memory, table, look);
+        if agrees && look.heap.used.is_some_and(|used| used.trust == Trust::Exact) {
+            look.heap = divided(look.heap.clone(), &rows.known);
+        }
+        look.noted = Some(NotedBlocks {
+            blocks: rows.known.clone(),
+            trust: if agrees { table.trust() } else { Trust::Stale },
+            confirmed: rows.confirmed,
+        });
+    }
+
     /// Forgets what was seen: the target was reset.
     pub fn clear(&mut self) {
         self.heaps.clear();
+        self.tables.clear();
     }
 }
 
@@ -174,7 +194,7 @@ impl Ground {
 }
 
 impl Account {
-    fn of(counted: Counted) -> Self {
+    pub(super) fn of(counted: Counted) -> Self {
         Self {
             bytes: counted.allocated.wrapping_sub(counted.freed),
             blocks: counted.allocs.wrapping_sub(counted.frees),

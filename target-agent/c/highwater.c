@@ -520,6 +520,103 @@ void *highwater_on_owned_realloc(highwater_heap *heap, void *moved, uint32_t byt
 
 #endif
 
+#if HIGHWATER_OWNER_ROWS
+
+/* ---- A table of owners ---- */
+
+volatile uint32_t HIGHWATER_ROWS[1 + HIGHWATER_OWNER_ROWS * HIGHWATER_OWNER_ROW_WORDS];
+
+highwater_region_id highwater_register_rows(uint8_t index)
+{
+    highwater_region region;
+    highwater_region_new(&region, (const char *)0, HIGHWATER_REGION_OWNERS, (const void *)(uintptr_t)HIGHWATER_ROWS,
+                         sizeof HIGHWATER_ROWS);
+    region.words[HIGHWATER_REGION_INFO] |= (uint32_t)index << 8;
+    return highwater_register_region(&region);
+}
+
+/* The row of a part, or a free one for NULL; NULL when there is none. */
+static volatile uint32_t *row_of(const void *part)
+{
+    volatile uint32_t *row = HIGHWATER_ROWS + 1;
+    uint32_t left;
+    for (left = HIGHWATER_OWNER_ROWS; left != 0; left--) {
+        if (row[HIGHWATER_OWNER_ROW_PART] == (uint32_t)(uintptr_t)part) {
+            return row;
+        }
+        row += HIGHWATER_OWNER_ROW_WORDS;
+    }
+    return (volatile uint32_t *)0;
+}
+
+/* Fills a row anew and counts what it was and what it is, as one change. */
+static void change_row(highwater_heap *heap, volatile uint32_t *row, const void *part, uint32_t bytes,
+                       const void *caller)
+{
+    uint32_t before = HIGHWATER_ENTER();
+    uint32_t changes = open_frame(heap);
+    uint32_t freed = heap->words[HIGHWATER_HEAP_FREED];
+    if (row[HIGHWATER_OWNER_ROW_PART] != 0) {
+        freed = add(heap, HIGHWATER_HEAP_FREED, row[HIGHWATER_OWNER_ROW_ASKED]);
+        add(heap, HIGHWATER_HEAP_FREES, 1);
+    }
+    row[HIGHWATER_OWNER_ROW_PART] = (uint32_t)(uintptr_t)part;
+    if (part != (const void *)0) {
+        row[HIGHWATER_OWNER_ROW_ASKED] = bytes;
+        row[HIGHWATER_OWNER_ROW_CALLER] = (uint32_t)(uintptr_t)caller;
+        count_alloc(heap, bytes, freed);
+    }
+    close_frame(heap, changes);
+    HIGHWATER_LEAVE(before);
+}
+
+void highwater_rows_on_alloc(highwater_heap *heap, const void *part, uint32_t bytes, const void *caller)
+{
+    volatile uint32_t *row;
+    if (part == (const void *)0) {
+        highwater_on_failure_of(heap, bytes);
+        return;
+    }
+    row = row_of((const void *)0);
+    if (row != (volatile uint32_t *)0) {
+        change_row(heap, row, part, bytes, caller);
+    } else {
+        HIGHWATER_ROWS[0] += 1;
+    }
+}
+
+void highwater_rows_on_free(highwater_heap *heap, const void *part)
+{
+    volatile uint32_t *row;
+    if (part == (const void *)0) {
+        return;
+    }
+    row = row_of(part);
+    if (row != (volatile uint32_t *)0) {
+        change_row(heap, row, (const void *)0, 0, (const void *)0);
+    } else {
+        HIGHWATER_ROWS[0] += 1;
+    }
+}
+
+void highwater_rows_on_realloc(highwater_heap *heap, const void *old, const void *part, uint32_t bytes,
+                               const void *caller)
+{
+    volatile uint32_t *row = old != (const void *)0 ? row_of(old) : (volatile uint32_t *)0;
+    if (part != (const void *)0 && row != (volatile uint32_t *)0) {
+        change_row(heap, row, part, bytes, caller);
+    } else if (part != (const void *)0 || bytes != 0) {
+        if (part != (const void *)0 && old != (const void *)0) {
+            HIGHWATER_ROWS[0] += 1;
+        }
+        highwater_rows_on_alloc(heap, part, bytes, caller);
+    } else {
+        highwater_rows_on_free(heap, old);
+    }
+}
+
+#endif
+
 /* ---- Stacks ---- */
 
 void highwater_paint(void *base, uint32_t bytes)

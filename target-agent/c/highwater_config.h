@@ -31,6 +31,12 @@
 #define HIGHWATER_OWNERS 0
 #endif
 
+/* How many blocks a table of owners has room for, where a port is told of blocks but cannot enlarge them (Mbed OS): 12 bytes
+ * of RAM for each, and one region of the block. */
+#ifndef HIGHWATER_OWNER_ROWS
+#define HIGHWATER_OWNER_ROWS 0
+#endif
+
 /* The word that marks stack nobody used yet. A kernel that fills stacks by itself has one of its own: the ports name it. */
 #ifndef HIGHWATER_PAINT_WORD
 #define HIGHWATER_PAINT_WORD HIGHWATER_PAINT

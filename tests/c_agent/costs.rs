@@ -15,8 +15,22 @@ const AGENT: &str = "target-agent/c/highwater.c";
 const MALLOC: &str = "target-agent/ports/baremetal/highwater_malloc.c";
 const OWNERS: &str = "target-agent/ports/baremetal/highwater_owners.c";
 const FREERTOS: &str = "target-agent/ports/freertos/highwater_freertos.c";
+const MBED: &str = "target-agent/ports/mbed/highwater_mbed.c";
 const SCRIPT: &str = "tests/fixtures/c_agent/script.c";
 const DEMO: &str = "tests/fixtures/c_agent/demo.c";
+/// Each file, with the callers that a header names and the rows of a table.
+const BUILDS: [(&str, u32, u32); 10] = [
+    (AGENT, 0, 0),
+    (AGENT, 1, 0),
+    (AGENT, 2, 0),
+    (AGENT, 3, 0),
+    (AGENT, 0, 16),
+    (MALLOC, 0, 0),
+    (OWNERS, 1, 0),
+    (OWNERS, 3, 0),
+    (FREERTOS, 1, 0),
+    (MBED, 0, 16),
+];
 const CORES: [&str; 5] = ["cortex-m0", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33"];
 
 /// An object file.
@@ -42,10 +56,12 @@ fn loaded(object: &[u8]) -> u64 {
 #[test]
 #[ignore = "needs gcc, clang and arm-none-eabi-gcc"]
 fn every_compiler_takes_it_without_a_warning() {
-    for (file, owners) in
-        [(AGENT, 0), (AGENT, 1), (AGENT, 2), (AGENT, 3), (MALLOC, 0), (OWNERS, 1), (OWNERS, 3), (FREERTOS, 1)]
-    {
-        let owners = [format!("-DHIGHWATER_OWNERS={owners}")];
+    for (file, owners, rows) in BUILDS {
+        let owners = [
+            format!("-DHIGHWATER_OWNERS={owners}"),
+            format!("-DHIGHWATER_OWNER_ROWS={rows}"),
+            "-Itests/fixtures/c_agent/mbed".to_owned(),
+        ];
         for core in CORES {
             object(Build::board(core).strict().flags(&owners).files(&[file]));
         }
@@ -68,15 +84,15 @@ fn every_compiler_takes_it_without_a_warning() {
 #[test]
 #[ignore = "needs gcc, clang and arm-none-eabi-gcc"]
 fn switched_off_it_is_nothing() {
-    for file in [AGENT, MALLOC, OWNERS, FREERTOS, "target-agent/ports/rtx5/highwater_rtx5.c"] {
-        let off = ["-DHIGHWATER_ENABLED=0", "-DHIGHWATER_OWNERS=1"];
+    for file in [AGENT, MALLOC, OWNERS, FREERTOS, MBED, "target-agent/ports/rtx5/highwater_rtx5.c"] {
+        let off = ["-DHIGHWATER_ENABLED=0", "-DHIGHWATER_OWNERS=1", "-DHIGHWATER_OWNER_ROWS=16"];
         let nothing = object(Build::board("cortex-m4").strict().flags(&off).files(&[file]));
         assert_eq!(loaded(&nothing), 0, "{file}");
     }
     // Of owners there is nothing unless they are asked for.
     let without = sizes(&object(Build::board("cortex-m4").strict().files(&[AGENT])));
-    assert!(!without.keys().any(|name| name.contains("own")), "{without:?}");
-    for file in [OWNERS, FREERTOS] {
+    assert!(!without.keys().any(|name| name.contains("own") || name.contains("row")), "{without:?}");
+    for file in [OWNERS, FREERTOS, MBED] {
         assert_eq!(loaded(&object(Build::board("cortex-m4").strict().files(&[file]))), 0, "{file}");
     }
     // What calls it compiles as before, and refers to nothing of it.

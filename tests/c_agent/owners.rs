@@ -22,6 +22,8 @@ const NEWLIB: [&str; 2] = ["-DHIGHWATER_WRAP_NEWLIB", "@target-agent/ports/barem
 const ANY_LIBRARY: [&str; 1] = ["@target-agent/ports/baremetal/malloc-owners.flags"];
 const NANO: &str = "--specs=nano.specs";
 
+const MBED: [&str; 2] = ["target-agent/ports/mbed/highwater_mbed.c", "tests/fixtures/c_agent/mbed/traced.c"];
+
 /// Blocks that the firmware keeps account of, and words of each: `struct owned`.
 const BLOCKS: u32 = 100;
 const BLOCK_WORDS: u32 = 4;
@@ -88,12 +90,12 @@ impl Watched {
         live
     }
 
-    /// The same by the host, when it is sure.
-    fn told(&self, what: &str) -> Option<Vec<Told>> {
+    /// The same by the host, when it is worth that.
+    fn told(&self, what: &str, trust: Trust) -> Option<Vec<Told>> {
         let [heap] = &self.model.snapshot.heaps[..] else {
             panic!("{what}: one heap: {:#?}", self.model.snapshot.heaps)
         };
-        let owners = heap.owners.as_ref().filter(|_| heap.owners_trust == Trust::Exact)?;
+        let owners = heap.owners.as_ref().filter(|_| heap.owners_trust == trust)?;
         let told = heap.live.as_ref()?.iter().map(|block| {
             let site = &owners[block.owner].site;
             assert!(site.file.as_deref().is_some_and(|file| file.ends_with("owners.c")), "{what}: {site:?}");
@@ -109,7 +111,7 @@ impl Watched {
             let stamp = self.word("OWNED_STAMP", 0);
             self.model.ingest(self.sampler.refresh());
             let rested = stamp > 2 && stamp.is_multiple_of(2) && stamp == self.word("OWNED_STAMP", 0);
-            if let Some(told) = self.told(what).filter(|_| rested) {
+            if let Some(told) = self.told(what, Trust::Exact).filter(|_| rested) {
                 assert_eq!(told, self.truth(), "{what}");
                 assert!(told.len() > 3, "{what}: {told:?}");
                 return;
@@ -173,4 +175,38 @@ fn the_owner_of_each_block_of_freertos_s_heap_is_its_line() {
         let build = build.flags(&wrap).files(&FILES).files(&FREERTOS);
         Watched::new(build.firmware()).check(&format!("{core}, FreeRTOS, {depth} callers"));
     }
+}
+
+fn mbed(core: &str, rows: u32) -> Watched {
+    let build = Build::board(core).flags(&["-std=gnu99", NANO, "-DOWNERS_MBED", "-Itests/fixtures/c_agent/mbed"]);
+    let build = build.flags(&[format!("-DHIGHWATER_OWNER_ROWS={rows}")]).strict();
+    Watched::new(build.files(&FILES).files(&MBED).firmware())
+}
+
+#[test]
+#[ignore = "needs arm-none-eabi-gcc"]
+fn the_owner_of_each_block_that_mbed_s_tracer_tells_of_is_its_line() {
+    for core in ["cortex-m0plus", "cortex-m4"] {
+        mbed(core, 100).check(&format!("{core}, Mbed's tracer"));
+    }
+}
+
+#[test]
+#[ignore = "needs arm-none-eabi-gcc"]
+fn a_table_that_is_full_tells_at_least_what_is_in_it() {
+    let mut watched = mbed("cortex-m4", 8);
+    let mut seen = 0;
+    while watched.board.now() < Duration::from_secs(4) {
+        watched.refresh();
+        let truth = watched.truth();
+        let Some(told) = watched.told("a small table", Trust::AtLeast) else { continue };
+        assert!(told.iter().filter(|block| block.2 != "use_packet").all(|block| truth.contains(block)), "{told:?}");
+        let heap = &watched.model.snapshot.heaps[0];
+        let requested = heap.requested.expect("it is counted");
+        assert_eq!(requested.trust, Trust::AtLeast);
+        assert_eq!(told.iter().map(|block| block.1).sum::<u32>(), requested.bytes);
+        assert!(requested.bytes < truth.iter().map(|block| block.1).sum(), "not all have a row");
+        seen += 1;
+    }
+    assert!(seen > 10, "{seen}");
 }
