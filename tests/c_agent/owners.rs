@@ -8,9 +8,11 @@ use highwater::image::{Image, layout};
 use highwater::model::Model;
 use highwater::model::growth;
 use highwater::model::snapshot::Trust;
+use highwater::region::Region;
 use highwater::sampler::{Options, Sampler, static_snapshot};
-use highwater::simulator::{Board, Clock, LinkModel};
+use highwater::simulator::{Board, Clock, Image as Loaded, LinkModel, MemoryKind, Options as BoardOptions};
 use highwater::source::emulated::{Emulation, open};
+use highwater_agent::layout::owner;
 
 use crate::compilers::Build;
 
@@ -209,4 +211,45 @@ fn a_table_that_is_full_tells_at_least_what_is_in_it() {
         seen += 1;
     }
     assert!(seen > 10, "{seen}");
+}
+
+/// Who is noted in a block that is asked for three functions deep: in a firmware of clang's with frame pointers, or GCC's.
+fn callers(clang: Option<&str>) -> Vec<Option<String>> {
+    let sources = ["tests/fixtures/c_agent/chain.c", "target-agent/c/highwater.c"];
+    let build = Build::board("cortex-m3").files(&["tests/fixtures/c_agent/startup.c"]).flags(&["-DHIGHWATER_OWNERS=3"]);
+    let flags = ["--target=arm-none-eabi", "-mthumb", "-mcpu=cortex-m3", "-Os", "-std=c99", "-ffreestanding", "-c"];
+    let (build, _places) = match clang {
+        None => (build.files(&sources), Vec::new()),
+        Some(frames) => {
+            let object = |file: &str| {
+                let clang = Build::with("clang").flags(&flags).flags(&[frames, "-DHIGHWATER_OWNERS=3"]);
+                clang.strict().files(&[file]).build()
+            };
+            let (places, objects): (Vec<_>, Vec<_>) = sources.into_iter().map(object).unzip();
+            (build.flags(&objects.iter().map(|path| path.to_string_lossy().into_owned()).collect::<Vec<_>>()), places)
+        }
+    };
+    let firmware = build.firmware();
+    let elf = Image::parse(Path::new("chain.elf"), &firmware).expect("it is an ELF");
+    let at = |name: &str| elf.symbols.address(name).expect("the firmware has it");
+    let mut options = BoardOptions::new(Loaded::from_elf(&firmware).expect("it is for a Cortex-M")).lockstep();
+    options.memory =
+        vec![(MemoryKind::Flash, Region::new(0, 128 * 1024)), (MemoryKind::Ram, Region::new(0x2000_0000, 32 * 1024))];
+    let board = Board::create(options).expect("the board is made");
+    assert!(board.run_until(Duration::from_millis(200), |board| board.peek_word(at("CHAIN_DONE")) == Some(1)));
+    let word = |word: usize| board.peek_word(at("CHAIN_BLOCK") + 4 * word as u32).expect("RAM");
+    assert_eq!(owner::unpack(word(owner::ASKED)), (41, 8));
+    // GCC calls a function whose arguments it changed by another name: `inner.isra.0`.
+    let plain = |name: &str| name.split('.').next().unwrap_or_default().to_owned();
+    let function = |address: u32| Some(plain(&elf.symbols.at((address & !1).checked_sub(1)?)?.name));
+    (owner::CALLERS..owner::CALLERS + 3).map(|caller| function(word(caller))).collect()
+}
+
+#[test]
+#[ignore = "needs clang and arm-none-eabi-gcc"]
+fn three_callers_are_noted_where_frame_pointers_lead_there_and_none_is_made_up_elsewhere() {
+    let name = |name: &str| Some(name.to_owned());
+    assert_eq!(callers(Some("-fno-omit-frame-pointer")), [name("inner"), name("outer"), name("main")]);
+    assert_eq!(callers(Some("-fomit-frame-pointer")), [name("inner"), None, None]);
+    assert_eq!(callers(None), [name("inner"), None, None]);
 }
