@@ -127,10 +127,11 @@ pub fn figures(model: &Model, image: &Image) -> Vec<Finding> {
             ),
         };
         let owners = match heap.callers {
+            0 if heap.owners.is_some() => Finding::good("owners", format!("{}: noted in a table", heap.name)),
             0 => Finding::less(
                 "owners",
                 format!("{}: nobody notes who asked", heap.name),
-                "The agent's `Owned` notes the caller in front of each block, for 8 bytes a block.",
+                "The agent's `Owned` (HIGHWATER_OWNERS in C) notes the caller in front of each block, for 8 bytes a block.",
             ),
             callers => Finding::good("owners", format!("{}: {callers} caller(s) noted in each block", heap.name)),
         };

@@ -14,6 +14,7 @@ pub mod fit;
 pub mod heap4;
 pub mod linked_list;
 pub mod newlib;
+pub mod rows;
 pub mod rtx_memory;
 pub mod sites;
 pub mod sys_heap;
@@ -40,6 +41,8 @@ pub struct HeapLook {
     pub heap: Heap,
     /// What tells whether the heap stayed the same.
     pub witness: Option<Witness>,
+    /// The agent's table of who asked for its blocks.
+    pub rows: Option<rows::Table>,
     /// The blocks that say who asked for them.
     pub noted: Option<NotedBlocks>,
 }
@@ -63,7 +66,7 @@ impl HeapLook {
     /// A heap of which only the place is known.
     #[must_use]
     pub fn unknown(name: &str, range: Region) -> Self {
-        Self { heap: Heap::unknown(name, range), witness: None, noted: None }
+        Self { heap: Heap::unknown(name, range), witness: None, rows: None, noted: None }
     }
 
     /// A heap whose agent counts: totals wrap, and their difference stays right. What the program asked for is the
@@ -86,7 +89,19 @@ impl HeapLook {
             callers: counters.callers,
             ..Heap::unknown(name, range)
         };
-        Self { heap, witness, noted: None }
+        Self { heap, witness, rows: None, noted: None }
+    }
+
+    /// The same with the agent's table: the blocks that found no row in it were not counted.
+    #[must_use]
+    pub fn with_rows(mut self, rows: Option<rows::Table>) -> Self {
+        if let Some(table) = rows {
+            for measured in [&mut self.heap.requested, &mut self.heap.requested_peak].into_iter().flatten() {
+                measured.trust = measured.trust.max(table.trust());
+            }
+        }
+        self.rows = rows;
+        self
     }
 }
 

@@ -9,5 +9,7 @@ mod costs;
 mod firmware;
 #[path = "c_agent/layout.rs"]
 mod layout;
+#[path = "c_agent/owners.rs"]
+mod owners;
 #[path = "c_agent/same_bytes.rs"]
 mod same_bytes;

@@ -75,9 +75,28 @@ fn is_library(frame: &Frame) -> bool {
         "_calloc_r",
         "_realloc_r",
     ];
-    const WHOLE: [&str; 4] = ["malloc", "calloc", "realloc", "os_alloc"];
+    // Those of FreeRTOS are the functions that make an object of the kernel's.
+    const WHOLE: [&str; 13] = [
+        "malloc",
+        "calloc",
+        "realloc",
+        "os_alloc",
+        "pvPortCalloc",
+        "prvCreateTask",
+        "xTaskCreate",
+        "xQueueGenericCreate",
+        "xQueueCreateMutex",
+        "xQueueCreateCountingSemaphore",
+        "xTimerCreate",
+        "xEventGroupCreate",
+        "xStreamBufferGenericCreate",
+    ];
     let file = frame.file.as_deref().unwrap_or_default();
-    FILES.iter().any(|library| file.starts_with(library) || file.contains(&format!("/{library}")))
+    // The containers of C++: libstdc++ has its version in the path, libc++ has `v1`.
+    let version = file.split_once("/c++/").map(|(_, version)| version);
+    version
+        .is_some_and(|version| version.starts_with(|first: char| first.is_ascii_digit()) || version.starts_with("v1/"))
+        || FILES.iter().any(|library| file.starts_with(library) || file.contains(&format!("/{library}")))
         || NAMES.iter().any(|name| frame.function.contains(name))
         || WHOLE.contains(&frame.function.as_str())
 }
@@ -97,7 +116,11 @@ mod tests {
         check("finish_grow", Some("rust/library/alloc/src/raw_vec/mod.rs"), true);
         check("<demo::heap::Accounted as core::alloc::global::GlobalAlloc>::alloc", Some("demo/src/heap.rs"), true);
         check("remember_packet", Some("demo/src/threads/alloc.rs"), false);
+        check("std::__new_allocator<int>::allocate", Some("/usr/include/newlib/c++/12.2.1/bits/new_allocator.h"), true);
+        check("make", Some("/home/me/c++/firmware/main.cpp"), false);
         check("malloc", None, true);
+        check("xTaskCreate", Some("FreeRTOS/Source/tasks.c"), true);
+        check("xTaskCreatePinned", Some("src/tasks.c"), false);
         check("packet_malloc", Some("src/pool.c"), false);
     }
 }

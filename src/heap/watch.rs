@@ -162,7 +162,8 @@ fn stayed(memory: &mut Memory<'_>, look: &mut HeapLook, walk: &Walk, rounding: O
     let same = before.as_ref() == Some(&now);
     let Some(counted) = (witness.count)(&now) else { return false };
     if !same {
-        *look = HeapLook::counted(&look.heap.name, look.heap.range, &counted, look.witness);
+        let told = HeapLook::counted(&look.heap.name, look.heap.range, &counted, look.witness);
+        *look = told.with_rows(look.rows);
     }
     same && can_hold(walk, &look.heap, rounding)
 }

@@ -7,6 +7,7 @@
 use highwater_agent::layout::{self, ThreadKind, ThreadState};
 
 use super::{Kernel, Look, StackLook};
+use crate::heap::rows::Table as OwnerTable;
 use crate::heap::{Counted, HeapLook, Witness};
 use crate::image::Image;
 use crate::image::layout::{Memory as Chip, Placed};
@@ -240,9 +241,16 @@ impl Agent {
             }
             let name = name_of(image, slot[region::NAME]).unwrap_or_else(|| "heap".into());
             let counters = (index < table.count).then(|| heap_counters(memory, table.slot(index))).flatten();
+            let owners = self.live_regions(layout::RegionKind::Owners);
+            let mut rows = owners.filter(|slot| slot[region::INFO] >> 8 & 0xff == index).filter_map(|slot| {
+                let range = Region::new(slot[region::BASE], slot[region::SIZE]);
+                if self.in_ram(range) { OwnerTable::read(memory, range) } else { None }
+            });
+            let rows = rows.next();
             heaps.push(match counters {
                 Some((counters, at)) => {
-                    HeapLook::counted(&name, range, &counters, Some(Witness { at, count: untorn_counters }))
+                    let witness = Witness { at, count: untorn_counters };
+                    HeapLook::counted(&name, range, &counters, Some(witness)).with_rows(rows)
                 }
                 None => HeapLook::unknown(&name, range),
             });

@@ -403,7 +403,7 @@ impl Heap {
 }
 
 /// The free parts of `blocks`, those that touch joined.
-fn free_runs(blocks: &[Block]) -> impl Iterator<Item = Region> {
+pub(crate) fn free_runs(blocks: &[Block]) -> impl Iterator<Item = Region> {
     blocks
         .chunk_by(|one, next| (one.state == BlockState::Free) == (next.state == BlockState::Free))
         .filter(|run| run[0].state == BlockState::Free)

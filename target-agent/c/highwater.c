@@ -360,6 +360,263 @@ void highwater_on_failure_of(highwater_heap *heap, uint32_t bytes)
     HIGHWATER_LEAVE(before);
 }
 
+#if HIGHWATER_OWNERS
+
+/* ---- Owners ---- */
+
+#if HIGHWATER_OWNERS > 8
+#error "a header names 8 callers at most"
+#endif
+
+/* Where the part of a block that asks for no alignment begins. */
+#define FRONT highwater_owned_front(HIGHWATER_OWNED_ALIGN)
+
+#if HIGHWATER_OWNERS > 1
+/*
+ * Writes the callers behind `caller`. clang keeps a pair { frame below, return address } of each function and its address in
+ * r7, when it is told to. The pairs are believed when they lead to the caller that is known already, each at most 1 KiB
+ * above the last; else the callers stay unknown.
+ */
+static void note_outer(volatile uint32_t *to, uint32_t caller)
+{
+    uint32_t left = HIGHWATER_OWNERS - 1;
+#if defined(__clang__) && defined(__arm__)
+    const volatile uint32_t *frame = (const volatile uint32_t *)__builtin_frame_address(0);
+    uint32_t frames = HIGHWATER_OWNERS + 4;
+    uint32_t found = 0;
+    while (left != 0 && frames-- != 0) {
+        uint32_t above = frame[0];
+        uint32_t back = frame[1];
+        if (found != 0 && (back & 1) == 0) {
+            break;
+        } else if (found != 0) {
+            *to++ = back;
+            left--;
+        } else if (back == caller) {
+            found = 1;
+        }
+        if (above - (uint32_t)(uintptr_t)frame - 1 >= 1024 || (above & 3) != 0) {
+            break;
+        }
+        frame = (const volatile uint32_t *)(uintptr_t)above;
+    }
+#else
+    (void)caller;
+#endif
+    while (left-- != 0) {
+        *to++ = 0;
+    }
+}
+#endif
+
+/*
+ * Writes a header whose first word is `asked`, and gives the part. Padding behind it ends with how far back the block
+ * begins. Callers are odd, as return addresses of Cortex-M are anyway, so that the two are told apart.
+ */
+static inline void *note(void *block, uint32_t front, uint32_t asked, const void *caller)
+{
+    volatile uint32_t *header = (volatile uint32_t *)block;
+    uint32_t address = (uint32_t)(uintptr_t)caller;
+    if (address != 0) {
+        address |= 1;
+    }
+    header[HIGHWATER_OWNER_ASKED] = asked;
+    header[HIGHWATER_OWNER_CALLERS] = address;
+#if HIGHWATER_OWNERS > 1
+    note_outer(header + HIGHWATER_OWNER_CALLERS + 1, address);
+#endif
+    if (front != 4 * (HIGHWATER_OWNER_CALLERS + HIGHWATER_OWNERS)) {
+        header[front / 4 - 1] = front;
+    }
+    return (void *)(header + front / 4);
+}
+
+/* Counts a block whose header was written. */
+static void count_owned(highwater_heap *heap, uint32_t bytes)
+{
+    uint32_t before = HIGHWATER_ENTER();
+    uint32_t changes = open_frame(heap);
+    heap->words[HIGHWATER_HEAP_OWNERS] = HIGHWATER_OWNERS;
+    count_alloc(heap, bytes, heap->words[HIGHWATER_HEAP_FREED]);
+    close_frame(heap, changes);
+    HIGHWATER_LEAVE(before);
+}
+
+void *highwater_owned_block(void *part)
+{
+    uint32_t *word = (uint32_t *)part;
+    uint32_t last = word[-1];
+    return (void *)(word - (last != 0 && (last & 1) == 0 ? last : FRONT) / 4);
+}
+
+uint32_t highwater_owned_size(void *part)
+{
+    const uint32_t *header = (const uint32_t *)highwater_owned_block(part);
+    return header[HIGHWATER_OWNER_ASKED] & HIGHWATER_OWNER_SIZE;
+}
+
+uint32_t highwater_owned_grown(void *part, uint32_t bytes)
+{
+    uint32_t front = (uint32_t)((uintptr_t)part - (uintptr_t)highwater_owned_block(part));
+    return bytes <= HIGHWATER_OWNER_SIZE ? front + bytes : 0;
+}
+
+void *highwater_on_owned_alloc(highwater_heap *heap, void *block, uint32_t bytes, const void *caller)
+{
+    if (block == (void *)0) {
+        highwater_on_failure_of(heap, bytes);
+        return block;
+    }
+    block = note(block, FRONT, bytes | (uint32_t)3 << 27, caller);
+    count_owned(heap, bytes);
+    return block;
+}
+
+void *highwater_on_owned_aligned_alloc(highwater_heap *heap, void *block, uint32_t bytes, uint32_t align,
+                                       const void *caller)
+{
+    uint32_t log2 = 3;
+    if (block == (void *)0) {
+        highwater_on_failure_of(heap, bytes);
+        return block;
+    }
+    while ((uint32_t)1 << log2 < align) {
+        log2++;
+    }
+    block = note(block, highwater_owned_front(align), bytes | log2 << 27, caller);
+    count_owned(heap, bytes);
+    return block;
+}
+
+void *highwater_on_owned_free(highwater_heap *heap, void *part)
+{
+    uint32_t *block = (uint32_t *)highwater_owned_block(part);
+    highwater_on_free(heap, block[HIGHWATER_OWNER_ASKED] & HIGHWATER_OWNER_SIZE);
+    return (void *)block;
+}
+
+void *highwater_on_owned_realloc(highwater_heap *heap, void *moved, uint32_t bytes, const void *caller)
+{
+    uint32_t asked, old, front, left;
+    volatile uint8_t *byte;
+    if (moved == (void *)0) {
+        highwater_on_failure_of(heap, bytes);
+        return moved;
+    }
+    asked = ((const uint32_t *)moved)[HIGHWATER_OWNER_ASKED];
+    old = asked & HIGHWATER_OWNER_SIZE;
+    front = highwater_owned_front((uint32_t)1 << (asked >> 27));
+    if (front != FRONT) {
+        byte = (volatile uint8_t *)moved + FRONT;
+        for (left = old < bytes ? old : bytes; left != 0; left--) {
+            *byte = byte[front - FRONT];
+            byte++;
+        }
+    }
+    moved = note(moved, FRONT, bytes | (uint32_t)3 << 27, caller);
+    highwater_on_realloc(heap, old, bytes);
+    return moved;
+}
+
+#endif
+
+#if HIGHWATER_OWNER_ROWS
+
+/* ---- A table of owners ---- */
+
+volatile uint32_t HIGHWATER_ROWS[1 + HIGHWATER_OWNER_ROWS * HIGHWATER_OWNER_ROW_WORDS];
+
+highwater_region_id highwater_register_rows(uint8_t index)
+{
+    highwater_region region;
+    highwater_region_new(&region, (const char *)0, HIGHWATER_REGION_OWNERS, (const void *)(uintptr_t)HIGHWATER_ROWS,
+                         sizeof HIGHWATER_ROWS);
+    region.words[HIGHWATER_REGION_INFO] |= (uint32_t)index << 8;
+    return highwater_register_region(&region);
+}
+
+/* The row of a part, or a free one for NULL; NULL when there is none. */
+static volatile uint32_t *row_of(const void *part)
+{
+    volatile uint32_t *row = HIGHWATER_ROWS + 1;
+    uint32_t left;
+    for (left = HIGHWATER_OWNER_ROWS; left != 0; left--) {
+        if (row[HIGHWATER_OWNER_ROW_PART] == (uint32_t)(uintptr_t)part) {
+            return row;
+        }
+        row += HIGHWATER_OWNER_ROW_WORDS;
+    }
+    return (volatile uint32_t *)0;
+}
+
+/* Fills a row anew and counts what it was and what it is, as one change. */
+static void change_row(highwater_heap *heap, volatile uint32_t *row, const void *part, uint32_t bytes,
+                       const void *caller)
+{
+    uint32_t before = HIGHWATER_ENTER();
+    uint32_t changes = open_frame(heap);
+    uint32_t freed = heap->words[HIGHWATER_HEAP_FREED];
+    if (row[HIGHWATER_OWNER_ROW_PART] != 0) {
+        freed = add(heap, HIGHWATER_HEAP_FREED, row[HIGHWATER_OWNER_ROW_ASKED]);
+        add(heap, HIGHWATER_HEAP_FREES, 1);
+    }
+    row[HIGHWATER_OWNER_ROW_PART] = (uint32_t)(uintptr_t)part;
+    if (part != (const void *)0) {
+        row[HIGHWATER_OWNER_ROW_ASKED] = bytes;
+        row[HIGHWATER_OWNER_ROW_CALLER] = (uint32_t)(uintptr_t)caller;
+        count_alloc(heap, bytes, freed);
+    }
+    close_frame(heap, changes);
+    HIGHWATER_LEAVE(before);
+}
+
+void highwater_rows_on_alloc(highwater_heap *heap, const void *part, uint32_t bytes, const void *caller)
+{
+    volatile uint32_t *row;
+    if (part == (const void *)0) {
+        highwater_on_failure_of(heap, bytes);
+        return;
+    }
+    row = row_of((const void *)0);
+    if (row != (volatile uint32_t *)0) {
+        change_row(heap, row, part, bytes, caller);
+    } else {
+        HIGHWATER_ROWS[0] += 1;
+    }
+}
+
+void highwater_rows_on_free(highwater_heap *heap, const void *part)
+{
+    volatile uint32_t *row;
+    if (part == (const void *)0) {
+        return;
+    }
+    row = row_of(part);
+    if (row != (volatile uint32_t *)0) {
+        change_row(heap, row, (const void *)0, 0, (const void *)0);
+    } else {
+        HIGHWATER_ROWS[0] += 1;
+    }
+}
+
+void highwater_rows_on_realloc(highwater_heap *heap, const void *old, const void *part, uint32_t bytes,
+                               const void *caller)
+{
+    volatile uint32_t *row = old != (const void *)0 ? row_of(old) : (volatile uint32_t *)0;
+    if (part != (const void *)0 && row != (volatile uint32_t *)0) {
+        change_row(heap, row, part, bytes, caller);
+    } else if (part != (const void *)0 || bytes != 0) {
+        if (part != (const void *)0 && old != (const void *)0) {
+            HIGHWATER_ROWS[0] += 1;
+        }
+        highwater_rows_on_alloc(heap, part, bytes, caller);
+    } else {
+        highwater_rows_on_free(heap, old);
+    }
+}
+
+#endif
+
 /* ---- Stacks ---- */
 
 void highwater_paint(void *base, uint32_t bytes)

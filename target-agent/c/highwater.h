@@ -318,6 +318,157 @@ void highwater_on_realloc(highwater_heap *heap, uint32_t old_bytes, uint32_t new
  */
 void highwater_on_failure_of(highwater_heap *heap, uint32_t bytes);
 
+#if HIGHWATER_OWNERS
+/*
+ * Owners: blocks that begin with a header for the host, of the size that was asked for and HIGHWATER_OWNERS callers. An
+ * allocator is wrapped so:
+ *
+ *     uint32_t whole = highwater_owned_whole(bytes, HIGHWATER_OWNED_ALIGN);
+ *     block = whole != 0 ? allocate(whole) : NULL;
+ *     return highwater_on_owned_alloc(heap, block, bytes, HIGHWATER_CALLER());
+ *
+ *     release(highwater_on_owned_free(heap, part));
+ *
+ *     whole = highwater_owned_grown(part, bytes);
+ *     block = whole != 0 ? reallocate(highwater_owned_block(part), whole) : NULL;
+ *     return highwater_on_owned_realloc(heap, block, bytes, HIGHWATER_CALLER());
+ *
+ * `block` is the allocator's, `part` what the program gets of it. Every block that is freed so must have been handed out so.
+ * A header that the program wrote over is not noticed: the allocator is then given an address that it never handed out.
+ */
+
+/* The alignment of blocks that ask for none, and what their headers say. */
+#define HIGHWATER_OWNED_ALIGN UINT32_C(8)
+
+/* The address that the function this stands in returns to. Put it into the function that the program calls, and keep that
+ * from being inlined. */
+#if !defined(HIGHWATER_CALLER) && defined(__GNUC__)
+#define HIGHWATER_CALLER() ((const void *)__builtin_return_address(0))
+#elif !defined(HIGHWATER_CALLER)
+#error "define HIGHWATER_CALLER for this compiler, see highwater_config.h"
+#endif
+
+/*
+ * Bytes from the start of a block to the program's part of it; `align` is 8 or a larger power of two.
+ *
+ * Cost: inline; a constant where `align` is one.
+ */
+static inline uint32_t highwater_owned_front(uint32_t align)
+{
+    return (uint32_t)(4 * (HIGHWATER_OWNER_CALLERS + HIGHWATER_OWNERS) + align - 1) & ~(align - 1);
+}
+
+/*
+ * Bytes to ask an allocator for, so that there is room for `bytes` bytes and the header; 0 when a header cannot say that
+ * many, which is more than any microcontroller has. The block must be aligned to `align`, as above.
+ *
+ * Cost: inline, about 4 instructions.
+ */
+static inline uint32_t highwater_owned_whole(uint32_t bytes, uint32_t align)
+{
+    return bytes <= HIGHWATER_OWNER_SIZE ? highwater_owned_front(align) + bytes : 0;
+}
+
+/*
+ * The block that a part belongs to.
+ *
+ * Safety: `part` is what highwater_on_owned_alloc and its like gave.
+ * Cost: 26 bytes of flash, 9 instructions.
+ */
+void *highwater_owned_block(void *part);
+
+/*
+ * Bytes that were asked for when this part was handed out.
+ *
+ * Safety: as above.
+ * Cost: 14 bytes of flash and highwater_owned_block; 13 instructions.
+ */
+uint32_t highwater_owned_size(void *part);
+
+/*
+ * As highwater_owned_whole for a block that is to become one of `bytes` bytes and keeps its header until it has.
+ *
+ * Safety: as above.
+ * Cost: 24 bytes of flash and highwater_owned_block; 18 instructions.
+ */
+uint32_t highwater_owned_grown(void *part, uint32_t bytes);
+
+/*
+ * Writes the header of a block that was handed out and counts it; gives the program's part. Where `block` is NULL, counts a
+ * failure and gives NULL. `caller` may be NULL when it is not known.
+ *
+ * Safety: `heap` is HIGHWATER_HEAP; the block is aligned to HIGHWATER_OWNED_ALIGN and has highwater_owned_whole bytes.
+ * Cost: 102 bytes of flash beside highwater_on_failure_of; 43 instructions with one caller, half of them with interrupts masked.
+ */
+void *highwater_on_owned_alloc(highwater_heap *heap, void *block, uint32_t bytes, const void *caller);
+
+/*
+ * The same for a block that is aligned to more: `align` is a power of two, 16 or more.
+ *
+ * Safety and cost: as above.
+ */
+void *highwater_on_owned_aligned_alloc(highwater_heap *heap, void *block, uint32_t bytes, uint32_t align,
+                                       const void *caller);
+
+/*
+ * Counts a part that is given back, and gives the block that the allocator may free. Call it before the block is free.
+ *
+ * Safety: `heap` is HIGHWATER_HEAP; the part came from it.
+ * Cost: 28 bytes of flash beside highwater_owned_block and highwater_on_free; 34 instructions.
+ */
+void *highwater_on_owned_free(highwater_heap *heap, void *part);
+
+/*
+ * Counts a block that was made larger or smaller, and gives the program's part; `moved` is where the allocator copied it
+ * to. Where that is NULL, counts a failure and gives NULL. It is aligned to HIGHWATER_OWNED_ALIGN, however the old one was.
+ *
+ * Safety: `heap` is HIGHWATER_HEAP; the block has the old header, and highwater_owned_grown bytes.
+ * Cost: 104 bytes of flash beside highwater_on_realloc; 57 instructions, and the copy of a block that was aligned to more.
+ */
+void *highwater_on_owned_realloc(highwater_heap *heap, void *moved, uint32_t bytes, const void *caller);
+#endif
+
+#if HIGHWATER_OWNER_ROWS
+/*
+ * A table of owners: for one heap whose blocks have no room for a header. These count too, in place of highwater_on_alloc
+ * and its like: the blocks that have a row. How often one had none is told to the host, which then says "at least".
+ */
+extern volatile uint32_t HIGHWATER_ROWS[1 + HIGHWATER_OWNER_ROWS * HIGHWATER_OWNER_ROW_WORDS];
+
+/*
+ * Tells the host of the table, as that of heap `index`. HIGHWATER_NONE when the block has room for no more regions.
+ *
+ * Safety: once, after highwater_init and before the functions below.
+ * Cost: as highwater_register_region.
+ */
+highwater_region_id highwater_register_rows(uint8_t index);
+
+/*
+ * Counts a block of `bytes` bytes that `caller` asked for, and notes it; a failure where `part` is NULL.
+ *
+ * Safety: `heap` is HIGHWATER_HEAP of the table's index. These three are called one at a time, by whoever holds the
+ * allocator's lock.
+ * Cost: 68 bytes of flash and 110 shared; about 45 instructions and 5 for each row that is looked at, 30 of them with
+ * interrupts masked.
+ */
+void highwater_rows_on_alloc(highwater_heap *heap, const void *part, uint32_t bytes, const void *caller);
+
+/*
+ * Counts a block that is given back, when it has a row. Call it before or after the block is free.
+ *
+ * Safety and cost: as above.
+ */
+void highwater_rows_on_free(highwater_heap *heap, const void *part);
+
+/*
+ * Counts a block that became one of `bytes` bytes at `part`. Where `part` is NULL, a failure; with 0 bytes, a free.
+ *
+ * Safety and cost: as above.
+ */
+void highwater_rows_on_realloc(highwater_heap *heap, const void *old, const void *part, uint32_t bytes,
+                               const void *caller);
+#endif
+
 /*
  * Paints the stack of a thread that does not run yet.
  *

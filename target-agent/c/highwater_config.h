@@ -23,6 +23,20 @@
 #define HIGHWATER_REGIONS 4
 #endif
 
+/* How many callers each block of a heap names in a header in front of it, where a port or a wrapped allocator writes one: 0
+ * for none and nothing compiled in, 1 for 8 bytes a block, 3 for 16; at most 8. With more than one, those behind the first
+ * are found by frame pointers: clang with -fno-omit-frame-pointer for Cortex-M. GCC leaves no way from frame to frame, and
+ * they stay unknown. */
+#ifndef HIGHWATER_OWNERS
+#define HIGHWATER_OWNERS 0
+#endif
+
+/* How many blocks a table of owners has room for, where a port is told of blocks but cannot enlarge them (Mbed OS): 12 bytes
+ * of RAM for each, and one region of the block. */
+#ifndef HIGHWATER_OWNER_ROWS
+#define HIGHWATER_OWNER_ROWS 0
+#endif
+
 /* The word that marks stack nobody used yet. A kernel that fills stacks by itself has one of its own: the ports name it. */
 #ifndef HIGHWATER_PAINT_WORD
 #define HIGHWATER_PAINT_WORD HIGHWATER_PAINT
@@ -42,6 +56,11 @@
  *     #define HIGHWATER_SECTION ".noinit.HIGHWATER"
  *
  * On a Cortex-M7 with its data cache on, name one that lies in DTCM or in memory that is not cached. */
+
+/* Who called the function that this stands in, for HIGHWATER_OWNERS. GCC and clang have it; elsewhere give a pointer:
+ *
+ *     #define HIGHWATER_CALLER() ((const void *)__return_address())
+ */
 
 /* Critical sections and the order of stores. The defaults mask interrupts by PRIMASK (Cortex-M) or mstatus.MIE (riscv32);
  * elsewhere these three must be given:

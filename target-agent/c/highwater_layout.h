@@ -55,6 +55,12 @@
 /* The bits of ASKED that hold the size. */
 #define HIGHWATER_OWNER_SIZE UINT32_C(0x7ffffff)
 
+/* Word indices in a row of a table of owners, which a region of the kind Owners names: for heaps whose blocks have no room for a header. The table begins with one word, how often a block found no free row or was given back without one; the rows are behind it. They change while the frame of the heap is open, so that what was read between two equal looks at the frame is whole, and the heap's counters count the blocks that have a row. */
+#define HIGHWATER_OWNER_ROW_PART 0 /* Address of what the program got; 0 when the row is free. */
+#define HIGHWATER_OWNER_ROW_ASKED 1 /* Bytes that were asked for. */
+#define HIGHWATER_OWNER_ROW_CALLER 2 /* Return address of the caller, 0 when unknown. */
+#define HIGHWATER_OWNER_ROW_WORDS 3 /* Words in a row. */
+
 /* Word indices in a thread's pair of marks. */
 #define HIGHWATER_MARK_LOWEST 0 /* Lowest SP seen at a context switch; falls only, until the slot is used again. 0 when never seen. */
 #define HIGHWATER_MARK_SAVED 1 /* SP saved at the thread's last switch out. 0 when never seen. */
@@ -116,7 +122,8 @@ enum highwater_region_kind {
     HIGHWATER_REGION_BUFFER = 4, /* A buffer, static or in a heap. */
     HIGHWATER_REGION_BOOTLOADER = 5, /* A bootloader. */
     HIGHWATER_REGION_CODE = 6, /* Program code. */
-    HIGHWATER_REGION_OTHER = 7 /* Anything else. */
+    HIGHWATER_REGION_OTHER = 7, /* Anything else. */
+    HIGHWATER_REGION_OWNERS = 8 /* A table of a heap's blocks and who asked for each; the second byte is the index of the heap's frame. */
 };
 
 #endif

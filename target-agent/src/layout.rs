@@ -145,6 +145,23 @@ pub mod owner {
     }
 }
 
+/// Word indices in a row of a table of owners, which a region of the kind [`Owners`](super::RegionKind::Owners) names: for
+/// heaps whose blocks have no room for a header.
+///
+/// The table begins with one word, how often a block found no free row or was given back without one; the rows are behind
+/// it. They change while the frame of the heap is open, so that what was read between two equal looks at the frame is whole,
+/// and the heap's counters count the blocks that have a row.
+pub mod owner_row {
+    /// Address of what the program got; 0 when the row is free.
+    pub const PART: usize = 0;
+    /// Bytes that were asked for.
+    pub const ASKED: usize = 1;
+    /// Return address of the caller, 0 when unknown.
+    pub const CALLER: usize = 2;
+    /// Words in a row.
+    pub const WORDS: usize = 3;
+}
+
 /// Word indices in a thread's pair of marks.
 pub mod mark {
     /// Lowest SP seen at a context switch; falls only, until the slot is used again. 0 when never seen.
@@ -283,4 +300,6 @@ pub enum RegionKind {
     Code = 6,
     /// Anything else.
     Other = 7,
+    /// A table of a heap's blocks and who asked for each; the second byte is the index of the heap's frame.
+    Owners = 8,
 }

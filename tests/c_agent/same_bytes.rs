@@ -1,5 +1,6 @@
 //! The same calls give the same block, to the byte: in Rust, in C on this machine, and in C on the emulated board.
 
+use std::alloc::{GlobalAlloc, Layout};
 use std::ffi::CStr;
 use std::io::Write;
 use std::path::Path;
@@ -10,7 +11,9 @@ use std::time::Duration;
 use highwater::image::Image as Elf;
 use highwater::region::Region as Range;
 use highwater::simulator::{Board, CoreKind, Image, MemoryKind, Options};
-use highwater_agent::{Block, Region, RegionId, RegionKind, Thread, ThreadId, ThreadKind, ThreadState, layout, stack};
+use highwater_agent::{
+    Block, Owned, Region, RegionId, RegionKind, Thread, ThreadId, ThreadKind, ThreadState, layout, stack,
+};
 use proptest::prelude::*;
 
 use crate::compilers::Build;
@@ -31,6 +34,10 @@ const BUILD_ID: [u32; 2] = [0x1234_5678, 0x9abc_def0];
 const CALLS: usize = 64;
 /// Words of one call.
 const CALL_WORDS: usize = 8;
+
+/// Places for blocks with owners, and words of each.
+const SLOTS: usize = 4;
+const SLOT_WORDS: usize = 256;
 
 const AGENT: &str = "target-agent/c/highwater.c";
 const SCRIPT: &str = "tests/fixtures/c_agent/script.c";
@@ -75,6 +82,9 @@ enum Call {
     OnFailure(usize, u32),
     Paint(u32),
     Guard { word: usize, value: u32 },
+    OwnedAlloc { heap: usize, slot: usize, bytes: u32, align: u32 },
+    OwnedRealloc { slot: usize, bytes: u32 },
+    OwnedFree(usize),
 }
 
 /// A name's address as both agents cut it to a word.
@@ -111,6 +121,9 @@ impl Call {
             Self::OnFailure(heap, bytes) => &[14, heap as u32, bytes],
             Self::Paint(bytes) => &[15, bytes],
             Self::Guard { word, value } => &[16, word as u32, value],
+            Self::OwnedAlloc { heap, slot, bytes, align } => &[17, heap as u32, slot as u32, bytes, align],
+            Self::OwnedRealloc { slot, bytes } => &[18, slot as u32, bytes],
+            Self::OwnedFree(slot) => &[19, slot as u32],
         };
         words[..values.len()].copy_from_slice(values);
         words
@@ -121,6 +134,8 @@ fn calls() -> impl Strategy<Value = Vec<Call>> {
     let size = || prop_oneof![0u32..2000, any::<u32>()];
     let id = || 0usize..6;
     let heap = || 0..HEAPS;
+    // Some do not fit into a slot, and some not into a header.
+    let owned = || prop_oneof![8 => 1u32..1200, 1 => 1u32..];
     let call = prop_oneof![
         1 => Just(Call::Init),
         1 => Just(Call::Heartbeat),
@@ -146,6 +161,10 @@ fn calls() -> impl Strategy<Value = Vec<Call>> {
         1 => (1u32..=64).prop_map(|words| Call::Paint(4 * words)),
         1 => (0usize..10, prop_oneof![Just(layout::PAINT), any::<u32>()])
             .prop_map(|(word, value)| Call::Guard { word, value }),
+        6 => (heap(), 0..SLOTS, owned(), 3u32..8)
+            .prop_map(|(heap, slot, bytes, log)| Call::OwnedAlloc { heap, slot, bytes, align: 1 << log }),
+        4 => (0..SLOTS, owned()).prop_map(|(slot, bytes)| Call::OwnedRealloc { slot, bytes }),
+        4 => (0..SLOTS).prop_map(Call::OwnedFree),
     ];
     prop::collection::vec(call, 0..CALLS - 1).prop_map(|mut calls| {
         calls.insert(0, Call::Init);
@@ -153,17 +172,67 @@ fn calls() -> impl Strategy<Value = Vec<Call>> {
     })
 }
 
+/// An allocator that has one block in a slot, or none when it does not fit.
+#[repr(align(1024))]
+struct Slot([AtomicU32; SLOT_WORDS]);
+
+impl Slot {
+    fn fitting(&self, size: usize) -> *mut u8 {
+        if size <= 4 * SLOT_WORDS { self.0.as_ptr().cast_mut().cast() } else { std::ptr::null_mut() }
+    }
+}
+
+// SAFETY: a slot is large enough and aligned to its size; the test asks for one block at a time.
+unsafe impl GlobalAlloc for &'static Slot {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        self.fitting(layout.size())
+    }
+
+    unsafe fn dealloc(&self, _block: *mut u8, _layout: Layout) {}
+
+    unsafe fn realloc(&self, _block: *mut u8, _layout: Layout, new_size: usize) -> *mut u8 {
+        self.fitting(new_size)
+    }
+}
+
+/// A block with an owner: its heap, where the program's part is, and what was asked for.
+type Held = (usize, *mut u8, Layout);
+
 /// The agent in Rust, with what was registered.
-struct Rust {
+struct Rust<const DEPTH: usize> {
+    slots: &'static [Slot; SLOTS],
+    held: [Option<Held>; SLOTS],
     block: &'static Block<THREADS, HEAPS, REGIONS>,
     threads: Vec<Option<ThreadId>>,
     regions: Vec<Option<RegionId>>,
     stack: [u32; 64],
 }
 
-impl Rust {
+impl<const DEPTH: usize> Rust<DEPTH> {
     fn new() -> Self {
-        Self { block: Box::leak(Box::new(Block::new())), threads: Vec::new(), regions: Vec::new(), stack: [0; 64] }
+        Self {
+            slots: Box::leak(Box::new([const { Slot([const { AtomicU32::new(0) }; SLOT_WORDS]) }; SLOTS])),
+            held: [None; SLOTS],
+            block: Box::leak(Box::new(Block::new())),
+            threads: Vec::new(),
+            regions: Vec::new(),
+            stack: [0; 64],
+        }
+    }
+
+    /// The allocator whose blocks in this slot have headers.
+    fn owned(&self, heap: usize, slot: usize) -> Owned<&'static Slot, DEPTH> {
+        Owned::new(&self.slots[slot], self.heap(heap))
+    }
+
+    /// Holds a part that was handed out, and tells where it begins in the slot.
+    #[allow(clippy::cast_possible_truncation, reason = "slots are small")]
+    fn handed_out(&mut self, slot: usize, held: Held) -> u32 {
+        if held.1.is_null() {
+            return u32::MAX;
+        }
+        self.held[slot] = Some(held);
+        (held.1.addr() - self.slots[slot].0.as_ptr().addr()) as u32
     }
 
     fn thread(&self, id: usize) -> Option<ThreadId> {
@@ -232,12 +301,40 @@ impl Rust {
                 // SAFETY: the stack is longer than its guard.
                 return unsafe { stack::guard_is_whole(self.stack.as_ptr()) }.into();
             }
+            Call::OwnedAlloc { heap, slot, bytes, align } => {
+                if self.held[slot].is_some() {
+                    return 0;
+                }
+                let layout = Layout::from_size_align(bytes as usize, align as usize).expect("it is a layout");
+                // SAFETY: the layout has a size.
+                let part = unsafe { self.owned(heap, slot).alloc(layout) };
+                return self.handed_out(slot, (heap, part, layout));
+            }
+            Call::OwnedRealloc { slot, bytes } => {
+                let Some((heap, part, layout)) = self.held[slot] else { return 0 };
+                // SAFETY: the part was handed out with this layout, and the new size is one.
+                let moved = unsafe { self.owned(heap, slot).realloc(part, layout, bytes as usize) };
+                let layout = Layout::from_size_align(bytes as usize, layout.align()).expect("it is a layout");
+                return self.handed_out(slot, (heap, moved, layout));
+            }
+            Call::OwnedFree(slot) => {
+                let Some((heap, part, layout)) = self.held[slot].take() else { return 0 };
+                // SAFETY: the part was handed out with this layout.
+                unsafe { self.owned(heap, slot).dealloc(part, layout) };
+                return u32::try_from(layout.size()).expect("it was 32 bits");
+            }
         }
         0
     }
 
-    /// The block's words, without the padding at its end, which is nothing that could be read.
+    /// The words of the headers in the slots and of the block, without the padding at its end, which is nothing that could
+    /// be read.
     fn words(&self) -> Vec<u32> {
+        let headers = self.slots.iter().flat_map(|slot| &slot.0[..layout::owner::CALLERS + DEPTH]);
+        headers.map(|word| word.load(Relaxed)).chain(self.block_words()).collect()
+    }
+
+    fn block_words(&self) -> Vec<u32> {
         let tables = THREADS * (layout::mark::WORDS + layout::thread::WORDS) + REGIONS * layout::region::WORDS;
         let words = layout::header::WORDS + HEAPS * layout::heap::WORDS + tables + 4;
         let first = (&raw const *self.block).cast::<AtomicU32>();
@@ -247,8 +344,8 @@ impl Rust {
 }
 
 /// What each call returned, and the block after it.
-fn in_rust(calls: &[Call]) -> Vec<(u32, Vec<u32>)> {
-    let mut rust = Rust::new();
+fn in_rust<const DEPTH: usize>(calls: &[Call]) -> Vec<(u32, Vec<u32>)> {
+    let mut rust = Rust::<DEPTH>::new();
     calls.iter().map(|call| (rust.call(call), rust.words())).collect()
 }
 
@@ -268,18 +365,78 @@ fn runner(cases: u32) -> proptest::test_runner::TestRunner {
     proptest::test_runner::TestRunner::new(config)
 }
 
-#[test]
-#[ignore = "needs gcc and arm-none-eabi-gcc"]
-fn c_and_rust_write_the_same_bytes() {
+/// Calls whose blocks keep their alignment when they are made larger: `realloc` of C has none to keep.
+fn calls_with_plain_realloc() -> impl Strategy<Value = Vec<Call>> {
+    calls().prop_map(|mut calls| {
+        let mut aligned = [false; SLOTS];
+        calls.retain(|call| match *call {
+            Call::OwnedAlloc { slot, align, .. } => {
+                aligned[slot] |= align > 8;
+                true
+            }
+            Call::OwnedRealloc { slot, .. } => !aligned[slot],
+            _ => true,
+        });
+        calls
+    })
+}
+
+/// What the C sources are built with so that each block has a header of that depth.
+fn owners(depth: usize) -> String {
+    format!("-DHIGHWATER_OWNERS={depth}")
+}
+
+fn check_on_host<const DEPTH: usize>() {
     let files = [AGENT, SCRIPT, "tests/fixtures/c_agent/script_host.c"];
-    let (_place, program) = Build::host().flags(&CONFIG).files(&files).build();
-    let outcome = runner(256).run(&calls(), |calls| {
+    let (_place, program) = Build::host().flags(&CONFIG).flags(&[owners(DEPTH)]).files(&files).build();
+    let outcome = runner(256).run(&calls_with_plain_realloc(), |calls| {
         for (index, ((returned, mut block), rust)) in
-            in_c(&program, &calls).into_iter().zip(in_rust(&calls)).enumerate()
+            in_c(&program, &calls).into_iter().zip(in_rust::<DEPTH>(&calls)).enumerate()
         {
             let padding = block.split_off(rust.1.len());
             prop_assert!(padding.len() < 16 && padding.iter().all(|word| *word == 0));
-            prop_assert_eq!((returned, block), rust, "after {:?}", &calls[index]);
+            prop_assert_eq!((returned, block), rust, "{} callers, after {:?}", DEPTH, &calls[index]);
+        }
+        Ok(())
+    });
+    outcome.unwrap_or_else(|error| panic!("{error}"));
+}
+
+#[test]
+#[ignore = "needs gcc and arm-none-eabi-gcc"]
+fn c_and_rust_write_the_same_bytes() {
+    check_on_host::<1>();
+    check_on_host::<2>();
+    check_on_host::<3>();
+}
+
+fn check_on_board<const DEPTH: usize>(core: &str, kind: CoreKind) {
+    let files = [AGENT, SCRIPT, "tests/fixtures/c_agent/script_board.c", "tests/fixtures/c_agent/startup.c"];
+    let firmware = Build::board(core).flags(&CONFIG).flags(&[owners(DEPTH)]).files(&files).firmware();
+    let elf = Elf::parse(Path::new("script.elf"), &firmware).expect("it is an ELF");
+    let at = |name: &str| elf.symbols.address(name).expect("the firmware has it");
+    let outcome = runner(12).run(&calls_with_plain_realloc(), |calls| {
+        let mut options = Options::new(Image::from_elf(&firmware).expect("it is for a Cortex-M")).lockstep();
+        options.core = Some(kind);
+        options.memory =
+            vec![(MemoryKind::Flash, Range::new(0, 128 * 1024)), (MemoryKind::Ram, Range::new(0x2000_0000, 32 * 1024))];
+        options.pokes.push((at("SCRIPT_CALLS"), u32::try_from(calls.len()).unwrap()));
+        let script = calls.iter().flat_map(Call::words);
+        options.pokes.extend(script.zip(0u32..).map(|(word, index)| (at("SCRIPT") + 4 * index, word)));
+        let board = Board::create(options).expect("the board is made");
+        let done = |board: &Board| board.peek_word(at("DONE")) == Some(1);
+        prop_assert!(board.run_until(Duration::from_millis(200), done), "{core}: it does not end");
+        let words = |address: u32, count: usize| -> Vec<u32> {
+            (0..count).map(|index| board.peek_word(address + 4 * index as u32).expect("RAM")).collect()
+        };
+        let expected = in_rust::<DEPTH>(&calls);
+        let returned: Vec<u32> = expected.iter().map(|(returned, _)| *returned).collect();
+        prop_assert_eq!(words(at("RETURNED"), calls.len()), returned, "{}", core);
+        let (headers, block) = expected.last().expect("there is a call").1.split_at(SLOTS * (1 + DEPTH));
+        prop_assert_eq!(&words(at("HIGHWATER"), block.len()), block, "{}", core);
+        for (header, slot) in headers.chunks_exact(1 + DEPTH).zip(0u32..) {
+            let slot = at("SCRIPT_SLOTS") + 4 * SLOT_WORDS as u32 * slot;
+            prop_assert_eq!(&words(slot, header.len()), header, "{}", core);
         }
         Ok(())
     });
@@ -289,41 +446,14 @@ fn c_and_rust_write_the_same_bytes() {
 #[test]
 #[ignore = "needs gcc and arm-none-eabi-gcc"]
 fn c_on_every_core_of_the_board_writes_the_bytes_of_rust() {
-    let cores = [
+    for (core, kind) in [
         ("cortex-m0plus", CoreKind::M0Plus),
         ("cortex-m3", CoreKind::M3),
         ("cortex-m4", CoreKind::M4),
         ("cortex-m7", CoreKind::M7),
         ("cortex-m33", CoreKind::M33),
-    ];
-    for (core, kind) in cores {
-        let files = [AGENT, SCRIPT, "tests/fixtures/c_agent/script_board.c", "tests/fixtures/c_agent/startup.c"];
-        let firmware = Build::board(core).flags(&CONFIG).files(&files).firmware();
-        let elf = Elf::parse(Path::new("script.elf"), &firmware).expect("it is an ELF");
-        let at = |name: &str| elf.symbols.address(name).expect("the firmware has it");
-        let outcome = runner(12).run(&calls(), |calls| {
-            let mut options = Options::new(Image::from_elf(&firmware).expect("it is for a Cortex-M")).lockstep();
-            options.core = Some(kind);
-            options.memory = vec![
-                (MemoryKind::Flash, Range::new(0, 128 * 1024)),
-                (MemoryKind::Ram, Range::new(0x2000_0000, 32 * 1024)),
-            ];
-            options.pokes.push((at("SCRIPT_CALLS"), u32::try_from(calls.len()).unwrap()));
-            let script = calls.iter().flat_map(Call::words);
-            options.pokes.extend(script.zip(0u32..).map(|(word, index)| (at("SCRIPT") + 4 * index, word)));
-            let board = Board::create(options).expect("the board is made");
-            let done = |board: &Board| board.peek_word(at("DONE")) == Some(1);
-            prop_assert!(board.run_until(Duration::from_millis(200), done), "{core}: it does not end");
-            let words = |address: u32, count: usize| -> Vec<u32> {
-                (0..count).map(|index| board.peek_word(address + 4 * index as u32).expect("RAM")).collect()
-            };
-            let expected = in_rust(&calls);
-            let returned: Vec<u32> = expected.iter().map(|(returned, _)| *returned).collect();
-            prop_assert_eq!(words(at("RETURNED"), calls.len()), returned, "{}", core);
-            let block = &expected.last().expect("there is a call").1;
-            prop_assert_eq!(&words(at("HIGHWATER"), block.len()), block, "{}", core);
-            Ok(())
-        });
-        outcome.unwrap_or_else(|error| panic!("{error}"));
+    ] {
+        check_on_board::<1>(core, kind);
+        check_on_board::<3>(core, kind);
     }
 }

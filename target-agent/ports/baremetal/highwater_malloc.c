@@ -9,50 +9,23 @@
  *     -Wl,--wrap=_malloc_r,--wrap=_free_r,--wrap=_calloc_r,--wrap=_realloc_r
  *
  * What is counted is what a block can hold (malloc_usable_size), a few bytes more than was asked for, because a block does
- * not remember what was asked for.
+ * not remember what was asked for. With HIGHWATER_OWNERS it does: highwater_owners.c is in place of this file then.
  */
 #include "highwater.h"
 
-#if HIGHWATER_ENABLED
+#if HIGHWATER_ENABLED && !HIGHWATER_OWNERS
 
-#include <stddef.h>
+#include "highwater_wrap.h"
 
 #ifdef HIGHWATER_WRAP_NEWLIB
-struct _reent;
-#define WRAP(name) __wrap__##name##_r
-#define REAL(name) __real__##name##_r
-#define FIRST struct _reent *reent,
-#define PASS reent,
 #define USABLE(block) ((uint32_t)_malloc_usable_size_r(reent, block))
-size_t _malloc_usable_size_r(struct _reent *reent, void *block);
-/* The library's lock of its heap; one thread may take it twice. */
-void __malloc_lock(struct _reent *reent);
-void __malloc_unlock(struct _reent *reent);
-#define LOCK() __malloc_lock(reent)
-#define UNLOCK() __malloc_unlock(reent)
 #else
-#define WRAP(name) __wrap_##name
-#define REAL(name) __real_##name
-#define FIRST
-#define PASS
 #define USABLE(block) ((uint32_t)malloc_usable_size(block))
-size_t malloc_usable_size(void *block);
-#define LOCK() ((void)0)
-#define UNLOCK() ((void)0)
 #endif
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-void *REAL(malloc)(FIRST size_t bytes);
-void REAL(free)(FIRST void *block);
-void *REAL(calloc)(FIRST size_t count, size_t bytes);
-void *REAL(realloc)(FIRST void *block, size_t bytes);
-void *WRAP(malloc)(FIRST size_t bytes);
-void WRAP(free)(FIRST void *block);
-void *WRAP(calloc)(FIRST size_t count, size_t bytes);
-void *WRAP(realloc)(FIRST void *block, size_t bytes);
 
 #ifdef HIGHWATER_WRAP_NEWLIB
 /* calloc and realloc may be made of malloc and free: what happens inside is not counted twice. Guarded by LOCK. */

@@ -5,7 +5,7 @@
  *
  * Tasks register when they are created and go when they are deleted; the heap of heap_1, 2, 4 or 5 is counted as heap 0;
  * each context switch tells who runs and how deep the other's stack was. The trace macros can have one owner only: it is an
- * error when another tool has defined one before.
+ * error when another tool has defined one before. With HIGHWATER_OWNERS the heap is left to highwater_freertos.c.
  */
 #ifndef HIGHWATER_FREERTOS_H
 #define HIGHWATER_FREERTOS_H
@@ -50,7 +50,7 @@
 #endif
 
 #if defined(traceTASK_CREATE) || defined(traceTASK_DELETE) || defined(traceTASK_PRIORITY_SET) ||                        \
-    defined(traceMALLOC) || defined(traceFREE)
+    (!HIGHWATER_OWNERS && (defined(traceMALLOC) || defined(traceFREE)))
 #error "another tool has the trace macros: call the functions of highwater.h from its hooks instead"
 #endif
 
@@ -103,7 +103,7 @@ static inline highwater_thread_id highwater_freertos_created(const char *name, e
 
 /* heap_3 does not tell how large a block is that it frees: define HIGHWATER_FREERTOS_HEAP_3, and count the C library's heap
  * with ports/baremetal/highwater_malloc.c. */
-#ifndef HIGHWATER_FREERTOS_HEAP_3
+#if !defined(HIGHWATER_FREERTOS_HEAP_3) && !HIGHWATER_OWNERS
 #define traceMALLOC(block, bytes)                                                                                      \
     ((block) != NULL ? highwater_on_alloc(HIGHWATER_HEAP(0), (uint32_t)(bytes))                                        \
                      : highwater_on_failure_of(HIGHWATER_HEAP(0), (uint32_t)(bytes)))
