@@ -686,6 +686,31 @@ mod tests {
     }
 
     #[test]
+    fn damaged_debug_information_is_survived() {
+        use object::{Object, ObjectSection};
+        let clean = std::fs::read(&DEMO.path).expect("the demo is there");
+        let file = object::File::parse(&*clean).expect("it is an ELF");
+        for name in [".debug_info", ".debug_abbrev", ".debug_str"] {
+            let (start, size) = file.section_by_name(name).and_then(|section| section.file_range()).expect(name);
+            for step in [61, 997] {
+                let mut bytes = clean.clone();
+                for at in (start..start + size).step_by(step) {
+                    bytes[at as usize] ^= 0x5a;
+                }
+                let Ok(image) = Image::parse(&DEMO.path, &bytes) else { continue };
+                let types = image.types();
+                for unit in &types.units {
+                    for id in types.defined(unit).shapes.keys() {
+                        let held = Type { types, id: *id };
+                        let _ = (held.size(), held.name(), held.array().is_some(), held.members().count());
+                    }
+                }
+                let _ = (types.find("HoleList").is_some(), types.holders("HoleList"), image.units());
+            }
+        }
+    }
+
+    #[test]
     fn types_that_hold_themselves_are_survived() {
         let itself = |name: &str| Member { name: name.into(), offset: 4, kind: 1 };
         let held = Struct { name: "s".into(), members: vec![itself(""), itself("a"), itself("")], ..Struct::default() };
