@@ -5,6 +5,7 @@
 
 pub mod callgraph;
 mod content;
+mod dwarf;
 mod elf_file;
 pub mod frames;
 pub mod layout;
@@ -29,6 +30,7 @@ use thiserror::Error;
 use crate::region::Region;
 use callgraph::CallGraph;
 use content::Content;
+use dwarf::Debug;
 use elf_file::ElfFile;
 use frames::su::{self, Usage};
 use other::Other;
@@ -147,6 +149,7 @@ pub struct Image {
     /// What `.su` files say of its frames.
     usage: Vec<Usage>,
     call_graph: OnceLock<Option<CallGraph>>,
+    debug: OnceLock<Arc<Debug>>,
     types: OnceLock<Types>,
     lines: OnceLock<Arc<lines::Lines>>,
     unwinder: OnceLock<Arc<unwind::Unwinder>>,
@@ -197,8 +200,8 @@ impl Image {
         let path = path.to_owned();
         let data = content.first();
         let parts = match FileKind::parse(data) {
-            Ok(FileKind::Elf32) => parts::read::<elf::FileHeader32<Endianness>>(data),
-            Ok(FileKind::Elf64) => parts::read::<elf::FileHeader64<Endianness>>(data),
+            Ok(FileKind::Elf32) => parts::read::<elf::FileHeader32<Endianness>>(&content),
+            Ok(FileKind::Elf64) => parts::read::<elf::FileHeader64<Endianness>>(&content),
             _ => return Err(ImageError::NotElf { path, hint: looks_like(data).into() }),
         };
         let Parts { segments, sections, symbols, marks, gnu_build_id, chip, machine, is_whole, is_wide } = match parts {
@@ -220,6 +223,7 @@ impl Image {
             marks,
             usage: Vec::new(),
             call_graph: OnceLock::new(),
+            debug: OnceLock::new(),
             types: OnceLock::new(),
             lines: OnceLock::new(),
             unwinder: OnceLock::new(),
@@ -240,12 +244,11 @@ impl Image {
         }
     }
 
-    /// Its types and statics, from the debug information, read when they are first asked for; empty when there is
+    /// Its types and statics, from the debug information, found when they are first asked for; empty when there is
     /// none.
     #[must_use]
     pub fn types(&self) -> &Types {
-        let read = || self.file().map(|file| Types::read(&file)).unwrap_or_default();
-        self.types.get_or_init(read)
+        self.types.get_or_init(|| Types::read(self.debug()))
     }
 
     /// The static of that name with its type. Where the debug information has no place for it, the symbol has.
@@ -276,7 +279,7 @@ impl Image {
     /// The compiled units by address, from the debug information; empty when there is none.
     #[must_use]
     pub fn units(&self) -> units::Units {
-        self.file().map(|file| units::Units::read(&file)).unwrap_or_default()
+        units::Units::read(&self.debug(), self.types())
     }
 
     /// Takes what the `.su` files in `folder` say of the stack frames, not in folders below it; gives the number of
@@ -319,7 +322,7 @@ impl Image {
     pub fn lines(&self) -> &lines::Lines {
         self.lines.get_or_init(|| {
             let code_at_zero = self.symbols.at(0).is_some_and(|symbol| symbol.is_code);
-            Arc::new(lines::Lines::read(self.file().as_ref(), code_at_zero))
+            Arc::new(lines::Lines::read(self.debug(), code_at_zero))
         })
     }
 
@@ -335,6 +338,11 @@ impl Image {
     pub fn largest_hole(&self) -> Option<u32> {
         let by_debug_information = *self.largest_frame.get_or_init(|| self.file().as_ref().and_then(frames::largest));
         by_debug_information.max(self.call_graph().and_then(CallGraph::largest_frame))
+    }
+
+    /// Its debug information, read when it is first asked for.
+    fn debug(&self) -> Arc<Debug> {
+        Arc::clone(self.debug.get_or_init(|| Arc::new(Debug::read(self.file().as_ref()))))
     }
 
     /// The file, with its debug information; `None` when it is none of 32 bits.
@@ -356,7 +364,7 @@ impl Image {
             let stored = Region::new(segment.run.start(), segment.load.size());
             let base = [stored, segment.load].into_iter().find(|base| base.covers(range))?;
             let offset = base.offset_of(range.start()).unwrap_or(0) as usize;
-            let stored = self.content.first().get(segment.stored.clone())?;
+            let stored = self.content.linked().get(segment.stored.clone())?;
             stored.get(offset..offset + range.size() as usize)
         })
     }

@@ -110,6 +110,10 @@ pub fn span(length: Duration) -> String {
 /// characters with an ellipsis.
 #[must_use]
 pub fn printable(text: &str, limit: usize) -> String {
+    // Nearly all names are, and a large ELF has a million.
+    if text.len() <= limit && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return text.to_owned();
+    }
     let clean = |c: char| {
         if c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') { '?' } else { c }
     };

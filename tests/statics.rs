@@ -3,12 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use highwater::image::Image;
 use highwater::image::layout;
+use highwater::image::link_map::LinkMap;
+use highwater::image::{Image, Machine};
 use highwater::inventory::listing::{Listing, Row};
 use highwater::inventory::owner::Names;
 use highwater::inventory::tree::{self, Level, Order};
 use highwater::inventory::{Copied, Inventory, What};
+use highwater::region::Region;
 use object::{Object, ObjectSection, SectionFlags};
 
 const DEMO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/demo.elf");
@@ -123,6 +125,65 @@ fn programs_of_gcc_and_newlib_add_up_as_size_says() {
             assert!(out.contains("  main.c ") && out.contains("    buffer "), "{name}: {out}");
         }
     }
+}
+
+/// A path below the fixtures of this file.
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/static").join(name)
+}
+
+#[test]
+#[ignore = "needs arm-none-eabi-gcc"]
+fn sections_and_symbols_named_as_armlink_and_ilink_do_are_understood() {
+    let folder = tempfile::tempdir().expect("there is room");
+    for (name, code, stack, heap) in
+        [("armlink", "ER_IROM1", "ARM_LIB_STACK", "ARM_LIB_HEAP"), ("ilink", "P1 ro", "CSTACK", "HEAP")]
+    {
+        let elf = folder.path().join(format!("{name}.elf"));
+        let mut gcc = Command::new("arm-none-eabi-gcc");
+        gcc.args(["-mcpu=cortex-m4", "-mthumb", "-Os", "-g", "-nostdlib", "-T"]).arg(fixture(&format!("{name}.ld")));
+        let built = gcc.arg(fixture("conventions.c")).arg("-o").arg(&elf).output().expect("gcc is installed");
+        assert!(built.status.success(), "{name}: {}", String::from_utf8_lossy(&built.stderr));
+        adds_up(&elf);
+        let image = Image::open(&elf).expect("the ELF opens");
+        assert!(image.sections.iter().any(|section| section.name == code && section.executable), "{name}");
+        let memories = layout::memories(&image, &[]);
+        let infix = if name == "armlink" { "$$ZI" } else { "" };
+        let prefix = if name == "armlink" { "Image$$" } else { "" };
+        let between = |what: &str| {
+            let end = |end| image.symbols.address(&format!("{prefix}{what}{infix}$${end}")).expect(what);
+            Some(Region::between(end("Base"), end("Limit")))
+        };
+        assert_eq!(layout::main_stack(&image, &memories), between(stack), "{name}");
+        assert_eq!(layout::heap(&image), between(heap), "{name}");
+        assert_eq!(layout::heap(&image).map(Region::size), Some(0x200));
+        // The initial values of statics lie behind the code, where the linker stored them.
+        let data = image.symbols.get("counted").and_then(|symbol| image.bytes(symbol.range));
+        assert_eq!(data, Some(&7u32.to_le_bytes()[..]), "{name}");
+        assert_eq!(image.types().variable("zeroed").and_then(|held| held.kind.size()), Some(400), "{name}");
+    }
+}
+
+#[test]
+#[ignore = "needs the target riscv32imac-unknown-none-elf"]
+fn a_program_for_risc_v_and_the_map_of_lld_are_understood() {
+    let folder = tempfile::tempdir().expect("there is room");
+    let (elf, map) = (folder.path().join("riscv.elf"), folder.path().join("riscv.map"));
+    let mut rustc = Command::new("rustc");
+    rustc.args(["--edition=2024", "--target=riscv32imac-unknown-none-elf", "-Cpanic=abort", "-Copt-level=1", "-g"]);
+    rustc.args(["-Clink-arg=-Ttext=0x42000000", "-Clink-arg=-Tdata=0x3fc80000"]);
+    rustc.arg(format!("-Clink-arg=-Map={}", map.display())).arg("-o").arg(&elf);
+    let built = rustc.arg(fixture("riscv.rs")).output().expect("rustc is installed");
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    adds_up(&elf);
+    let image = Image::open(&elf).expect("the ELF opens");
+    assert_eq!(image.machine, Machine::RiscV);
+    assert_eq!(image.types().variable("riscv::ZEROED").and_then(|held| held.kind.size()), Some(400));
+    let start = image.symbols.address("_start").expect("it is there");
+    assert!(image.lines().at(start).last().is_some_and(|frame| frame.function == "_start"));
+    let map = std::fs::read_to_string(&map).expect("lld writes a map");
+    let map = LinkMap::parse(&map);
+    assert!(map.at(start).is_some_and(|input| input.object.contains("riscv")), "{map:?}");
 }
 
 #[test]

@@ -52,6 +52,9 @@ const HEAP_SYMBOLS: &[(&str, &str)] = &[
     ("_heap_start", "_heap_end"),
     ("_sheap", "_eheap"),
     ("__heap_start__", "__heap_end__"),
+    // armlink, of the region ARM_LIB_HEAP; and IAR's ilink, of the block HEAP.
+    ("Image$$ARM_LIB_HEAP$$ZI$$Base", "Image$$ARM_LIB_HEAP$$ZI$$Limit"),
+    ("HEAP$$Base", "HEAP$$Limit"),
 ];
 
 /// Names that linker scripts give the two ends of the main (MSP) stack: low end, high end.
@@ -62,6 +65,9 @@ const STACK_SYMBOLS: &[(&str, &str)] = &[
     ("_sstack", "_estack"),
     ("__stack_limit", "__stack"),
     ("__stack_end__", "__stack_start__"),
+    // armlink, of the region ARM_LIB_STACK; and IAR's ilink, of the block CSTACK.
+    ("Image$$ARM_LIB_STACK$$ZI$$Base", "Image$$ARM_LIB_STACK$$ZI$$Limit"),
+    ("CSTACK$$Base", "CSTACK$$Limit"),
 ];
 
 /// Names that linker scripts give only the high end of the main stack.

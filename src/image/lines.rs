@@ -4,17 +4,12 @@
 //! is counted down from a limit, so that a damaged file gives fewer answers and never takes the process down.
 
 use std::collections::HashMap;
-use std::convert::Infallible;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use gimli::{
-    AbbreviationsCacheStrategy, AttributeValue, DebugInfoOffset, DebuggingInformationEntry, Dwarf, EndianArcSlice,
-    RunTimeEndian, Unit, UnitOffset,
-};
-use object::Object;
+use gimli::{AttributeValue, DebugInfoOffset, Dwarf, UnitOffset};
 
-use super::elf_file::ElfFile;
+use super::dwarf::{Debug, Entry, Slice, Unit};
 use super::symbols::demangle;
 use crate::units::printable;
 
@@ -31,9 +26,6 @@ const MAX_KNOWN: usize = 1 << 14;
 /// The longest path, in characters.
 const MAX_PATH: usize = 240;
 
-type Reader = EndianArcSlice<RunTimeEndian>;
-type Entry = DebuggingInformationEntry<Reader>;
-
 /// A function at an address. Of several, all but the last were inlined into the one behind them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
@@ -47,7 +39,7 @@ pub struct Frame {
 
 /// The lines of one image.
 pub struct Lines {
-    dwarf: Dwarf<Reader>,
+    dwarf: Arc<Debug>,
     /// Ranges of addresses and the unit they belong to, by their start.
     ranges: Vec<(u64, u64, DebugInfoOffset)>,
     /// Where each unit starts.
@@ -64,15 +56,8 @@ impl fmt::Debug for Lines {
 }
 
 impl Lines {
-    /// Reads where the units lie; it knows nothing when there is no file, or no debug information in it.
-    pub(super) fn read(file: Option<&ElfFile<'_>>, code_at_zero: bool) -> Self {
-        let little = file.is_none_or(|file| file.is_little_endian());
-        let endian = if little { RunTimeEndian::Little } else { RunTimeEndian::Big };
-        let load = |id: gimli::SectionId| -> Result<Reader, Infallible> {
-            Ok(EndianArcSlice::new(file.map(|file| file.section(id.name())).unwrap_or_default(), endian))
-        };
-        let Ok(mut dwarf) = Dwarf::load(load);
-        dwarf.populate_abbreviations_cache(AbbreviationsCacheStrategy::Duplicates);
+    /// Reads where the units lie.
+    pub(super) fn read(dwarf: Arc<Debug>, code_at_zero: bool) -> Self {
         let mut headers = dwarf.units();
         let mut lines = Self { dwarf, ranges: Vec::new(), units: Vec::new(), code_at_zero, known: Mutex::default() };
         while let Ok(Some(header)) = headers.next()
@@ -137,7 +122,7 @@ impl Lines {
     }
 
     /// The function around an address and what was inlined there, the outermost first.
-    fn calls(&self, unit: &Unit<Reader>, address: u64) -> Vec<Call> {
+    fn calls(&self, unit: &Unit, address: u64) -> Vec<Call> {
         let mut calls: Vec<Call> = Vec::new();
         let mut entries = unit.entries();
         for _ in 0..MAX_STEPS {
@@ -174,7 +159,7 @@ impl Lines {
         calls
     }
 
-    fn covers(&self, unit: &Unit<Reader>, entry: &Entry, address: u64) -> bool {
+    fn covers(&self, unit: &Unit, entry: &Entry, address: u64) -> bool {
         let Ok(mut ranges) = self.dwarf.die_ranges(unit, entry) else { return false };
         for _ in 0..MAX_UNITS {
             match ranges.next() {
@@ -189,7 +174,7 @@ impl Lines {
     }
 
     /// The name of an entry, or of the one it is an instance of. Linked names have the whole path in them.
-    fn name(&self, unit: &Unit<Reader>, entry: &Entry) -> Option<String> {
+    fn name(&self, unit: &Unit, entry: &Entry) -> Option<String> {
         let (mut other, mut next) = match self.named(unit, entry) {
             Named::Yes(name) => return Some(name),
             Named::By(link) => link,
@@ -210,7 +195,7 @@ impl Lines {
         None
     }
 
-    fn named(&self, unit: &Unit<Reader>, entry: &Entry) -> Named {
+    fn named(&self, unit: &Unit, entry: &Entry) -> Named {
         let text = |name| {
             let text = self.dwarf.attr_string(unit, entry.attr_value(name)?).ok()?;
             Some(demangle(&gimli::Reader::to_string_lossy(&text).ok()?))
@@ -260,8 +245,8 @@ enum Named {
 
 /// The line program of a unit.
 struct Rows<'a> {
-    dwarf: &'a Dwarf<Reader>,
-    unit: &'a Unit<Reader>,
+    dwarf: &'a Dwarf<Slice>,
+    unit: &'a Unit,
 }
 
 impl Rows<'_> {
@@ -294,7 +279,7 @@ impl Rows<'_> {
 }
 
 /// The path of a file of a unit's line program, shortened.
-pub(super) fn file<R: gimli::Reader>(dwarf: &Dwarf<R>, unit: &Unit<R>, index: u64) -> Option<String> {
+pub(super) fn file<R: gimli::Reader>(dwarf: &Dwarf<R>, unit: &gimli::Unit<R>, index: u64) -> Option<String> {
     let text = |reader: &R| Some(reader.to_string_lossy().ok()?.into_owned());
     let attribute = |value| text(&dwarf.attr_string(unit, value).ok()?);
     let header = unit.line_program.as_ref()?.header();
@@ -423,7 +408,7 @@ mod tests {
 
     #[test]
     fn damaged_debug_information_is_survived() {
-        use object::ObjectSection;
+        use object::{Object, ObjectSection};
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo.elf");
         let clean = std::fs::read(&path).expect("the demo is there");
         let file = object::File::parse(&*clean).expect("it is an ELF");

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use object::elf;
+use object::read::StringTable;
 use object::read::elf::{ElfFile, FileHeader, ProgramHeader, SectionHeader, Sym};
 use object::{Endianness, Object, ObjectSection, SectionFlags};
 
-use super::callgraph::Content;
+use super::callgraph;
+use super::content::Content;
 use super::symbols::{Name, Symbol, Symbols};
 use super::{MAX_SECTIONS, Machine, Section, Segment};
 use crate::region::Region;
@@ -16,7 +18,7 @@ use crate::units::printable;
 const MAX_SYMBOLS: usize = 1 << 22;
 
 /// Where instructions or data begin.
-type Mark = (u32, Content);
+type Mark = (u32, callgraph::Content);
 
 /// All of it.
 pub(super) struct Parts {
@@ -33,12 +35,13 @@ pub(super) struct Parts {
     pub(super) is_wide: bool,
 }
 
-/// Reads the parts of `data`, an ELF file of the class `E`.
+/// Reads the parts of an ELF file of the class `E`.
 ///
 /// # Errors
 ///
 /// Its tables make no sense.
-pub(super) fn read<E: FileHeader<Endian = Endianness>>(data: &[u8]) -> object::Result<Parts> {
+pub(super) fn read<E: FileHeader<Endian = Endianness>>(content: &Content) -> object::Result<Parts> {
+    let data = content.first();
     let file = ElfFile::<E>::parse(data)?;
     let endian = file.endian();
     let (mut is_whole, mut is_wide) = (true, false);
@@ -94,7 +97,7 @@ pub(super) fn read<E: FileHeader<Endian = Endianness>>(data: &[u8]) -> object::R
     }
     sections.sort_by_key(|section| section.run);
 
-    let (symbols, marks) = symbols(&file);
+    let (symbols, marks) = symbols(&file, content);
     let gnu_build_id = file.build_id().ok().flatten().map(<[u8]>::to_vec);
     let machine = machine(file.elf_header().e_machine(endian), file.is_64());
     Ok(Parts { machine, segments, sections, symbols, marks, gnu_build_id, chip, is_whole, is_wide })
@@ -115,13 +118,18 @@ fn load_of(run: Region, segments: &[Segment]) -> Option<Region> {
 
 /// The symbols, each local one with the file whose name stands before it (System V ABI, "Symbol Table": `STT_FILE`).
 /// Beside them, where instructions and data begin among the code.
-fn symbols<E: FileHeader<Endian = Endianness>>(file: &ElfFile<'_, E>) -> (Symbols, Vec<Mark>) {
+fn symbols<E: FileHeader<Endian = Endianness>>(file: &ElfFile<'_, E>, content: &Content) -> (Symbols, Vec<Mark>) {
     let table = file.elf_symbol_table();
-    let (endian, strings) = (file.endian(), table.strings());
-    // Most files have text in their table of names and nothing else: then it is copied as one.
-    let whole = file.elf_section_table().section(table.string_section()).ok();
-    let whole = whole.and_then(|section| section.data(endian, file.data()).ok());
-    let whole = whole.and_then(|bytes| std::str::from_utf8(bytes).ok()).map(|text| Arc::new(text.to_owned()));
+    let endian = file.endian();
+    let names = file.elf_section_table().section(table.string_section()).ok();
+    let names = names.and_then(|section| content.own(section.sh_offset(endian).into(), section.sh_size(endian).into()));
+    // Most files have text in their table of names and nothing else: then all symbols share it.
+    let (whole, other) = match String::from_utf8(names.unwrap_or_default()) {
+        Ok(text) => (Some(Arc::new(text)), Vec::new()),
+        Err(other) => (None, other.into_bytes()),
+    };
+    let bytes = whole.as_ref().map_or(&*other, |text| text.as_bytes());
+    let strings = StringTable::new(bytes, 0, bytes.len() as u64);
     let has_modes = file.elf_header().e_machine(endian) == elf::EM_ARM;
     let mut source: Option<Arc<str>> = None;
     let mut symbols = Vec::with_capacity(table.len().min(MAX_SYMBOLS));
@@ -166,10 +174,10 @@ fn symbols<E: FileHeader<Endian = Endianness>>(file: &ElfFile<'_, E>) -> (Symbol
 }
 
 /// What a mapping symbol says of the bytes behind it: `$t` and `$t.name` are Thumb instructions, `$a` and `$d` are not.
-fn mark(name: &[u8]) -> Option<Content> {
+fn mark(name: &[u8]) -> Option<callgraph::Content> {
     match name {
-        [b'$', b't'] | [b'$', b't', b'.', ..] => Some(Content::Thumb),
-        [b'$', b'a' | b'd'] | [b'$', b'a' | b'd', b'.', ..] => Some(Content::Other),
+        [b'$', b't'] | [b'$', b't', b'.', ..] => Some(callgraph::Content::Thumb),
+        [b'$', b'a' | b'd'] | [b'$', b'a' | b'd', b'.', ..] => Some(callgraph::Content::Other),
         _ => None,
     }
 }

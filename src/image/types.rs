@@ -8,13 +8,19 @@
 //!
 //! A name stands for what a compiler wrote down of it, so the same question serves C, C++ and Rust. A structure that one
 //! unit only declares is answered with the definition that another unit gives.
+//!
+//! At first it is only found out which unit speaks of which name. A unit is read when one of its types is asked for: a large
+//! firmware has a hundred times more types than anybody looks at.
 
+mod attributes;
+mod index;
 mod read;
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use super::elf_file::ElfFile;
+use super::dwarf::Debug;
+use index::Raw;
 
 /// The deepest nesting of fields that is followed from a static.
 const MAX_FIELDS: usize = 16;
@@ -22,17 +28,39 @@ const MAX_FIELDS: usize = 16;
 const MAX_ALIASES: usize = 32;
 /// The most structures that one question looks into: a damaged file may hold structures that hold themselves.
 const MAX_STRUCTURES: usize = 1 << 16;
+/// The longest way from the definition of a static to the declaration that it completes.
+const MAX_LINKS: usize = 4;
 /// The deepest nesting of arrays that is followed.
 const MAX_ARRAYS: usize = 16;
 
 /// The types of a firmware and the statics that hold them.
 #[derive(Clone, Debug, Default)]
 pub struct Types {
-    shapes: HashMap<usize, Shape>,
-    names: HashMap<String, Vec<usize>>,
+    debug: Arc<Debug>,
+    /// In the order of the debug information.
+    units: Vec<Unit>,
+    /// Hashes of names without their scopes, each with the place in `units` of a unit that gives it a meaning.
+    words: Vec<(u32, u32)>,
     statics: Vec<Static>,
     statics_by_name: HashMap<String, Vec<usize>>,
     statics_by_address: HashMap<u32, usize>,
+    /// Where in the debug information addresses are given to variables, in its order.
+    placed: Vec<(usize, u32)>,
+}
+
+/// A compiled unit.
+#[derive(Clone, Debug)]
+struct Unit {
+    /// Where it begins in the debug information.
+    start: usize,
+    defined: OnceLock<Defined>,
+}
+
+/// What one unit defines.
+#[derive(Clone, Debug, Default)]
+struct Defined {
+    shapes: HashMap<usize, Shape>,
+    names: HashMap<String, Vec<usize>>,
     enumerators: HashMap<String, i64>,
 }
 
@@ -162,14 +190,87 @@ pub struct Variable<'a> {
 }
 
 impl Types {
-    pub(super) fn read(file: &ElfFile<'_>) -> Self {
-        read::read(file)
+    pub(super) fn read(debug: Arc<Debug>) -> Self {
+        let index = index::read(&debug);
+        let units = index.units.into_iter().map(|start| Unit { start, defined: OnceLock::new() }).collect();
+        let placed = index.statics.iter().filter_map(|(at, raw)| Some((*at, raw.address?))).collect();
+        let mut types = Self { debug, units, words: index.words, placed, ..Self::default() };
+        types.join(&index.statics);
+        types
+    }
+
+    /// Gives each static the name and type of the declaration that it completes.
+    fn join(&mut self, raw: &[(usize, Raw)]) {
+        let by_offset: HashMap<usize, &Raw> = raw.iter().map(|(offset, raw)| (*offset, raw)).collect();
+        for (_, first) in raw {
+            let mut chain = vec![first];
+            while let Some(origin) = chain.last().and_then(|last| last.origin)
+                && let Some(next) = by_offset.get(&origin)
+                && chain.len() <= MAX_LINKS
+            {
+                chain.push(next);
+            }
+            let Some(name) = chain.iter().find_map(|raw| raw.name.clone()) else { continue };
+            let linkage = chain.iter().find_map(|raw| raw.linkage.clone());
+            let held = Static {
+                address: chain.iter().find_map(|raw| raw.address),
+                kind: chain.iter().find_map(|raw| raw.kind),
+                declared: chain.iter().find_map(|raw| raw.declared.clone()),
+                name,
+            };
+            let index = self.statics.len();
+            let short = held.name.rsplit("::").next().filter(|short| *short != held.name).map(ToOwned::to_owned);
+            for known in [Some(held.name.clone()), short, linkage].into_iter().flatten() {
+                let known = self.statics_by_name.entry(known).or_default();
+                if known.last() != Some(&index) {
+                    known.push(index);
+                }
+            }
+            if let Some(address) = held.address.filter(|_| held.kind.is_some()) {
+                self.statics_by_address.entry(address).or_insert(index);
+            }
+            self.statics.push(held);
+        }
+    }
+
+    /// What a unit defines, read when it is first asked for.
+    fn defined<'a>(&self, unit: &'a Unit) -> &'a Defined {
+        unit.defined.get_or_init(|| read::read(&self.debug, unit.start))
+    }
+
+    /// The units that may define a type or an enumerator of that name, which may have scopes in it, in their order.
+    fn speaking_of(&self, name: &str) -> impl Iterator<Item = &Defined> {
+        // Where the scopes end is not known: `a::Option<b::C>` has a `::` in its last part.
+        let parts = std::iter::once(0).chain(name.match_indices("::").map(|(at, _)| at + 2));
+        let mut units: Vec<u32> = Vec::new();
+        for part in parts {
+            let hash = index::hash(&name[part..]);
+            let first = self.words.partition_point(|(word, _)| *word < hash);
+            units.extend(self.words[first..].iter().take_while(|(word, _)| *word == hash).map(|(_, unit)| unit));
+        }
+        units.sort_unstable();
+        units.dedup();
+        units.into_iter().filter_map(|unit| self.units.get(unit as usize)).map(|unit| self.defined(unit))
+    }
+
+    /// The type at a place in the debug information.
+    fn shape(&self, id: usize) -> Option<&Shape> {
+        let next = self.units.partition_point(|unit| unit.start <= id);
+        self.defined(self.units[..next].last()?).shapes.get(&id)
+    }
+
+    /// The addresses that the unit at a place in the debug information gives to variables.
+    pub(super) fn placed_by(&self, unit: usize) -> impl Iterator<Item = u32> {
+        let next = self.units.partition_point(|other| other.start <= unit);
+        let end = self.units.get(next).map_or(usize::MAX, |unit| unit.start);
+        let first = self.placed.partition_point(|(at, _)| *at < unit);
+        self.placed[first..].iter().take_while(move |(at, _)| *at < end).map(|(_, address)| *address)
     }
 
     /// Whether there is no debug information to speak of.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.shapes.is_empty()
+        self.words.is_empty()
     }
 
     /// The type of that name: the tag of a structure, union or enumeration, a typedef, or a base type; in Rust and C++
@@ -181,15 +282,14 @@ impl Types {
 
     /// All types of that name, the defined ones first: units may define one name differently.
     pub fn find_all<'a>(&'a self, name: &str) -> impl Iterator<Item = Type<'a>> + use<'a> {
-        let mut ids: Vec<usize> = match self.names.get(name) {
-            Some(ids) => ids.clone(),
-            None => {
-                let tail = format!("::{name}");
-                let scoped = self.names.iter().filter(|(known, _)| known.ends_with(&tail));
-                scoped.flat_map(|(_, ids)| ids.iter().copied()).collect()
-            }
-        };
-        let rank = |id: usize| match self.shapes.get(&id) {
+        let exact = self.speaking_of(name).filter_map(|unit| unit.names.get(name));
+        let mut ids: Vec<usize> = exact.flatten().copied().collect();
+        if ids.is_empty() {
+            let tail = format!("::{name}");
+            let names = self.speaking_of(name).flat_map(|unit| &unit.names);
+            ids = names.filter(|(known, _)| known.ends_with(&tail)).flat_map(|(_, ids)| ids).copied().collect();
+        }
+        let rank = |id: usize| match self.shape(id) {
             Some(Shape::Struct(held)) if held.is_declaration => 2,
             Some(Shape::Alias { .. }) => 1,
             _ => 0,
@@ -201,7 +301,7 @@ impl Types {
     /// The value of an enumerator: `osRtxThreadReady`. When several enumerations have one of that name, the first's.
     #[must_use]
     pub fn enumerator(&self, name: &str) -> Option<i64> {
-        self.enumerators.get(name).copied()
+        self.speaking_of(name).find_map(|unit| unit.enumerators.get(name).copied())
     }
 
     /// The static of that name or linkage name; one with an address before one that is only declared.
@@ -260,18 +360,20 @@ impl Types {
 
     /// The structure that `id` is, through other names of it, and its definition where it is only declared.
     fn held(&self, id: usize) -> Option<&Struct> {
-        let Shape::Struct(held) = self.shapes.get(&self.resolved(id))? else { return None };
+        let Shape::Struct(held) = self.shape(self.resolved(id))? else { return None };
         Some(held)
     }
 
     /// The type itself, without typedefs and qualifiers; the definition of one that is only declared.
     fn resolved(&self, mut id: usize) -> usize {
         for _ in 0..MAX_ALIASES {
-            match self.shapes.get(&id) {
+            match self.shape(id) {
                 Some(Shape::Alias { to: Some(to) }) => id = *to,
                 Some(Shape::Struct(held)) if held.is_declaration => {
-                    let defined = |other: &&usize| matches!(self.shapes.get(*other), Some(Shape::Struct(held)) if !held.is_declaration);
-                    return self.names.get(&held.name).and_then(|ids| ids.iter().find(defined)).copied().unwrap_or(id);
+                    let is_defined = |other: &&usize| matches!(self.shape(**other), Some(Shape::Struct(held)) if !held.is_declaration);
+                    let mut named =
+                        self.speaking_of(&held.name).filter_map(|unit| unit.names.get(&held.name)).flatten();
+                    return named.find(is_defined).copied().unwrap_or(id);
                 }
                 _ => break,
             }
@@ -302,7 +404,7 @@ impl Types {
     }
 
     fn size(&self, id: usize, depth: usize) -> Option<u32> {
-        match self.shapes.get(&self.resolved(id))? {
+        match self.shape(self.resolved(id))? {
             Shape::Struct(held) => held.size,
             Shape::Base { size, .. } | Shape::Enumeration { size, .. } | Shape::Pointer { size, .. } => Some(*size),
             Shape::Array { of, counts } if depth < MAX_ARRAYS => {
@@ -349,7 +451,7 @@ impl Coding {
 
 impl<'a> Type<'a> {
     fn shape(self) -> Option<&'a Shape> {
-        self.types.shapes.get(&self.types.resolved(self.id))
+        self.types.shape(self.types.resolved(self.id))
     }
 
     /// The structure that it is; `None` when it is none.
@@ -370,7 +472,7 @@ impl<'a> Type<'a> {
         match self.shape() {
             Some(Shape::Base { coding, .. }) => coding.has_sign(),
             Some(Shape::Enumeration { of: Some(of), .. }) => {
-                matches!(self.types.shapes.get(&self.types.resolved(*of)), Some(Shape::Base { coding, .. }) if coding.has_sign())
+                matches!(self.types.shape(self.types.resolved(*of)), Some(Shape::Base { coding, .. }) if coding.has_sign())
             }
             _ => false,
         }
@@ -556,10 +658,63 @@ mod tests {
     }
 
     #[test]
+    fn a_unit_is_read_when_one_of_its_types_is_asked_for_and_not_before() {
+        let types = Types::read(DEMO.debug());
+        let read = || types.units.iter().filter(|unit| unit.defined.get().is_some()).count();
+        assert!(types.variables().count() > 10 && !types.is_empty());
+        assert_eq!(read(), 0);
+        assert!(types.find("HoleList").is_some() && types.find("no_such_type").is_none());
+        assert!((1..types.units.len()).contains(&read()), "{}", read());
+    }
+
+    #[test]
+    fn all_that_a_unit_defines_is_found_by_its_name() {
+        let types = DEMO.types();
+        let mut known = 0;
+        for unit in &types.units {
+            let defined = types.defined(unit);
+            for (name, ids) in &defined.names {
+                let found: Vec<usize> = types.find_all(name).map(|found| found.id).collect();
+                assert!(ids.iter().all(|id| found.contains(id)), "{name}");
+                known += 1;
+            }
+            for name in defined.enumerators.keys() {
+                assert!(types.enumerator(name).is_some(), "{name}");
+            }
+        }
+        assert!(known > 500, "{known}");
+    }
+
+    #[test]
+    fn damaged_debug_information_is_survived() {
+        use object::{Object, ObjectSection};
+        let clean = std::fs::read(&DEMO.path).expect("the demo is there");
+        let file = object::File::parse(&*clean).expect("it is an ELF");
+        for name in [".debug_info", ".debug_abbrev", ".debug_str"] {
+            let (start, size) = file.section_by_name(name).and_then(|section| section.file_range()).expect(name);
+            for step in [61, 997] {
+                let mut bytes = clean.clone();
+                for at in (start..start + size).step_by(step) {
+                    bytes[at as usize] ^= 0x5a;
+                }
+                let Ok(image) = Image::parse(&DEMO.path, &bytes) else { continue };
+                let types = image.types();
+                for unit in &types.units {
+                    for id in types.defined(unit).shapes.keys() {
+                        let held = Type { types, id: *id };
+                        let _ = (held.size(), held.name(), held.array().is_some(), held.members().count());
+                    }
+                }
+                let _ = (types.find("HoleList").is_some(), types.holders("HoleList"), image.units());
+            }
+        }
+    }
+
+    #[test]
     fn types_that_hold_themselves_are_survived() {
         let itself = |name: &str| Member { name: name.into(), offset: 4, kind: 1 };
         let held = Struct { name: "s".into(), members: vec![itself(""), itself("a"), itself("")], ..Struct::default() };
-        let types = Types {
+        let defined = Defined {
             shapes: [
                 (1, Shape::Struct(held)),
                 (2, Shape::Array { of: Some(2), counts: vec![Some(2)] }),
@@ -567,6 +722,13 @@ mod tests {
             ]
             .into(),
             names: [("s".into(), vec![1]), ("a".into(), vec![2]), ("t".into(), vec![3])].into(),
+            ..Defined::default()
+        };
+        let mut words = ["s", "a", "t"].map(|name| (index::hash(name), 0)).to_vec();
+        words.sort_unstable();
+        let types = Types {
+            units: vec![Unit { start: 0, defined: OnceLock::from(defined) }],
+            words,
             statics: vec![Static { name: "v".into(), address: Some(0), kind: Some(1), declared: None }],
             ..Types::default()
         };

@@ -1,7 +1,7 @@
 //! One step of what is done with an ELF, and nothing else, so that a script can take its time and memory from outside.
 //!
 //! ```text
-//!   highwater-elf-bench picture|symbols|lines|index|probe-rs FILE
+//!   highwater-elf-bench picture|symbols|lines|index|fields|probe-rs FILE
 //! ```
 
 use std::hint::black_box;
@@ -19,7 +19,7 @@ use ratatui::backend::TestBackend;
 fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
     let (Some(step), Some(file)) = (arguments.next(), arguments.next()) else {
-        bail!("give a step (picture, symbols, lines, index, probe-rs) and an ELF");
+        bail!("give a step (picture, symbols, lines, index, fields, probe-rs) and an ELF");
     };
     let file = Path::new(&file);
     match step.as_str() {
@@ -27,6 +27,7 @@ fn main() -> Result<()> {
         "symbols" => keep(Image::open(file)?, symbols),
         "lines" => keep(Image::open(file)?, lines),
         "index" => keep(Image::open(file)?, index),
+        "fields" => keep(Image::open(file)?, fields),
         "probe-rs" => {
             let info = probe_rs_debug::DebugInfo::from_file(file).context("probe-rs-debug cannot read it")?;
             std::mem::forget(black_box(info));
@@ -56,7 +57,7 @@ fn picture(image: &Image) {
 /// All symbols by size, as `nm --size-sort` has them: without the step of writing them.
 fn symbols(image: &Image) {
     let mut sorted: Vec<_> = image.symbols.iter().filter(|symbol| !symbol.range.is_empty()).collect();
-    sorted.sort_by_key(|symbol| symbol.range.size());
+    sorted.sort_by_cached_key(|symbol| symbol.range.size());
     println!("{} symbols with a size", sorted.len());
     black_box(&sorted);
 }
@@ -68,9 +69,16 @@ fn lines(image: &Image) {
     println!("{frames:?}");
 }
 
-/// All of the debug information that the tool ever indexes: lines, units, and every type and static.
+/// All of the debug information that the tool ever indexes: lines, units, every static, and the names of all types.
 fn index(image: &Image) {
     lines(image);
     black_box(image.units());
     println!("{} statics with a place", image.types().variables().count());
+}
+
+/// The same, and what every static is made of: all units that have one are read.
+fn fields(image: &Image) {
+    index(image);
+    let fields: usize = image.types().variables().map(|variable| variable.kind.members().count()).sum();
+    println!("{fields} fields of statics");
 }

@@ -1,0 +1,79 @@
+//! What an entry's attributes say.
+
+use gimli::{AttributeValue, Reader};
+
+use crate::image::dwarf::{Debug, Entry, Slice};
+
+/// The deepest nesting of scopes that is followed.
+pub(super) const MAX_DEPTH: usize = 256;
+/// The longest path of scopes, in bytes: what is deeper inside counts as in the last scope that fits.
+pub(super) const MAX_PATH: usize = 4096;
+
+/// The unit that entries are in.
+#[derive(Clone, Copy)]
+pub(super) struct Unit<'a> {
+    pub(super) dwarf: &'a Debug,
+    pub(super) unit: &'a crate::image::dwarf::Unit,
+}
+
+impl Unit<'_> {
+    /// Where an entry is in the debug information.
+    pub(super) fn offset(self, entry: &Entry) -> Option<usize> {
+        entry.offset().to_debug_info_offset(&self.unit.header).map(|offset| offset.0)
+    }
+
+    pub(super) fn name(self, entry: &Entry) -> Option<String> {
+        self.string(entry.attr_value(gimli::DW_AT_name)?)
+    }
+
+    /// A text, printable.
+    pub(super) fn string(self, value: AttributeValue<Slice>) -> Option<String> {
+        let text = self.dwarf.attr_string(self.unit, value).ok()?;
+        Some(crate::units::printable(&text.to_string_lossy().ok()?, MAX_PATH))
+    }
+
+    /// The type that an entry has.
+    pub(super) fn kind(self, entry: &Entry) -> Option<usize> {
+        self.reference(entry, gimli::DW_AT_type)
+    }
+
+    /// The entry that an attribute names.
+    pub(super) fn reference(self, entry: &Entry, attribute: gimli::DwAt) -> Option<usize> {
+        match entry.attr_value(attribute)? {
+            AttributeValue::UnitRef(offset) => Some(offset.to_debug_info_offset(&self.unit.header)?.0),
+            AttributeValue::DebugInfoRef(offset) => Some(offset.0),
+            _ => None,
+        }
+    }
+
+    /// The address of a place that is one address and nothing else.
+    pub(super) fn place(self, value: &AttributeValue<Slice>) -> Option<u32> {
+        let AttributeValue::Exprloc(expression) = value else { return None };
+        let mut operations = expression.clone().operations(self.unit.encoding());
+        let address = match operations.next().ok()?? {
+            gimli::Operation::Address { address } => address,
+            gimli::Operation::AddressIndex { index } => self.dwarf.address(self.unit, index).ok()?,
+            _ => return None,
+        };
+        operations.next().ok()?.is_none().then(|| u32::try_from(address).ok())?
+    }
+}
+
+/// A name with the scopes around it, as far as they fit.
+pub(super) fn enter(path: &mut String, name: &str) {
+    if path.len() + name.len() <= MAX_PATH {
+        if !path.is_empty() {
+            path.push_str("::");
+        }
+        path.push_str(name);
+    }
+}
+
+/// A number without a sign.
+pub(super) fn number(entry: &Entry, attribute: gimli::DwAt) -> Option<u32> {
+    entry.attr_value(attribute)?.udata_value().and_then(|value| u32::try_from(value).ok())
+}
+
+pub(super) fn flag(entry: &Entry, attribute: gimli::DwAt) -> bool {
+    matches!(entry.attr_value(attribute), Some(AttributeValue::Flag(true)))
+}
