@@ -15,6 +15,8 @@ mod firmware;
 mod manners;
 #[path = "cli/recordings.rs"]
 mod recordings;
+#[path = "cli/run.rs"]
+mod run;
 #[path = "cli/saved.rs"]
 mod saved;
 #[path = "cli/sizing.rs"]

@@ -8,9 +8,10 @@ use ratatui::layout::Size;
 use super::deck::Deck;
 use super::keymap::Keymap;
 use super::lookup;
-use super::symbols::{Shared, SymbolsState};
+use super::symbols::{self, SymbolsState};
 use super::theme::ThemeName;
 use super::timeline::{TimelineState, Values};
+use crate::console::Shared;
 use crate::model::Model;
 use crate::model::alert::{Alert, Limits};
 use crate::model::snapshot::{Part, Snapshot, Stack};
@@ -36,13 +37,15 @@ pub struct Options {
     /// Where the screens say what they want read because somebody looks at it.
     pub interest: Interest,
     /// Who owns each byte by the ELF, when it is known.
-    pub symbols: Shared,
+    pub symbols: symbols::Shared,
     /// Where recordings are begun; none where there cannot be one.
     pub recorder: Option<Desk>,
     /// The player, when this is a recording.
     pub deck: Option<Deck>,
     /// What is to be said in the first picture.
     pub notice: Option<String>,
+    /// What the firmware says, when it is listened to.
+    pub log: Option<Shared>,
     /// Keys of the user's own choice.
     pub keymap: Keymap,
 }
@@ -57,10 +60,11 @@ impl Default for Options {
             access: "read-only".to_owned(),
             screen: Screen::Map,
             interest: Interest::default(),
-            symbols: Shared::default(),
+            symbols: symbols::Shared::default(),
             recorder: None,
             deck: None,
             notice: None,
+            log: None,
             keymap: Keymap::default(),
         }
     }
