@@ -188,14 +188,15 @@ impl Listener {
     fn answer(&mut self, heard: &mut Heard) -> Result<(), ReadError> {
         let command_line = self.ears.from_reset.clone().unwrap_or_default();
         for _ in 0..CALLS {
+            if !semihosting::stands(&mut *self.control)? {
+                return Ok(());
+            }
+            // What was written to a channel before the question comes before it.
+            self.read_channels(&mut heard.lines)?;
             match semihosting::answer(&mut *self.control, &command_line)? {
                 None => return Ok(()),
                 Some(Call::Quiet) => {}
-                Some(Call::Says(bytes)) => {
-                    // What was written to a channel before it comes before it.
-                    self.read_channels(&mut heard.lines)?;
-                    heard.lines.extend(self.console.take(&bytes));
-                }
+                Some(Call::Says(bytes)) => heard.lines.extend(self.console.take(&bytes)),
                 Some(Call::Other(operation)) if self.refused.contains(&operation) => {}
                 Some(Call::Other(operation)) => {
                     self.refused.push(operation);

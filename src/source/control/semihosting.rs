@@ -47,14 +47,23 @@ pub enum Call {
     Breakpoint(u32),
 }
 
-/// Looks whether the core has stopped to ask for something, and answers it. `DFSR` is asked and not `DHCSR`, whose read
+/// Whether the core stands at a breakpoint, of semihosting or of its own. `DFSR` is asked and not `DHCSR`, whose read
 /// takes the sticky flag of a reset away.
 ///
 /// # Errors
 ///
 /// The link failed.
+pub fn stands(control: &mut dyn Control) -> Result<bool, ReadError> {
+    Ok(control.read(halt::DFSR)? & BKPT != 0)
+}
+
+/// Looks whether the core has stopped to ask for something, and answers it.
+///
+/// # Errors
+///
+/// The link failed.
 pub fn answer(control: &mut dyn Control, command_line: &str) -> Result<Option<Call>, ReadError> {
-    if control.read(halt::DFSR)? & BKPT == 0 {
+    if !stands(control)? {
         return Ok(None);
     }
     control.write(halt::DFSR, &[BKPT])?;
