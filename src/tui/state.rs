@@ -7,6 +7,7 @@ use ratatui::layout::Size;
 
 use super::deck::Deck;
 use super::keymap::Keymap;
+use super::logs::LogsState;
 use super::lookup;
 use super::symbols::{self, SymbolsState};
 use super::theme::ThemeName;
@@ -88,15 +89,17 @@ pub enum Screen {
     Symbols,
     /// What is wrong, and what was.
     Alerts,
+    /// What the firmware says.
+    Logs,
 }
 
 impl Screen {
-    /// All that have a tab.
-    pub const ALL: [Screen; 6] =
-        [Screen::Map, Screen::Stacks, Screen::Heap, Screen::Timeline, Screen::Symbols, Screen::Alerts];
+    /// All that have a tab, the last one where somebody listens to the firmware.
+    pub const ALL: [Screen; 7] =
+        [Screen::Map, Screen::Stacks, Screen::Heap, Screen::Timeline, Screen::Symbols, Screen::Alerts, Screen::Logs];
 
     /// All that exist.
-    pub const EVERY: [Screen; 7] = [
+    pub const EVERY: [Screen; 8] = [
         Screen::Map,
         Screen::Stacks,
         Screen::StackDetail,
@@ -104,6 +107,7 @@ impl Screen {
         Screen::Timeline,
         Screen::Symbols,
         Screen::Alerts,
+        Screen::Logs,
     ];
 
     /// The screen whose tab is lit.
@@ -125,6 +129,7 @@ impl Screen {
             Screen::Timeline => '4',
             Screen::Symbols => '5',
             Screen::Alerts => '6',
+            Screen::Logs => '7',
         }
     }
 
@@ -139,6 +144,7 @@ impl Screen {
             Screen::Timeline => "Timeline",
             Screen::Symbols => "Symbols",
             Screen::Alerts => "Alerts",
+            Screen::Logs => "Logs",
         }
     }
 }
@@ -291,6 +297,8 @@ pub struct State {
     pub cursor: Cursor,
     /// The symbols' own.
     pub symbols: SymbolsState,
+    /// The log's own.
+    pub logs: LogsState,
     /// Keys of the user's own choice.
     pub keymap: Keymap,
     /// The timeline's own.
@@ -326,8 +334,15 @@ impl State {
             deck: options.deck.clone(),
             notice: options.notice.clone(),
             keymap: options.keymap.clone(),
+            logs: LogsState { log: options.log.clone(), ..LogsState::default() },
             ..Self::default()
         }
+    }
+
+    /// The screens that have a tab in this run.
+    pub(crate) fn tabs(&self) -> impl Iterator<Item = Screen> {
+        let listens = self.logs.log.is_some();
+        Screen::ALL.into_iter().filter(move |screen| listens || *screen != Screen::Logs)
     }
 
     /// What is shown only where its name has this in it, on the screen on show.
@@ -336,6 +351,7 @@ impl State {
         match self.screen {
             Screen::Heap => &self.heap.asked,
             Screen::Symbols => &self.symbols.filter,
+            Screen::Logs => &self.logs.filter,
             _ => &self.stacks.filter,
         }
     }
@@ -345,6 +361,7 @@ impl State {
         match self.screen {
             Screen::Heap => &mut self.heap.asked,
             Screen::Symbols => &mut self.symbols.filter,
+            Screen::Logs => &mut self.logs.filter,
             _ => &mut self.stacks.filter,
         }
     }
