@@ -254,7 +254,7 @@ mod tests {
 
     #[test]
     fn a_slow_link_is_told_with_the_way_to_a_faster_one() {
-        let cost = LinkCost { command: 1e-3, word: 1e-5, packet_words: 14 };
+        let cost = LinkCost { command: 1e-3, word: 1e-5, packet_words: 14, ..LinkCost::default() };
         let slow = link(cost, &live(1));
         assert_eq!(slow.verdict, Verdict::Less);
         assert!(slow.found.starts_with("49 kB/s in blocks, 1000 µs for a command"), "{}", slow.found);

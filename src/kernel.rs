@@ -63,6 +63,8 @@ pub struct StackLook {
     pub kind: StackKind,
     /// Where it is.
     pub range: Region,
+    /// The control block of its thread, where the kernel keeps one that is known.
+    pub control_block: Option<Region>,
     /// How it was prepared.
     pub paint: Paint,
     /// Bytes at its limit that nothing may write.
@@ -94,6 +96,7 @@ impl StackLook {
             name: String::new(),
             kind: StackKind::User,
             range,
+            control_block: None,
             paint: Paint::None,
             guard: 0,
             canary: None,

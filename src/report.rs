@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::heap::fit::Fit;
 use crate::model::Model;
 use crate::model::event::{Event, EventKind};
-use crate::model::question::Question;
+use crate::model::question::{Demand, Question};
 use crate::model::snapshot::{
     Block, BlockState, Health, Heap, MemoryKind, MemoryMap, Owner, Part, PartKind, SizeClass, Stack, StackKind, Trust,
     Victim,
@@ -227,6 +227,8 @@ pub struct FitReport {
     pub size: u32,
     /// Whose stack has so many; `null` when a number of bytes was asked about.
     pub stack: Option<String>,
+    /// Bytes of its thread's control block, which is counted too; `null` when it does not come from the same heap.
+    pub control_block: Option<u32>,
     /// Their alignment in bytes.
     pub align: u32,
     /// Yes or no; `null` when only totals are known.
@@ -419,21 +421,30 @@ impl Report {
     ///
     /// There is no stack of the name that was asked about.
     pub fn with_fit(mut self, model: &Model, question: &Question, align: u32) -> Result<Self, String> {
-        let size = question.bytes(&model.snapshot)?;
         for (report, heap) in self.heaps.iter_mut().zip(&model.snapshot.heaps) {
+            let demand = question.demand(&model.snapshot, heap)?;
             let stack = question.stack().map(str::to_owned);
-            report.would_fit = Some(FitReport { stack, ..fit(heap, size, align) });
+            report.would_fit = Some(FitReport { stack, ..fit(heap, demand, align) });
         }
         Ok(self)
     }
 }
 
-/// Whether a block of `size` bytes, aligned to `align`, would fit into a heap now.
+/// Whether all that is asked for, aligned to `align`, would fit into a heap now.
 #[must_use]
-pub fn fit(heap: &Heap, size: u32, align: u32) -> FitReport {
-    let none =
-        FitReport { size, stack: None, align, fits: None, at: None, largest_left: None, needs: None, in_the_way: None };
-    match heap.fit(size, align) {
+pub fn fit(heap: &Heap, demand: Demand, align: u32) -> FitReport {
+    let none = FitReport {
+        size: demand.bytes,
+        stack: None,
+        control_block: demand.control_block,
+        align,
+        fits: None,
+        at: None,
+        largest_left: None,
+        needs: None,
+        in_the_way: None,
+    };
+    match heap.fit(demand, align) {
         Fit::Yes { at, left, .. } => {
             FitReport { fits: Some(true), at: Some(at.start()), largest_left: Some(left), ..none }
         }

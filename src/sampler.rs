@@ -133,7 +133,7 @@ impl Sampler {
         Ok(Self {
             placed: layout::placed(&image),
             last,
-            sentinel: identity::sentinel(&image).filter(|_| !source.describe().is_saved),
+            sentinel: identity::sentinel(&image).filter(|_| source.describe().may_sleep()),
             image,
             chips,
             options,
@@ -501,7 +501,7 @@ impl Sampler {
         (self.kernel, self.fallback) = kernel::detect(&image, &chips);
         self.heaps = Heaps::new(&image, &chips);
         self.placed = layout::placed(&image);
-        self.sentinel = identity::sentinel(&image).filter(|_| !self.source.describe().is_saved);
+        self.sentinel = identity::sentinel(&image).filter(|_| self.source.describe().may_sleep());
         self.image = image;
         self.chips = chips;
         self.notes = Notes::default();

@@ -123,10 +123,32 @@ pub struct Description {
     pub chip: Option<String>,
     /// The core: `Cortex-M3`.
     pub core: Option<String>,
-    /// Payload words of one USB packet, when the source has packets: reads are planned with it.
+    /// Payload words of one USB packet or answer, when the source has such: reads are planned with it.
     pub packet_words: Option<u32>,
-    /// Whether it is memory that was saved: it does not change, and its zeros are meant, because no core sleeps.
+    /// How its memory is reached.
+    pub reach: Reach,
+    /// Whether it is memory that was saved: it does not change.
     pub is_saved: bool,
+}
+
+impl Description {
+    /// Whether a core that sleeps may answer zeros for what it holds.
+    #[must_use]
+    pub fn may_sleep(&self) -> bool {
+        !self.is_saved && self.reach != Reach::Emulator
+    }
+}
+
+/// How memory is reached: what reads cost in commands, and whether zeros can be a sleeping core's, follow from it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reach {
+    /// Through a MEM-AP. The address of a block takes a command of its own, and blocks are cut at pages of 1 KiB.
+    #[default]
+    Probe,
+    /// Through a server that is asked for an address and a length in one, with a probe behind it perhaps.
+    Server,
+    /// The same, and the memory is that of a program on a computer, which never sleeps.
+    Emulator,
 }
 
 /// What the target is doing.

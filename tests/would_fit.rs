@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use common::{Demo, INSTANT};
 use highwater::heap::fit::{Fit, Rule};
+use highwater::model::question::Demand;
 use highwater::region::Region;
 use linked_list_allocator::Heap;
 use proptest::prelude::*;
@@ -63,6 +64,7 @@ proptest! {
     #[test]
     fn the_answer_is_the_allocators_for_every_size(
         steps in proptest::collection::vec((1usize..200, 0u32..6, any::<prop::sample::Index>(), any::<bool>()), 1..60),
+        pairs in proptest::collection::vec((1..BYTES, 1usize..200), 20),
     ) {
         let mut real = Real::new();
         for (size, align, which, give_back) in steps {
@@ -102,6 +104,20 @@ proptest! {
                 }
             }
         }
+        // A thread needs two: its stack, and then its control block.
+        for (first, second) in pairs {
+            let layout = |size| Layout::from_size_align(size, 8).unwrap();
+            let told = HERE.fit_all(holes.clone(), &blocks, &[first as u32, second as u32], 8);
+            let really: Vec<_> = [first, second]
+                .into_iter()
+                .map_while(|size| Some((real.heap.allocate_first_fit(layout(size)).ok()?, layout(size))))
+                .collect();
+            let both = really.len() == 2;
+            for block in really {
+                real.free(block);
+            }
+            prop_assert_eq!(both, matches!(told, Fit::Yes { .. }), "{} and {} in {:?}: {:?}", first, second, &holes, told);
+        }
         for block in std::mem::take(&mut real.blocks) {
             real.free(block);
         }
@@ -115,9 +131,9 @@ fn in_the_fragmented_heap_of_the_demo_much_is_free_and_little_fits() {
     let heap = &demo.model.snapshot.heaps[0];
     let (free, largest) = (heap.free().expect("holes are known"), heap.largest_free.expect("holes are known").bytes);
     assert!(free > 4 * largest, "{free} B free, {largest} B in one piece");
-    assert!(matches!(heap.fit(largest + 4, 4), Fit::No { .. }));
-    assert!(matches!(heap.fit(free + 1, 4), Fit::TooLarge { .. }));
-    let Fit::No { in_the_way: Some(block), .. } = heap.fit(largest + 8, 4) else {
+    assert!(matches!(heap.fit(Demand::of(largest + 4), 4), Fit::No { .. }));
+    assert!(matches!(heap.fit(Demand::of(free + 1), 4), Fit::TooLarge { .. }));
+    let Fit::No { in_the_way: Some(block), .. } = heap.fit(Demand::of(largest + 8), 4) else {
         panic!("two holes and a block would do")
     };
     let live = heap.block_at(block.start()).expect("it is a block");

@@ -93,6 +93,24 @@ impl Rule {
         (left == 0 || left >= u64::from(2 * word)).then(|| Region::new(start, size))
     }
 
+    /// Whether blocks of these sizes would fit one after the other; the place told is that of the first, and what is left is
+    /// what they all leave.
+    #[must_use]
+    pub fn fit_all(self, mut holes: Vec<Region>, blocks: &[Region], sizes: &[u32], align: u32) -> Fit {
+        let mut told = Fit::Unknown;
+        for size in sizes {
+            let fit = self.fit(&holes, blocks, *size, align);
+            let Fit::Yes { at, hole, left } = fit else { return fit };
+            holes =
+                holes.into_iter().flat_map(|free| if free == hole { hole.minus(&[at]) } else { vec![free] }).collect();
+            told = match told {
+                Fit::Yes { at, hole, .. } => Fit::Yes { at, hole, left },
+                _ => fit,
+            };
+        }
+        told
+    }
+
     /// Whether `size` bytes would fit into one of `holes`, in address order; `blocks` are those that may be in the way.
     #[must_use]
     pub fn fit(self, holes: &[Region], blocks: &[Region], size: u32, align: u32) -> Fit {

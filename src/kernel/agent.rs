@@ -214,6 +214,7 @@ impl Agent {
                 name: self.names[index as usize].1.clone().unwrap_or_else(|| default_name(kind, index)),
                 kind,
                 range,
+                control_block: None,
                 paint: if painted { Paint::Word(paint) } else { Paint::None },
                 guard: layout::GUARD_BYTES,
                 canary: None,

@@ -210,6 +210,7 @@ impl<L: Layout + 'static> Rtos<L> {
             name: thread.name.clone(),
             kind: thread.kind,
             range: thread.stack,
+            control_block: Some(self.control_block(thread)),
             paint: self.paint_of(memory, thread),
             guard: thread.guard,
             canary: thread.canary,
@@ -262,13 +263,17 @@ impl<L: Layout + 'static> Rtos<L> {
 
     /// Control blocks that lie in a heap. Those that the linker placed have symbols.
     fn control_blocks(&self, heaps: &[HeapLook]) -> Vec<Placed> {
-        let block = |thread: &Thread| Region::new(thread.tcb, self.layout.extent().whole);
         self.known
             .iter()
-            .filter(|thread| heaps.iter().any(|heap| heap.heap.range.covers(block(thread))))
-            .filter(|thread| !self.known.iter().any(|other| other.stack.overlaps(block(thread))))
-            .map(|thread| Placed { name: format!("{} TCB", thread.name), kind: PartKind::Other, range: block(thread) })
+            .map(|thread| (thread, self.control_block(thread)))
+            .filter(|(_, block)| heaps.iter().any(|heap| heap.heap.range.covers(*block)))
+            .filter(|(_, block)| !self.known.iter().any(|other| other.stack.overlaps(*block)))
+            .map(|(thread, range)| Placed { name: format!("{} TCB", thread.name), kind: PartKind::Other, range })
             .collect()
+    }
+
+    fn control_block(&self, thread: &Thread) -> Region {
+        Region::new(thread.tcb, self.layout.extent().whole)
     }
 }
 

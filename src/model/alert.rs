@@ -133,10 +133,7 @@ impl Default for Limits {
 fn leak(heap: &Heap, owner: &Owner) -> Option<String> {
     let rate = owner.growth.filter(|rate| *rate >= 1.0)?;
     let site = &owner.site;
-    let place = match (&site.file, site.line) {
-        (Some(file), Some(line)) => format!(" ({}:{line})", file.rsplit('/').next().unwrap_or(file)),
-        _ => String::new(),
-    };
+    let place = site.place().map_or_else(String::new, |place| format!(" ({place})"));
     let full = growth::until_full(heap, rate)
         .map_or_else(String::new, |time| format!(": {} is full in about {}", heap.name, units::duration(time)));
     let (blocks, rate) = (owner.blocks, units::bytes(rate as u64));
@@ -390,6 +387,7 @@ mod tests {
             id: "1".into(),
             name: "growth".into(),
             kind: StackKind::User,
+            control_block: None,
             range: Region::new(0x2000_4cc8, 4096),
             current: None,
             lowest_sp: None,

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use highwater_agent::layout::owner;
 
+use super::question::Demand;
 use super::snapshot::{Measured, Trust};
 use crate::heap::fit::{Fit, Rule};
 use crate::region::Region;
@@ -104,6 +105,13 @@ impl CallSite {
             return &self.function;
         }
         self.function.rsplit("::").next().unwrap_or(&self.function)
+    }
+
+    /// Its line without the folders: `alloc.rs:44`; `None` when the debug information names none.
+    #[must_use]
+    pub fn place(&self) -> Option<String> {
+        let file = self.file.as_deref()?;
+        Some(format!("{}:{}", file.rsplit('/').next().unwrap_or(file), self.line?))
     }
 }
 
@@ -287,9 +295,10 @@ impl Heap {
         Some(f64::from(self.overhead?) / f64::from(used.bytes))
     }
 
-    /// Whether `size` bytes, aligned to `align`, could be allocated now, by the holes as they were last seen.
+    /// Whether all that is asked for, aligned to `align`, could be allocated now, by the holes as they were last seen.
     #[must_use]
-    pub fn fit(&self, size: u32, align: u32) -> Fit {
+    pub fn fit(&self, demand: Demand, align: u32) -> Fit {
+        let size = demand.sizes().fold(0, u32::saturating_add);
         let Some(holes) = self.holes() else {
             return match self.free() {
                 Some(free) if size > free => Fit::TooLarge { needs: size },
@@ -297,15 +306,23 @@ impl Heap {
             };
         };
         let front = if self.callers > 0 { owner::front(self.callers as usize, align as usize) } else { 0 };
-        let Some(whole) = u32::try_from(front).ok().and_then(|front| size.checked_add(front)) else {
+        let front = u32::try_from(front).unwrap_or(u32::MAX);
+        let wholes: Option<Vec<u32>> = demand.sizes().map(|size| size.checked_add(front)).collect();
+        let Some((wholes, all)) = wholes.and_then(|wholes| {
+            let all = wholes.iter().try_fold(0_u32, |all, whole| all.checked_add(*whole))?;
+            Some((wholes, all))
+        }) else {
             return Fit::TooLarge { needs: size };
         };
         let Some(rule) = Rule::of(self.allocator) else {
             // Only what is larger than every hole surely does not fit.
             return match self.largest_free {
-                _ if self.free().is_some_and(|free| whole > free) => Fit::TooLarge { needs: whole },
-                Some(largest) if whole > largest.bytes => Fit::No { needs: whole, in_the_way: None },
-                _ => Fit::Unknown,
+                _ if self.free().is_some_and(|free| all > free) => Fit::TooLarge { needs: all },
+                Some(largest) => wholes
+                    .into_iter()
+                    .find(|whole| *whole > largest.bytes)
+                    .map_or(Fit::Unknown, |needs| Fit::No { needs, in_the_way: None }),
+                None => Fit::Unknown,
             };
         };
         let live = self.live.iter().flatten().map(|block| block.range);
@@ -313,14 +330,14 @@ impl Heap {
         let mut blocks: Vec<Region> = live.chain(used.map(|block| block.range)).collect();
         blocks.sort_unstable();
         blocks.dedup();
-        rule.fit(&holes, &blocks, whole, align)
+        rule.fit_all(holes, &blocks, &wholes, align)
     }
 
     /// What the block at an address is called: by what it holds, or by who asked for it.
     #[must_use]
     pub fn block_name(&self, address: u32) -> String {
         let block = self.block_at(address);
-        let owner = |block: &LiveBlock| Some(self.owners.as_ref()?.get(block.owner)?.site.short().to_owned());
+        let owner = |block| Some(self.owner_of(block)?.site.short().to_owned());
         block.and_then(|block| block.holds.clone().or_else(|| owner(block))).unwrap_or_else(|| "a block".into())
     }
 
@@ -343,6 +360,12 @@ impl Heap {
     #[must_use]
     pub fn block_at(&self, address: u32) -> Option<&LiveBlock> {
         self.live.as_ref()?.iter().find(|block| block.range.contains(address))
+    }
+
+    /// Who asked for a block.
+    #[must_use]
+    pub fn owner_of(&self, block: &LiveBlock) -> Option<&Owner> {
+        self.owners.as_ref()?.get(block.owner)
     }
 
     /// The free parts in address order; `None` when nobody walked it.
@@ -409,11 +432,19 @@ mod tests {
             ..heap(&[(0x40, Used), (0x100, Free), (0x20, Used), (0x80, Free), (0x200, Used)])
         };
         let check = |allocator, size, expected: fn(&Fit) -> bool| {
-            let fit = heap(allocator).fit(size, 8);
+            let fit = heap(allocator).fit(Demand::of(size), 8);
             assert!(expected(&fit), "{size} B in {allocator:?}: {fit:?}");
         };
+        let thread = |allocator, bytes, block| heap(allocator).fit(Demand { bytes, control_block: Some(block) }, 8);
+        // The second hole takes the control block, when the stack has taken the first.
+        assert!(matches!(thread(Some("heap_4"), 0xf8, 0x78), Fit::Yes { left: 0, .. }));
+        assert!(matches!(thread(Some("heap_4"), 0xb8, 0x78), Fit::Yes { left: 0x40, .. }));
+        assert!(matches!(thread(Some("heap_4"), 0xf8, 0x79), Fit::TooLarge { .. }));
+        assert!(matches!(thread(Some("heap_4"), 0xd8, 0x79), Fit::No { needs: 0x88, .. }));
+        assert!(matches!(thread(Some("newlib malloc"), 0x100, 0x80), Fit::Unknown));
+        assert!(matches!(thread(Some("newlib malloc"), 0x100, 0x81), Fit::TooLarge { .. }));
         let way = Some(Region::new(0x1140, 0x20));
-        assert_eq!(heap(Some("heap_4")).fit(0x100, 8), Fit::No { needs: 0x108, in_the_way: way });
+        assert_eq!(heap(Some("heap_4")).fit(Demand::of(0x100), 8), Fit::No { needs: 0x108, in_the_way: way });
         check(Some("heap_4"), 0xf8, |fit| matches!(fit, Fit::Yes { .. }));
         check(None, 0x100, |fit| matches!(fit, Fit::Yes { .. }));
         check(Some("newlib malloc"), 0x100, |fit| *fit == Fit::Unknown);

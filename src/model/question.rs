@@ -2,7 +2,8 @@
 
 use std::str::FromStr;
 
-use super::snapshot::Snapshot;
+use super::snapshot::{Heap, Snapshot, Stack};
+use crate::region::Region;
 use crate::units;
 
 /// What is asked about.
@@ -10,8 +11,37 @@ use crate::units;
 pub enum Question {
     /// A block of so many bytes.
     Bytes(u32),
-    /// A stack as large as that of this name, were its thread started now. Its control block is not counted.
+    /// A stack as large as that of this name, were its thread started now.
     Stack(String),
+}
+
+/// What has to be allocated, one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Demand {
+    /// Bytes of the block, or of the stack.
+    pub bytes: u32,
+    /// Bytes of the thread's control block, when the thread that is asked about has its own in the same heap as its stack.
+    pub control_block: Option<u32>,
+}
+
+impl Demand {
+    /// One block.
+    #[must_use]
+    pub fn of(bytes: u32) -> Self {
+        Self { bytes, control_block: None }
+    }
+
+    fn of_thread(stack: &Stack, heap: &Heap) -> Self {
+        let beside = |block: &Region| heap.range.covers(*block) && !stack.range.overlaps(*block);
+        let control_block = stack.control_block.filter(|block| heap.range.covers(stack.range) && beside(block));
+        Self { bytes: stack.range.size(), control_block: control_block.map(Region::size) }
+    }
+
+    /// The sizes in bytes in the order in which they are asked for: a stack before its control block, as FreeRTOS does where
+    /// stacks grow down (`xTaskCreate`, tasks.c, V9 to V11).
+    pub fn sizes(self) -> impl Iterator<Item = u32> {
+        std::iter::once(self.bytes).chain(self.control_block)
+    }
 }
 
 impl FromStr for Question {
@@ -28,18 +58,18 @@ impl FromStr for Question {
 }
 
 impl Question {
-    /// How many bytes that is.
+    /// What that takes from a heap.
     ///
     /// # Errors
     ///
     /// There is no stack of that name, and perhaps one of nearly that name.
-    pub fn bytes(&self, snapshot: &Snapshot) -> Result<u32, String> {
+    pub fn demand(&self, snapshot: &Snapshot, heap: &Heap) -> Result<Demand, String> {
         let name = match self {
-            Self::Bytes(bytes) => return Ok(*bytes),
+            Self::Bytes(bytes) => return Ok(Demand::of(*bytes)),
             Self::Stack(name) => name,
         };
         if let Some(stack) = snapshot.stacks.iter().find(|stack| stack.name == *name) {
-            return Ok(stack.range.size());
+            return Ok(Demand::of_thread(stack, heap));
         }
         let near = units::nearest(name, snapshot.stacks.iter().map(|stack| stack.name.as_str()));
         let near = near.map_or_else(String::new, |near| format!("; did you mean {near}?"));
@@ -65,19 +95,38 @@ mod tests {
     fn it_is_a_number_or_the_name_of_a_stack_that_is_there() {
         let snapshot =
             Snapshot { stacks: vec![testing::stack("growth", 0), testing::stack("comms", 0)], ..testing::live(1) };
-        let size = snapshot.stacks[0].range.size();
+        let (range, heap) = (snapshot.stacks[0].range, Heap::unknown("heap", Region::new(0x2000_0000, 0x1000)));
         for (text, expected) in [
-            ("2048", Ok(2048)),
-            (" 1 ", Ok(1)),
-            ("growth", Ok(size)),
+            ("2048", Ok(Demand::of(2048))),
+            (" 1 ", Ok(Demand::of(1))),
+            ("growth", Ok(Demand::of(range.size()))),
             ("growht", Err("no stack is called growht; did you mean growth?".to_owned())),
             ("nobody", Err("no stack is called nobody".to_owned())),
         ] {
             let question: Question = text.parse().expect("it can be asked");
-            assert_eq!(question.bytes(&snapshot), expected, "{text}");
+            assert_eq!(question.demand(&snapshot, &heap), expected, "{text}");
         }
         for text in ["0", "4294967296", "", "  "] {
             assert!(text.parse::<Question>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_control_block_counts_when_it_lies_beside_its_stack_in_the_heap() {
+        let heap = Heap::unknown("heap", Region::new(0x2000_0000, 0x1000));
+        for (block, expected) in [
+            (None, None),
+            (Some(Region::new(0x2000_0800, 92)), Some(92)),
+            // Linked, or taken from another heap.
+            (Some(Region::new(0x2000_2000, 92)), None),
+            // Part of its stack.
+            (Some(Region::new(0x2000_0100, 92)), None),
+        ] {
+            let stack = Stack { control_block: block, ..testing::stack("growth", 0) };
+            let snapshot = Snapshot { stacks: vec![stack], ..testing::live(1) };
+            let demand = Question::Stack("growth".into()).demand(&snapshot, &heap).expect("it is there");
+            assert_eq!(demand.control_block, expected, "{block:?}");
+            assert_eq!(demand.sizes().count(), 1 + usize::from(expected.is_some()));
         }
     }
 }

@@ -222,6 +222,8 @@ pub struct Stack {
     pub kind: StackKind,
     /// Where it is.
     pub range: Region,
+    /// The control block of its thread, where the kernel keeps one that is known.
+    pub control_block: Option<Region>,
     /// In use now, or at the thread's last switch out. `None` when nothing tells it without halting the core.
     pub current: Option<Measured>,
     /// Bytes used at the lowest SP ever seen.

@@ -31,6 +31,7 @@ pub(crate) fn stack(name: &str, peak: u32) -> Stack {
         name: name.into(),
         kind: StackKind::User,
         range: Region::new(0x2000_0000, 1000),
+        control_block: None,
         current: None,
         lowest_sp: None,
         peak: Some(Measured { bytes: peak, trust: Trust::Exact }),

@@ -16,7 +16,7 @@ use super::bytes::{Taken, put, put_difference, put_text};
 use super::shadow::{Shadow, range, region};
 use super::{MOST_CHUNK, RecordingError};
 use crate::region::Region;
-use crate::source::{CoreStatus, Counters, Description, ReadError};
+use crate::source::{CoreStatus, Counters, Description, Reach, ReadError};
 
 /// Bytes that the reads of one refresh may have: several times what a sampler reads.
 const MOST_READ: u64 = 8 << 20;
@@ -393,14 +393,19 @@ fn take_error(from: &mut Taken<'_>) -> Result<ReadError, RecordingError> {
 }
 
 fn put_description(into: &mut Vec<u8>, description: &Description) {
-    let Description { source, chip, core, packet_words, is_saved } = description;
+    let Description { source, chip, core, packet_words, reach, is_saved } = description;
     put_text(into, source);
     for text in [chip, core] {
         into.push(u8::from(text.is_some()));
         put_text(into, text.as_deref().unwrap_or_default());
     }
     put(into, packet_words.map_or(0, |words| u64::from(words) + 1));
-    into.push(u8::from(*is_saved));
+    let reach = match reach {
+        Reach::Probe => 0,
+        Reach::Server => 1,
+        Reach::Emulator => 2,
+    };
+    into.push(u8::from(*is_saved) | reach << 1);
 }
 
 fn take_description(from: &mut Taken<'_>) -> Result<Description, RecordingError> {
@@ -409,13 +414,16 @@ fn take_description(from: &mut Taken<'_>) -> Result<Description, RecordingError>
         let text = from.text()?;
         Ok(there.then_some(text))
     }
-    Ok(Description {
-        source: from.text()?,
-        chip: maybe(from)?,
-        core: maybe(from)?,
-        packet_words: from.word()?.checked_sub(1),
-        is_saved: from.byte()? != 0,
-    })
+    let (source, chip, core) = (from.text()?, maybe(from)?, maybe(from)?);
+    let packet_words = from.word()?.checked_sub(1);
+    let kind = from.byte()?;
+    let reach = match kind >> 1 {
+        0 => Reach::Probe,
+        1 => Reach::Server,
+        2 => Reach::Emulator,
+        _ => return Err(RecordingError::Damaged("its memory is reached in a way that there is not")),
+    };
+    Ok(Description { source, chip, core, packet_words, reach, is_saved: kind & 1 != 0 })
 }
 
 /// One bit for each counter that there is, then their differences.
@@ -471,6 +479,7 @@ mod tests {
             Just(CoreStatus::Halted)
         ];
         let maybe = || prop::option::of(any::<u64>());
+        let reach = prop_oneof![Just(Reach::Probe), Just(Reach::Server), Just(Reach::Emulator)];
         prop_oneof![
             read,
             error().prop_map(|error| Call::Read(Region::new(8, 4), Err(error))),
@@ -479,11 +488,10 @@ mod tests {
             Just(Call::Reopen(Ok(()))),
             error().prop_map(|error| Call::Reopen(Err(error))),
             (0..=MOST_TIME).prop_map(|time| Call::Now(Duration::from_micros(time))),
-            (any::<String>(), prop::option::of(any::<String>()), prop::option::of(0u32..1000), any::<bool>()).prop_map(
-                |(source, chip, packet_words, is_saved)| {
-                    Call::Describe(Description { source, core: chip.clone(), chip, packet_words, is_saved })
-                }
-            ),
+            (any::<String>(), prop::option::of(any::<String>()), prop::option::of(0u32..1000), any::<bool>(), reach)
+                .prop_map(|(source, chip, packet_words, is_saved, reach)| {
+                    Call::Describe(Description { source, core: chip.clone(), chip, packet_words, reach, is_saved })
+                }),
             (any::<u64>(), maybe(), maybe(), maybe(), maybe()).prop_map(
                 |(bytes, transactions, usb_commands, halts, writes)| {
                     Call::Counters(Counters { bytes, transactions, usb_commands, halts, writes })

@@ -58,8 +58,9 @@ pub fn detail(cost: &LinkCost, period: Option<f64>) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::Reach;
 
-    const FULL_SPEED: LinkCost = LinkCost { command: 260e-6, word: 11.5e-6, packet_words: 14 };
+    const FULL_SPEED: LinkCost = LinkCost { command: 260e-6, word: 11.5e-6, packet_words: 14, reach: Reach::Probe };
 
     #[test]
     fn at_thirty_hertz_the_window_is_as_large_as_the_largest_frame() {
@@ -76,15 +77,15 @@ mod tests {
 
     #[test]
     fn a_link_that_is_too_slow_still_makes_progress() {
-        let hid = LinkCost { command: 1.9e-3, word: 11.5e-6, packet_words: 14 };
+        let hid = LinkCost { command: 1.9e-3, word: 11.5e-6, packet_words: 14, ..LinkCost::default() };
         let plan = plan(&hid, Some(1.0 / 60.0), 32, &[], Some(4000));
         assert_eq!(plan.effort, Effort { window: 32, background: 32 });
     }
 
     #[test]
     fn a_stack_word_by_word_costs_what_the_link_can_bear() {
-        let ideal = LinkCost { command: 0.0, word: 0.0, packet_words: 14 };
-        let hid = LinkCost { command: 1.9e-3, word: 11.5e-6, packet_words: 14 };
+        let ideal = LinkCost { command: 0.0, word: 0.0, packet_words: 14, ..LinkCost::default() };
+        let hid = LinkCost { command: 1.9e-3, word: 11.5e-6, packet_words: 14, ..LinkCost::default() };
         assert_eq!(detail(&ideal, Some(1.0 / 30.0)), 4096);
         assert!((1000..2000).contains(&detail(&FULL_SPEED, Some(1.0 / 30.0))));
         assert!((64..512).contains(&detail(&hid, Some(1.0 / 30.0))));

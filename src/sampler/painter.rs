@@ -195,6 +195,7 @@ mod tests {
             id: "1".into(),
             name: "one".into(),
             kind: StackKind::User,
+            control_block: None,
             range: Region::new(0x1000, 0x1000),
             paint: Paint::None,
             guard: 32,

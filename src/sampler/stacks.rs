@@ -135,6 +135,7 @@ impl Stacks {
             name: look.name.clone(),
             kind: look.kind,
             range: look.range,
+            control_block: look.control_block,
             current: look.current,
             lowest_sp,
             peak: mark.map(|mark| Measured { bytes: mark.peak(), trust: mark.trust() }),

@@ -14,7 +14,7 @@ use thiserror::Error;
 
 use super::endpoint::HostPort;
 use super::mem_ap::{self, core_of};
-use super::{CoreStatus, Counters, Description, ReadError, Source};
+use super::{CoreStatus, Counters, Description, Reach, ReadError, Source};
 use crate::image::layout::Memory;
 use crate::region::Region;
 use offer::Offer;
@@ -350,6 +350,7 @@ impl Source for GdbSource {
             source: format!("GDB server {}", self.server),
             core: self.core.clone(),
             packet_words: Some(self.packet_words),
+            reach: Reach::Server,
             ..Description::default()
         }
     }

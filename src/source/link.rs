@@ -4,7 +4,7 @@
 //! A block of `n` words within a 1 KiB page is one command to set the address and `ceil(n / packet)` to fetch; a
 //! single word goes out with its address in one.
 
-use super::{ReadError, Source};
+use super::{Reach, ReadError, Source};
 use crate::region::Region;
 
 /// The MEM-AP's address counter wraps at this many bytes (ADIv5.2, C2.2.2): a block is cut there.
@@ -24,12 +24,14 @@ pub struct LinkCost {
     pub word: f64,
     /// Payload words of one packet.
     pub packet_words: u32,
+    /// How memory is reached.
+    pub reach: Reach,
 }
 
 impl Default for LinkCost {
     /// A full-speed CMSIS-DAP probe at 4 MHz: what is assumed until it is measured.
     fn default() -> Self {
-        Self { command: 260e-6, word: 11.5e-6, packet_words: SMALL_PACKET }
+        Self { command: 260e-6, word: 11.5e-6, packet_words: SMALL_PACKET, reach: Reach::Probe }
     }
 }
 
@@ -57,29 +59,34 @@ impl LinkCost {
         let end = source.now();
         let single = (middle - start).as_secs_f64() / f64::from(WORDS);
         let block = (end - middle).as_secs_f64();
-        let packet_words = source.describe().packet_words.unwrap_or({
+        let described = source.describe();
+        let packet_words = described.packet_words.unwrap_or({
             // With large packets a page takes a handful of commands, with small ones twenty.
             if block > single * 12.0 { SMALL_PACKET } else { LARGE_PACKET }
         });
-        Ok(Self::solve(single, block, packet_words))
+        Ok(Self::solve(single, block, packet_words, described.reach))
     }
 
     /// The cost per command and per word that explains a single word's and a page's time.
-    fn solve(single: f64, block: f64, packet_words: u32) -> Self {
+    fn solve(single: f64, block: f64, packet_words: u32, reach: Reach) -> Self {
         let words = f64::from(PAGE / 4);
-        let commands = f64::from(1 + (PAGE / 4).div_ceil(packet_words));
+        let shape = Self { command: 0.0, word: 0.0, packet_words, reach };
+        let commands = f64::from(shape.commands(Region::new(0, PAGE)));
         let word = ((block - commands * single) / (words - commands)).max(1e-7);
-        Self { command: (single - word).max(1e-7), word, packet_words }
+        Self { command: (single - word).max(1e-7), word, ..shape }
     }
 
-    /// USB commands that a read of `range` takes.
+    /// USB commands, or questions to a server, that a read of `range` takes.
     #[must_use]
     pub fn commands(&self, range: Region) -> u32 {
         let words = range.words();
-        match words.size() / 4 {
-            0 => 0,
-            1 => 1,
-            _ => words.pages(PAGE).map(|piece| 1 + (piece.size() / 4).div_ceil(self.packet_words)).sum(),
+        match (words.size() / 4, self.reach) {
+            (0, _) => 0,
+            (1, _) => 1,
+            (all, Reach::Server | Reach::Emulator) => all.div_ceil(self.packet_words),
+            (_, Reach::Probe) => {
+                words.pages(PAGE).map(|piece| 1 + (piece.size() / 4).div_ceil(self.packet_words)).sum()
+            }
         }
     }
 
@@ -114,8 +121,8 @@ mod tests {
 
     use super::*;
 
-    const FULL_SPEED: LinkCost = LinkCost { command: 260e-6, word: 11.5e-6, packet_words: 14 };
-    const HIGH_SPEED: LinkCost = LinkCost { command: 70e-6, word: 4.6e-6, packet_words: 126 };
+    const FULL_SPEED: LinkCost = LinkCost { command: 260e-6, word: 11.5e-6, packet_words: 14, reach: Reach::Probe };
+    const HIGH_SPEED: LinkCost = LinkCost { command: 70e-6, word: 4.6e-6, packet_words: 126, reach: Reach::Probe };
 
     #[test]
     fn commands_follow_the_measured_formula() {
@@ -127,14 +134,22 @@ mod tests {
         }
         // A page boundary costs a command.
         assert_eq!(FULL_SPEED.commands(Region::new(0x2000_03f0, 32)), 4);
+        // A server is asked once for what fits into an answer, wherever it lies.
+        for (start, size, questions) in
+            [(0x2000_0000, 4, 1), (0x2000_03f0, 32, 1), (0x2000_0000, 4096, 1), (0, 4100, 2)]
+        {
+            let server = LinkCost { packet_words: 1024, reach: Reach::Server, ..FULL_SPEED };
+            assert_eq!(server.commands(Region::new(start, size)), questions, "{size} bytes at {start:x}");
+        }
     }
 
     #[test]
     fn solving_gives_back_what_made_the_times() {
-        for cost in [FULL_SPEED, HIGH_SPEED] {
+        let qemu = LinkCost { command: 900e-6, word: 0.4e-6, packet_words: 4096, reach: Reach::Emulator };
+        for cost in [FULL_SPEED, HIGH_SPEED, qemu] {
             let single = cost.seconds(Region::new(0, 4));
             let block = cost.seconds(Region::new(0, PAGE));
-            let solved = LinkCost::solve(single, block, cost.packet_words);
+            let solved = LinkCost::solve(single, block, cost.packet_words, cost.reach);
             assert!(
                 (solved.command - cost.command).abs() < 1e-9 && (solved.word - cost.word).abs() < 1e-9,
                 "{solved:?}"

@@ -23,7 +23,7 @@ use thiserror::Error;
 use super::chip::Chip;
 use super::control::{self, Order, ProbeControl, Resetting};
 use super::mem_ap::{self, chain};
-use super::{CoreStatus, Counters, Description, ReadError, Source};
+use super::{CoreStatus, Counters, Description, Reach, ReadError, Source};
 use crate::region::Region;
 
 /// How long the tool waits for the probe's thread before it says that the probe hangs.
@@ -311,6 +311,7 @@ impl Source for ProbeSource {
             chip: self.options.chip.as_ref().map(|chip| chip.name().to_owned()),
             core: self.core.clone(),
             packet_words: self.instruments.packet_words(),
+            reach: Reach::Probe,
             is_saved: false,
         }
     }

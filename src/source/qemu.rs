@@ -14,7 +14,7 @@ use thiserror::Error;
 
 use super::endpoint::Endpoint;
 use super::mem_ap::{self, core_of};
-use super::{CoreStatus, Counters, Description, ReadError, Source};
+use super::{CoreStatus, Counters, Description, Reach, ReadError, Source};
 use crate::region::Region;
 use qmp::Qmp;
 
@@ -183,6 +183,7 @@ impl Source for QemuSource {
             source: format!("{} at {}", self.name, self.endpoint),
             core: self.core.clone(),
             packet_words: Some(WORDS),
+            reach: Reach::Emulator,
             ..Description::default()
         }
     }

@@ -142,6 +142,7 @@ mod tests {
             id: id.into(),
             name: id.into(),
             kind: StackKind::User,
+            control_block: None,
             range: Region::new(start, size),
             current: None,
             lowest_sp: None,

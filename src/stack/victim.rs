@@ -41,12 +41,8 @@ pub fn below(stack: Region, memories: &[MemoryMap], heaps: &[Heap], image: &Imag
 
 /// Who asked for a block, and for how much: `24 B asked for by demo::leak::hold, leak.rs:31`.
 fn asker(heap: &Heap, block: &LiveBlock) -> Option<String> {
-    let site = &heap.owners.as_ref()?.get(block.owner)?.site;
-    let file = site.file.as_deref().map(|file| file.rsplit('/').next().unwrap_or(file));
-    let place = match (file, site.line) {
-        (Some(file), Some(line)) => format!(", {file}:{line}"),
-        _ => String::new(),
-    };
+    let site = &heap.owner_of(block)?.site;
+    let place = site.place().map_or_else(String::new, |place| format!(", {place}"));
     Some(printable(&format!("{} B asked for by {}{place}", block.asked, site.short()), MAX_TYPE * 2))
 }
 

@@ -221,13 +221,13 @@ fn draw_title(canvas: &mut Canvas<'_>, line: Rect, figure: Rect, model: &Model, 
 /// What is asked about, and the answer: where it would lie, and a sentence.
 fn asked(model: &Model, heap: &Heap, state: &State) -> Option<(Fit, String)> {
     let question: Question = state.heap.asked.parse().ok()?;
-    let size = match question.bytes(&model.snapshot) {
-        Ok(size) => size,
+    let demand = match question.demand(&model.snapshot, heap) {
+        Ok(demand) => demand,
         Err(why) => return Some((Fit::Unknown, format!("That cannot be told: {why}."))),
     };
     let stack = question.stack().map(str::to_owned);
-    let report = FitReport { stack, ..report::fit(heap, size, ALIGN) };
-    Some((heap.fit(size, ALIGN), fit_sentence(&heap.name, &report)))
+    let report = FitReport { stack, ..report::fit(heap, demand, ALIGN) };
+    Some((heap.fit(demand, ALIGN), fit_sentence(&heap.name, &report)))
 }
 
 /// Sentences: the answer, the selected block, and what is not known.
@@ -277,7 +277,7 @@ fn since_baseline(model: &Model, heap: &Heap, state: &State) -> Option<String> {
 
 /// One block in words.
 fn describe(model: &Model, heap: &Heap, block: &LiveBlock) -> String {
-    let place = heap.owners.as_ref().and_then(|owners| owners.get(block.owner)).map(|owner| place(&owner.site));
+    let place = heap.owner_of(block).map(|owner| place(&owner.site));
     let age = units::duration(model.snapshot.at.saturating_sub(block.seen));
     format!(
         "Block at {}: {} asked for, {} with header and rounding, by {} {}; first seen {age} ago.",
@@ -309,10 +309,7 @@ fn draw_excerpt(canvas: &mut Canvas<'_>, area: Rect, model: &Model, state: &Stat
 }
 
 fn place(site: &CallSite) -> String {
-    match (&site.file, site.line) {
-        (Some(file), Some(line)) => format!("{}:{line}", file.rsplit('/').next().unwrap_or(file)),
-        _ => "-".to_owned(),
-    }
+    site.place().unwrap_or_else(|| "-".to_owned())
 }
 
 fn draw_sites(canvas: &mut Canvas<'_>, area: Rect, heap: &Heap, state: &State, rows: &[Row], titles: [&str; 3]) {

@@ -282,9 +282,14 @@ fn growth(rate: f64) -> String {
 #[must_use]
 pub fn fit_sentence(heap: &str, fit: &FitReport) -> String {
     let size = units::bytes(fit.size.into());
-    let size = match &fit.stack {
-        Some(name) => format!("A stack as large as that of {}, {size},", units::printable(name, 40)),
-        None => size,
+    let size = match (&fit.stack, fit.control_block) {
+        (Some(name), None) => format!("A stack as large as that of {}, {size},", units::printable(name, 40)),
+        (Some(name), Some(block)) => format!(
+            "A thread like {}, {size} of stack and {} of control block,",
+            units::printable(name, 40),
+            units::bytes(block.into())
+        ),
+        (None, _) => size,
     };
     let left = fit
         .largest_left

@@ -46,6 +46,7 @@ fn stack() -> impl Strategy<Value = Stack> {
             name: name.clone(),
             kind,
             range,
+            control_block: None,
             current,
             lowest_sp,
             peak,

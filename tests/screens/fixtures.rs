@@ -44,6 +44,7 @@ pub(crate) fn stack(name: &str, kind: StackKind, start: u32, size: u32, now: u32
         name: name.to_owned(),
         kind,
         range: Region::new(start, size),
+        control_block: None,
         current: Some(exact(now)),
         lowest_sp: None,
         peak: Some(exact(peak)),

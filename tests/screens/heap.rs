@@ -6,11 +6,13 @@ use std::time::Duration;
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
 use highwater::model::Model;
 use highwater::model::baseline::Baseline;
-use highwater::model::snapshot::{Block, BlockState, CallSite, Excerpt, Heap, LiveBlock, Measured, Owner, Trust};
+use highwater::model::snapshot::{
+    Block, BlockState, CallSite, Excerpt, Heap, LiveBlock, Measured, MemoryKind, Owner, Part, PartKind, Trust,
+};
 use highwater::region::Region;
 use highwater::tui::heap::{HeapState, Order};
 use highwater::tui::keys::action;
-use highwater::tui::state::{Screen, State};
+use highwater::tui::state::{Screen, Selection, State};
 use highwater::tui::update::update;
 use ratatui::layout::Size;
 
@@ -202,4 +204,31 @@ fn several_heaps_are_shown_one_after_the_other() {
     assert!(shown(&model, &state, (120, 36)).contains("pool"));
     press(&mut state, &model, KeyCode::Char('n'));
     assert_eq!(state.heap.shown, 0);
+}
+
+#[test]
+fn a_stretch_of_heap_lists_its_largest_blocks_on_the_map() {
+    let mut model = with(|heap| {
+        let live = heap.live.iter().flatten().map(|block| Block::new(block.range, 16, BlockState::Used));
+        let free = heap.holes().into_iter().flatten().map(|hole| Block::new(hole, 0, BlockState::Free));
+        let mut blocks: Vec<Block> = live.chain(free).collect();
+        blocks.sort_by_key(|block| block.range);
+        heap.blocks = Some(blocks.into());
+    });
+    let range = Region::new(0x2000_4000, 0x1000);
+    let part = fixtures::part("ram/heap/blocks", PartKind::Block, range.start(), range.end_address());
+    let heap = fixtures::part("ram/heap", PartKind::Heap, range.start(), 0x2000_8000);
+    let heap = Part { heap: Some(0), parts: vec![part.clone()], ..heap };
+    model.snapshot.memories = vec![fixtures::memory("RAM", MemoryKind::Ram, vec![heap])];
+    let mut state = on(Screen::Map);
+    state.selection = Selection::Part(part.id);
+    let text = shown(&model, &state, (120, 36));
+    for expected in ["the largest of 19 blocks, key 3 shows all", "packet net.rs:44", "280 B"] {
+        assert!(text.contains(expected), "{expected}: {text}");
+    }
+    // Without owners they are blocks all the same, and without a walk nothing is said of them.
+    model.snapshot.heaps[0].live = None;
+    assert!(shown(&model, &state, (120, 36)).contains("   a block  "));
+    model.snapshot.heaps[0].blocks = None;
+    assert!(!shown(&model, &state, (120, 36)).contains("a block "));
 }

@@ -108,7 +108,7 @@ fn look<'a>(
         return ("+", styles.lit);
     }
     if marked.owner == Some(block.owner) {
-        let leaks = heap.owners.as_ref().and_then(|owners| owners.get(block.owner)).is_some_and(|owner| owner.leaks);
+        let leaks = heap.owner_of(block).is_some_and(|owner| owner.leaks);
         return (glyphs.owner, if leaks { styles.danger } else { styles.strong });
     }
     let begins = block.range.end() <= cell.end() && block.range.size() > cell.size();

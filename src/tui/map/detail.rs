@@ -15,6 +15,7 @@
 //!          ▄▄▄▄▄▄▇▇▇▇▇▇▇▇████████████████
 //! ```
 
+mod blocks;
 mod stack;
 
 use std::time::Duration;
@@ -237,6 +238,7 @@ impl Paper<'_> {
             blocks.push(Block { rank: 1, lines: self.heap_numbers(heap) });
             blocks.push(self.history(self.model.history.series(Quantity::Used, &heap.name), heap.range.size().into()));
         }
+        blocks.extend(self.heap_blocks(part));
         if let Some(memory) = memory {
             let share = bar::percent(Some(part.range.size().into()), memory.range.size().into());
             let text = format!("{share} of {}", memory.name);
