@@ -12,10 +12,10 @@ use ratatui::style::Style;
 use ratatui::text::Span;
 
 use super::frame::Density;
-use super::paint::{Canvas, fit, fit_path, safe, width, wrap};
+use super::paint::{Canvas, fit, fit_path, safe, safe_text, width, wrap};
 use super::state::{Input, State};
 use super::theme::Styles;
-use crate::console::{Level, Line, Log, Shared};
+use crate::console::{Level, Line, Log, MAX_LINE, Shared};
 
 /// Cells of the time at which a line was read.
 const READ: u16 = 9;
@@ -192,7 +192,7 @@ impl Columns {
 
     fn wrapped(&self, line: &Line, canvas: &Canvas<'_>) -> Vec<String> {
         let channel = line.channel.as_ref().map(|channel| format!("[{channel}] ")).unwrap_or_default();
-        let text = safe(&format!("{channel}{}", line.text), canvas.theme);
+        let text = safe_text(&format!("{channel}{}", line.text), MAX_LINE, canvas.theme);
         // What is aligned by blanks stays so while it fits.
         let mut rows = if width(&text) <= self.cells { vec![text] } else { wrap(&text, self.cells) };
         rows.truncate(ROWS);
