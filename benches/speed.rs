@@ -93,6 +93,7 @@ fn live(image: &Arc<Image>, chips: &[layout::Memory]) -> Option<Model> {
         paced_from: None,
         faults: Vec::new(),
         comparators: None,
+        erased: false,
         core: None,
     };
     let (source, board) = open(&emulation).ok()?;

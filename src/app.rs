@@ -4,7 +4,9 @@ mod desk;
 mod doctor;
 mod export;
 pub mod find;
+pub mod flash;
 mod ledger;
+pub mod listen;
 pub mod live;
 pub mod log;
 mod measure;
@@ -12,6 +14,7 @@ pub mod open;
 pub mod place;
 pub mod record;
 pub mod replay;
+mod run;
 mod statics;
 mod stream;
 mod transport;
@@ -58,12 +61,17 @@ pub enum Failure {
     Unreachable(String),
     /// A budget is exceeded, and the output says which.
     OverBudget,
+    /// The firmware itself has ended with this status, and not with 0.
+    Firmware(u8),
+    /// The user ended what would have gone on.
+    Interrupted,
     /// Nobody reads the output any more: not an error.
     BrokenPipe,
 }
 
 impl Failure {
-    /// The exit code: 1 error, 2 usage, 3 a budget is exceeded, 4 not reachable, 0 for a closed pipe.
+    /// The exit code: 1 error, 2 usage, 3 a budget is exceeded, 4 not reachable, 130 interrupted, 0 for a closed pipe;
+    /// the firmware's own status where that has ended.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
@@ -71,6 +79,8 @@ impl Failure {
             Self::Usage(_) => 2,
             Self::OverBudget => 3,
             Self::Unreachable(_) => 4,
+            Self::Firmware(status) => *status,
+            Self::Interrupted => 130,
             Self::BrokenPipe => 0,
         }
     }
@@ -80,7 +90,7 @@ impl Failure {
     pub fn message(&self) -> Option<&str> {
         match self {
             Self::Error(text) | Self::Usage(text) | Self::Unreachable(text) => Some(text),
-            Self::OverBudget | Self::BrokenPipe => None,
+            Self::OverBudget | Self::Firmware(_) | Self::Interrupted | Self::BrokenPipe => None,
         }
     }
 }
@@ -110,6 +120,8 @@ pub fn run(mut cli: Cli) -> Result<(), Failure> {
     match &outcome {
         Err(Failure::Error(text) | Failure::Usage(text) | Failure::Unreachable(text)) => tracing::error!("{text}"),
         Err(Failure::OverBudget) => tracing::error!("a budget is exceeded"),
+        Err(Failure::Firmware(status)) => tracing::error!("the firmware ended with the status {status}"),
+        Err(Failure::Interrupted) => tracing::info!("interrupted"),
         Err(Failure::BrokenPipe) => tracing::error!("nobody reads the output any more"),
         Ok(()) => {}
     }
@@ -141,16 +153,24 @@ fn carry_out(command: &Command, look: &Look, settings: &Settings) -> Result<(), 
                 None => watch(&wanted, args.format, &args.fit, look),
             }
         }
+        Command::Run(args) => {
+            let loading = flash::Loading { verify: args.verify, ascii: look.ascii.unwrap_or(false) };
+            run::run(&open::Wanted::run(args, loading, settings.rules(args.sizing.margin)), args.lines, look)
+        }
         Command::Attach(args) => {
             let wanted = open::Wanted::attach(args, settings.rules(args.sizing.margin));
             match args.serve.prometheus {
                 Some(address) => export::run(&wanted, address),
+                None if args.rtt => run::run(&wanted, false, look),
                 None => watch(&wanted, args.format, &args.fit, look),
             }
         }
         Command::Snapshot(args) if args.serve.prometheus.is_some() => Err(Failure::Usage(
             "a snapshot ends at once: `highwater attach --prometheus` goes on and is scraped".into(),
         )),
+        Command::Snapshot(args) if args.rtt => {
+            Err(Failure::Usage("a snapshot has no log: `highwater attach --rtt` shows what the firmware says".into()))
+        }
         Command::Snapshot(args) => {
             let wanted = open::Wanted::attach(args, settings.rules(args.sizing.margin));
             print_snapshot(&wanted, args.format.unwrap_or(Format::Human), &args.fit, look)

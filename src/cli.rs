@@ -3,6 +3,7 @@
 mod fill;
 pub mod measure;
 pub mod record;
+pub mod run;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -23,6 +24,7 @@ use crate::tui::theme::ThemeName;
 use crate::view::{self, Format};
 use measure::{CheckArgs, ConfigCommand, SizesArgs};
 use record::{RecordArgs, ReplayArgs};
+use run::RunArgs;
 
 /// See where memory goes on a microcontroller, live, without stopping it.
 #[derive(Debug, Parser)]
@@ -35,6 +37,7 @@ use record::{RecordArgs, ReplayArgs};
   highwater demo --scenario overflow          watch a stack overflow happen
   highwater attach firmware.elf               the live map of a board on the only probe
   highwater attach firmware.elf --chip STM32F407VGTx --probe 0483:374b
+  highwater run firmware.elf                  flash it, begin it, and watch it; as cargo's runner too
   highwater snapshot firmware.elf --format json > report.json
   highwater record firmware.elf --for 10m     all that is read, to look at later
   highwater replay highwater-1.hwr            the same screens and formats, at any moment of it
@@ -104,6 +107,26 @@ pub enum Command {
 
 Without a terminal it prints one snapshot and ends.")]
     Demo(DemoArgs),
+    /// Flash a firmware, begin it, and watch it; for `runner = "highwater run"` in .cargo/config.toml
+    #[command(
+        after_help = "This is the one command that writes to flash, by probe-rs's flash loader: only what is not there already, and never
+by erasing a chip that is locked. Then the chip is reset, and from the firmware's first instruction on the rest is as with
+`attach`, with two differences: what the firmware writes to RTT is read (one word of its RAM is written each time, --no-rtt
+leaves that out), and halting debug is on, so that the core stops where the firmware asks for something by semihosting.
+
+Without a terminal, or with --lines, it prints what the firmware says, text or defmt, until the firmware ends. It ends with
+the firmware's status: 0 or the code of its semihosting exit, 1 when it stands at a breakpoint. Ctrl-C ends with 130; the
+firmware runs on then.
+
+Examples:
+  highwater run target/thumbv7em-none-eabihf/debug/app --chip nRF52840_xxAA
+  highwater run app.elf --verify           read everything back once it is written
+  highwater run app.elf --no-flash         what is there already, from its beginning
+  highwater run app.elf --lines | tee log  what the firmware says, line by line
+  highwater run app.elf --probe sim        on the emulated board, which is flashed like any other
+  highwater run app.elf -- --fast          `--fast` is for the firmware, when it asks for its command line"
+    )]
+    Run(RunArgs),
     /// The live map of a running firmware
     #[command(
         after_help = "Nothing is written to the target and its core is not stopped, from attach to detach, unless a flag under
@@ -555,6 +578,10 @@ pub struct AttachArgs {
     /// What it may do to the target.
     #[command(flatten)]
     pub touch: TouchArgs,
+    /// Show what the firmware says through RTT, as text or defmt; each time one word of its RAM is written. Without a
+    /// terminal its lines are printed until Ctrl-C
+    #[arg(long, conflicts_with_all = ["format", "would_fit", "prometheus"], help_heading = "Touches the target")]
+    pub rtt: bool,
     /// How stack sizes are suggested.
     #[command(flatten)]
     pub sizing: SizingArgs,

@@ -15,6 +15,7 @@ pub mod app;
 pub mod check;
 pub mod cli;
 pub mod config;
+pub mod console;
 pub mod doctor;
 pub mod fault;
 pub mod heap;

@@ -37,6 +37,7 @@
 //! | `image`, `attributes` | what is loaded, and what it was built for |
 //! | `core` | the emulator behind a trait |
 //! | `memory`, `watch` | words that two sides touch at once, and who notices |
+//! | `flash` | the flash controller, the algorithm that drives it, and both as probe-rs describes a chip |
 //! | `debug` | debug registers |
 //! | `machine` | all of these on one clock |
 //! | `target` | who may run the machine when: the core's thread, or the link |
@@ -46,7 +47,7 @@
 //! | `calls` | who called whom on one stack, as it happens |
 //! | `link`, `counters`, `faults` | what it costs, what was done, what goes wrong |
 //!
-//! Not modelled: peripherals (they read as zero), external interrupts, caches, `TrustZone`, JTAG, multidrop, parity.
+//! Not modelled: peripherals but the flash controller (they read as zero), external interrupts, caches, `TrustZone`, JTAG, multidrop, parity.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -58,6 +59,7 @@ mod counters;
 mod dap;
 mod debug;
 mod faults;
+mod flash;
 mod image;
 mod link;
 mod machine;

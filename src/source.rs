@@ -6,6 +6,7 @@ pub mod control;
 pub mod emulated;
 pub mod endpoint;
 pub mod file;
+pub mod flash;
 pub mod gdb;
 pub mod link;
 mod mem_ap;
@@ -13,6 +14,7 @@ pub mod probe;
 pub mod qemu;
 pub mod recorder;
 pub mod replay;
+pub mod rtt;
 #[cfg(test)]
 pub(crate) mod testing;
 

@@ -14,6 +14,7 @@ pub mod heap;
 mod help;
 pub mod keymap;
 pub mod keys;
+pub mod logs;
 mod lookup;
 mod map;
 mod overlay;
@@ -42,6 +43,7 @@ use thiserror::Error;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::console::Shared;
 use crate::model::Model;
 use crate::sampler::observation::Observation;
 use frame::SMALLEST;
@@ -163,8 +165,21 @@ pub async fn run<B: Backend>(
                 }
             }
             () = options.symbols.changed() => screen = Picturing::Outdated,
+            () = heard(options.log.as_ref()) => {
+                if state.screen == Screen::Logs {
+                    screen = Picturing::Outdated;
+                }
+            }
             () = tokio::time::sleep_until(next_frame), if screen == Picturing::Outdated => {}
         }
+    }
+}
+
+/// Returns when the firmware has said something more; never where nobody listens.
+async fn heard(log: Option<&Shared>) {
+    match log {
+        Some(log) => log.changed().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -212,7 +227,7 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, state: &State, theme: &Theme) 
                 let line = Rect { x: legend.x + 2, width: legend.width.saturating_sub(2), ..legend };
                 frame::draw_legend(&mut canvas, line, &timeline::legend(theme));
             }
-            Screen::Symbols | Screen::Alerts => {}
+            Screen::Symbols | Screen::Alerts | Screen::Logs => {}
         }
     }
     let (body, density) = (areas.body, areas.density);
@@ -224,6 +239,7 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, state: &State, theme: &Theme) 
         Screen::Timeline => timeline::draw(&mut canvas, body, density, model, state),
         Screen::Symbols => symbols::draw(&mut canvas, body, density, model, state),
         Screen::Alerts => alerts::draw(&mut canvas, body, density, model, state),
+        Screen::Logs => logs::draw(&mut canvas, body, density, state),
     }
     match state.overlay {
         Overlay::Help(scroll) => help::draw(&mut canvas, body, scroll, model, state),

@@ -17,6 +17,8 @@ mod formats;
 mod manners;
 #[path = "cli/recordings.rs"]
 mod recordings;
+#[path = "cli/run.rs"]
+mod run;
 #[path = "cli/saved.rs"]
 mod saved;
 #[path = "cli/sizing.rs"]

@@ -161,6 +161,23 @@ fn keys_lead_through_the_screens_and_out() {
 }
 
 #[test]
+fn a_firmware_is_run_on_the_screens_and_its_status_is_the_end() {
+    let firmware = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/run/run.elf");
+    let mut session = Session::start(&["run", firmware, "--probe", "sim", "--", "run"], &[]);
+    session.wait_for("LIVE");
+    session.press("L");
+    session.wait_for("hello from semihosting");
+    session.press("vv");
+    session.wait_for("info and above");
+    session.wait_until("no plain text", |screen| screen.contains("battery at 17 %") && !screen.contains("round 39"));
+    session.press("q");
+    assert!(session.end_clean().success());
+    let mut session = Session::start(&["run", firmware, "--probe", "sim", "--", "fail"], &[]);
+    session.wait_for("ERROR asked to fail (run/src/main.rs:51)");
+    assert_eq!(session.end_clean().exit_code(), 7);
+}
+
+#[test]
 fn a_click_on_a_tab_shows_its_screen() {
     let mut session = Session::demo(&[]);
     session.wait_for("2 Stacks");

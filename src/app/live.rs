@@ -20,6 +20,7 @@ use super::Failure;
 use super::desk::Desk;
 use super::open::Opened;
 use super::replay::Player;
+use super::run::{last_words, listen, outcome};
 use super::transport::Transport;
 use super::watch::{Listening, Watcher};
 use crate::cli::{Color, Look};
@@ -51,7 +52,7 @@ const BREAK: &str = "HIGHWATER_TEST_PANIC";
 ///
 /// The terminal cannot be used.
 pub fn run(opened: Opened, look: &Look) -> Result<(), Failure> {
-    let Opened { mut sampler, model, run_first, go_on, access, watcher, tape } = opened;
+    let Opened { mut sampler, model, run_first, go_on, access, watcher, tape, listener } = opened;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (desk, symbols) = Desk::open()?;
     desk.hand_in(sampler.image(), sampler.memories().to_vec());
@@ -62,11 +63,18 @@ pub fn run(opened: Opened, look: &Look) -> Result<(), Failure> {
     let access = access.to_owned();
     let recorder = tape.as_ref().ok().map(|session| session.desk.clone());
     let builds = Builds { news, desk, recorder: recorder.clone() };
-    let options = Options { interest: sampler.interest(), symbols, access, recorder, ..options(&model, look) };
     let (feed, observations) = watch::channel(None);
     let running = Arc::new(AtomicBool::new(true));
     let (report, mut stopped) = oneshot::channel();
     let (detach, detached) = mpsc::channel::<()>();
+    let image = sampler.image();
+    let listening = match listener {
+        Some(listener) => Some(listen(listener, Arc::clone(&image), Arc::clone(&running), detach.clone())?),
+        None => None,
+    };
+    let (log, mut exit) = listening.unzip();
+    let options =
+        Options { interest: sampler.interest(), symbols, access, recorder, log: log.clone(), ..options(&model, look) };
     let stop = Arc::clone(&running);
     let sampling = move || {
         // Its end is the end of this thread, when the sampler has put everything back.
@@ -94,18 +102,32 @@ pub fn run(opened: Opened, look: &Look) -> Result<(), Failure> {
         },
         other => carry_out(other, screen),
     };
-    runtime.block_on(async {
+    let exited = async {
+        match &mut exit {
+            Some(exit) => exit.await.ok(),
+            None => None,
+        }
+    };
+    let end = runtime.block_on(async {
         let mut screen = Screen::enter()?;
         let end = ended();
-        tokio::pin!(end);
+        tokio::pin!(end, exited);
         tokio::select! {
             shown = tui::run(&mut screen.terminal, EventStream::new(), observations, model, &options, carry_out) => {
-                shown.map(|_| ()).map_err(|error| Failure::Error(error.to_string()))
+                shown.map(|_| None).map_err(|error| Failure::Error(error.to_string()))
             }
-            () = &mut end => Ok(()),
+            () = &mut end => Ok(None),
+            Some(end) = &mut exited => Ok(Some(end)),
             Ok(Err(panic)) = &mut stopped => Err(Failure::Error(format!("the sampler broke down, a bug: {panic}"))),
         }
-    })
+    })?;
+    match (end, log) {
+        (Some(end), Some(log)) => {
+            last_words(&log)?;
+            outcome(end, &image)
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Shows a recording until the user quits, or the process is told to end.

@@ -4,11 +4,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::flash::Loading;
+use super::listen::{Ears, Listener};
 use super::place::{Place, SIM, Said};
 use super::record::{Content, Destination, Session};
 use super::watch::{Stamp, Watcher};
 use super::{Failure, find};
 use crate::cli::measure::MeasureArgs;
+use crate::cli::run::RunArgs;
 use crate::cli::{AttachArgs, ChipArgs, DoctorArgs, Firmware, ProbeArgs, SavedArgs, ServerArgs, SimArgs};
 use crate::config::{self, Rules};
 use crate::image::layout::{self, Memory};
@@ -46,6 +49,8 @@ pub struct Wanted {
     rate_hz: Option<f64>,
     tripwire: Option<Mode>,
     paint: bool,
+    ears: Option<Ears>,
+    loading: Option<Loading>,
     rules: Rules,
 }
 
@@ -79,6 +84,8 @@ impl Wanted {
             rate_hz: args.pace.rate_hz(),
             tripwire: args.touch.mode(),
             paint: args.touch.paint,
+            ears: None,
+            loading: None,
             rules,
         }
     }
@@ -98,6 +105,29 @@ impl Wanted {
             rate_hz: args.pace.rate_hz(),
             tripwire: args.touch.mode(),
             paint: args.touch.paint,
+            ears: args.rtt.then_some(Ears { rtt: true, from_reset: None }),
+            loading: None,
+            rules,
+        }
+    }
+
+    /// What `highwater run` wants.
+    #[must_use]
+    pub fn run(args: &RunArgs, loading: Loading, rules: Rules) -> Self {
+        Self {
+            elf: Elf::File(args.firmware.clone()),
+            chip: args.firmware.chip.clone(),
+            probe: args.probe.clone(),
+            saved: SavedArgs::default(),
+            server: ServerArgs::default(),
+            sim: args.sim.clone(),
+            #[cfg(feature = "simulator")]
+            scenario: args.sim_scenario.map(crate::cli::Scenario::number),
+            rate_hz: args.pace.rate_hz(),
+            tripwire: None,
+            paint: false,
+            ears: Some(Ears { rtt: !args.no_rtt, from_reset: Some(args.args.join(" ")) }),
+            loading: (!args.no_flash).then_some(loading),
             rules,
         }
     }
@@ -117,6 +147,8 @@ impl Wanted {
             rate_hz: None,
             tripwire: None,
             paint: false,
+            ears: None,
+            loading: None,
             rules,
         }
     }
@@ -136,6 +168,8 @@ impl Wanted {
             rate_hz: args.pace.rate_hz(),
             tripwire: None,
             paint: false,
+            ears: None,
+            loading: None,
             rules,
         };
         #[cfg(feature = "simulator")]
@@ -186,6 +220,16 @@ impl Wanted {
         self.sim.sim_time.is_some() && self.is_emulated()
     }
 
+    /// What this run may do to the target, in words.
+    fn access(&self) -> &'static str {
+        match &self.ears {
+            _ if self.paint => "paints stacks",
+            Some(ears) if ears.from_reset.is_some() => "flashes, resets",
+            Some(_) => "reads RTT",
+            None => "read-only",
+        }
+    }
+
     /// Whether the emulated board is meant.
     #[must_use]
     pub fn is_emulated(&self) -> bool {
@@ -209,7 +253,8 @@ impl Wanted {
         let touch = match &self.tripwire {
             Some(Mode::Culprit(_)) => Some("--culprit"),
             Some(_) => Some("--tripwire"),
-            None => self.paint.then_some("--paint"),
+            None if self.paint => Some("--paint"),
+            None => self.ears.as_ref().map(|_| "--rtt"),
         };
         #[cfg(feature = "simulator")]
         let scenario = match (&self.elf, self.scenario) {
@@ -257,6 +302,8 @@ pub struct Opened {
     pub access: &'static str,
     /// What a recording of it begins with, or why there cannot be one.
     pub tape: Result<Session, &'static str>,
+    /// Hears what the firmware says, when that is asked for.
+    pub listener: Option<Listener>,
     /// Watches the ELF for new builds, when somebody looks at the target and there is a file.
     pub watcher: Option<Watcher>,
 }
@@ -295,7 +342,10 @@ pub fn open(wanted: &Wanted, purpose: For, taping: &Taping) -> Result<Opened, Fa
             image.name()
         )));
     }
-    let chip = chip(&wanted.chip, &image)?;
+    let mut chip = chip(&wanted.chip, &image)?;
+    if let (Some(loading), Place::Probe) = (wanted.loading, wanted.place()) {
+        chip = Some(loading.flash(&probe_options(wanted, chip), &bytes)?);
+    }
     let mut known = chip.as_ref().map(Chip::memories).unwrap_or_default();
     let server = server(wanted, &mut known)?;
     let memories = layout::memories(&image, &known);
@@ -312,9 +362,11 @@ pub fn open(wanted: &Wanted, purpose: For, taping: &Taping) -> Result<Opened, Fa
     if wanted.is_saved() {
         tape = Err(SAVED);
     }
+    let mut listener = None;
     let (source, touching, access): (Box<dyn Source>, _, _) = if let Some((source, access)) = server {
         (source, (None, None), access)
     } else {
+        let content = wanted.ears.as_ref().map(|ears| (ears.clone(), bytes.clone()));
         let source = if wanted.is_emulated() {
             open_emulated(wanted, purpose, &image, bytes, &memories)?
         } else {
@@ -328,7 +380,11 @@ pub fn open(wanted: &Wanted, purpose: For, taping: &Taping) -> Result<Opened, Fa
         if tripwire.is_some() || painter.is_some() {
             tape = Err(TOUCHED);
         }
-        (Box::new(source), (tripwire, painter), if wanted.paint { "paints stacks" } else { "read-only" })
+        if let Some((ears, elf)) = content {
+            let regions = memories.iter().map(|memory| memory.range).collect();
+            listener = Some(Listener::new(Box::new(source.control()), ears, &image, &elf, regions)?);
+        }
+        (Box::new(source), (tripwire, painter), wanted.access())
     };
     let source: Box<dyn Source> = match (&mut tape, taping) {
         (Err(_), _) | (_, Taping::Never) => source,
@@ -368,7 +424,7 @@ pub fn open(wanted: &Wanted, purpose: For, taping: &Taping) -> Result<Opened, Fa
     tracing::info!("attached; the link costs {:?}", sampler.cost());
     let file = file.filter(|_| purpose == For::Watching);
     let watcher = file.map(|(firmware, path, stamp)| watcher(firmware, &path, stamp, known));
-    Ok(Opened { sampler, model, run_first: wanted.sim.sim_time, go_on, access, tape, watcher })
+    Ok(Opened { sampler, model, run_first: wanted.sim.sim_time, go_on, access, tape, listener, watcher })
 }
 
 /// A source, and what it may do to the target, in words.
@@ -562,15 +618,18 @@ pub fn chip(args: &ChipArgs, image: &Image) -> Result<Option<Chip>, Failure> {
     }
 }
 
-fn open_probe(wanted: &Wanted, chip: Option<Chip>) -> Result<ProbeSource, Failure> {
-    let options = ProbeOptions {
+fn probe_options(wanted: &Wanted, chip: Option<Chip>) -> ProbeOptions {
+    ProbeOptions {
         selector: wanted.probe.probe.clone(),
         protocol: wanted.probe.protocol,
         speed_khz: wanted.probe.speed,
         connect_under_reset: wanted.probe.connect_under_reset,
         chip,
-    };
-    match ProbeSource::open(options, Box::<HostInstruments>::default()) {
+    }
+}
+
+fn open_probe(wanted: &Wanted, chip: Option<Chip>) -> Result<ProbeSource, Failure> {
+    match ProbeSource::open(probe_options(wanted, chip), Box::<HostInstruments>::default()) {
         Ok(source) => Ok(source),
         Err(error @ (OpenError::BadSelector { .. } | OpenError::UnsupportedCore { .. })) => {
             Err(Failure::Error(error.to_string()))
@@ -616,13 +675,18 @@ fn open_emulated(
         paced_from: (purpose == For::Watching).then(|| sim.sim_time.unwrap_or_default()),
         faults: sim.sim_mishap.iter().flat_map(mishap).collect(),
         comparators: None,
+        erased: wanted.loading.is_some(),
         core: None,
     };
-    match emulated::open(&emulation) {
-        Ok((source, _board)) => Ok(source),
-        Err(error @ EmulationError::Open(_)) => Err(Failure::Unreachable(error.to_string())),
-        Err(error) => Err(Failure::Error(error.to_string())),
+    let failed = |error: EmulationError| match error {
+        EmulationError::Open(_) => Failure::Unreachable(error.to_string()),
+        _ => Failure::Error(error.to_string()),
+    };
+    let board = emulated::power_on(&emulation).map_err(failed)?;
+    if let Some(loading) = wanted.loading {
+        loading.flash(&emulated::chip(&board).map_err(failed)?, &emulation.elf)?;
     }
+    emulated::attach(&board, &emulation).map_err(failed)
 }
 
 #[cfg(feature = "simulator")]

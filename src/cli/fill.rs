@@ -21,6 +21,12 @@ impl Cli {
                 args.pace.fill(settings);
                 args.sizing.fill(settings);
             }
+            Command::Run(args) => {
+                args.firmware.chip.fill(settings);
+                args.probe.fill(settings);
+                args.pace.fill(settings);
+                args.sizing.fill(settings);
+            }
             Command::Record(args) => {
                 args.firmware.chip.fill(settings);
                 args.probe.fill(settings);

@@ -12,6 +12,7 @@ use super::calls::Calls;
 use super::core::{Emulated, PC, SP};
 use super::counters::{Counters, Tally};
 use super::faults::{Fault, Faults};
+use super::flash;
 use super::image::{CoreKind, Image};
 use super::link::LinkModel;
 use super::machine::{self, Machine, Shown};
@@ -184,6 +185,15 @@ impl Board {
     #[must_use]
     pub fn probe_info(&self) -> DebugProbeInfo {
         registry::info(&self.target.serial)
+    }
+
+    /// The board as probe-rs describes a chip, with what it takes to flash it.
+    ///
+    /// # Errors
+    ///
+    /// probe-rs does not take these memories, and why.
+    pub fn description(&self) -> Result<probe_rs::Target, String> {
+        flash::description("highwater emulated board", self.core, &self.map)
     }
 
     /// The probe's serial number.

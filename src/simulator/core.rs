@@ -7,6 +7,7 @@ use rsemu::core::{Device as _, ResetKind};
 use rsemu::cpu::arm::v7m::sys::Exception;
 use rsemu::cpu::arm::v7m::{ArmV7m, Config, Regs};
 
+use super::flash::{self, Controller};
 use super::image::CoreKind;
 use super::memory::{Memory, MemoryKind};
 
@@ -87,28 +88,37 @@ pub(crate) trait Core: Send {
 /// The cores of rsemu.
 pub(crate) struct Emulated {
     cpu: ArmV7m,
+    memory: Arc<Memory>,
 }
 
 impl Emulated {
-    pub(crate) fn new(kind: CoreKind, vectors: u32, memory: &Memory) -> Result<Self, String> {
-        let space = AddressSpace::new("bus", 32);
-        {
-            let mut topology = space.topology();
-            // The part's own corner of the private peripherals (DBGMCU on an STM32) is like any peripheral to the core.
-            for bank in memory.banks.iter().chain([&memory.vendor]) {
-                let name = format!("{bank:?}");
-                // Instructions come from flash: the emulator's own store is the fast path, and flash never changes.
-                let region = match bank.kind {
-                    MemoryKind::Flash => Mapped::rom(name, Arc::new(RomStore::new(bank.bytes())), RomWrite::Fault),
-                    _ => Mapped::io(name, u64::from(bank.range.size()), Arc::clone(bank) as _),
-                };
-                topology.map(region, u64::from(bank.range.start())).map_err(|error| error.to_string())?;
-            }
-        }
+    pub(crate) fn new(kind: CoreKind, vectors: u32, memory: &Arc<Memory>) -> Result<Self, String> {
         let cpu = ArmV7m::new(config(kind).with_reset_vtor(vectors));
-        cpu.attach_space(Arc::new(space));
-        Ok(Self { cpu })
+        cpu.attach_space(Arc::new(bus(memory)?));
+        Ok(Self { cpu, memory: Arc::clone(memory) })
     }
+}
+
+/// What the core sees of the board, with flash as it is now.
+fn bus(memory: &Arc<Memory>) -> Result<AddressSpace, String> {
+    let space = AddressSpace::new("bus", 32);
+    {
+        let mut topology = space.topology();
+        // The part's own corner of the private peripherals (DBGMCU on an STM32) is like any peripheral to the core.
+        for bank in memory.banks.iter().chain([&memory.vendor]) {
+            let name = format!("{bank:?}");
+            // Instructions come from flash: the emulator's own store is the fast path.
+            let region = match bank.kind {
+                MemoryKind::Flash => Mapped::rom(name, Arc::new(RomStore::new(bank.bytes())), RomWrite::Fault),
+                _ => Mapped::io(name, u64::from(bank.range.size()), Arc::clone(bank) as _),
+            };
+            topology.map(region, u64::from(bank.range.start())).map_err(|error| error.to_string())?;
+        }
+        let controller = Arc::new(Controller::new(Arc::clone(memory)));
+        let region = Mapped::io("flash controller", u64::from(flash::REGISTERS.size()), controller as _);
+        topology.map(region, u64::from(flash::REGISTERS.start())).map_err(|error| error.to_string())?;
+    }
+    Ok(space)
 }
 
 /// rsemu has no v6-M core: a Cortex-M0+ is its Cortex-M3, of which v6-M code uses a part, under its own CPUID.
@@ -284,6 +294,12 @@ impl Core for Emulated {
     fn reset(&mut self) {
         // rsemu's warm reset leaves SysTick, the NVIC's enables and the MPU as they were; on silicon a system reset
         // clears them (ARM DDI 0403 B1.5.5, B3.2). Memory is not in the core, so nothing else is lost.
+        if self.memory.take_flash_change()
+            && let Ok(bus) = bus(&self.memory)
+        {
+            // The emulator's own copy of the flash is the old one. The map worked before, so it does again.
+            self.cpu.attach_space(Arc::new(bus));
+        }
         self.cpu.reset(ResetKind::Cold);
         self.cpu.step();
     }

@@ -211,7 +211,8 @@ impl Debug {
             | flag(self.halted, S_HALT)
             // A halted core is not asleep, even if the halt interrupted a WFI.
             | flag(!self.halted && core.asleep(), S_SLEEP)
-            | flag(core.locked_up(), S_LOCKUP)
+            // Debug state ends a lockup (ARM DDI 0403 C1.6.2): the core faults again when it goes on.
+            | flag(!self.halted && core.locked_up(), S_LOCKUP)
             | flag(std::mem::take(&mut self.retired), S_RETIRE_ST)
             | flag(std::mem::take(&mut self.was_reset), S_RESET_ST)
     }

@@ -114,6 +114,12 @@ impl Image {
         Self { memory: guess_memory(&flash, &[], top), segments, vectors, core: None }
     }
 
+    /// The same board with nothing in it, as it comes from its maker: what is to run has to be flashed.
+    #[must_use]
+    pub fn erased(self) -> Self {
+        Self { segments: Vec::new(), ..self }
+    }
+
     /// Reads an ELF: its `PT_LOAD` segments by physical address, its vector table, its core.
     ///
     /// # Errors

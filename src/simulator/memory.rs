@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use rsemu::core::error::BusError;
 use rsemu::core::space::{MemAttrs, MemOps, MemResult};
@@ -17,7 +17,8 @@ use crate::region::Region;
 /// What kind of memory lies in a range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MemoryKind {
-    /// Read-only for the core and for the debug port; a store is a bus fault. Erased bytes are 0xff.
+    /// Read-only for the core and for the debug port; a store is a bus fault. Only the flash controller changes it.
+    /// Erased bytes are 0xff.
     Flash,
     /// Readable and writable; its content is random at power-on, and kept by a reset.
     Ram,
@@ -25,8 +26,8 @@ pub enum MemoryKind {
     Peripheral,
 }
 
-/// The vendor's window in the private peripheral bus (ARM DDI 0403 B3.1, table B3-1).
-const VENDOR: Region = Region::new(0xe004_2000, 0x000b_d000);
+/// The vendor's window in the private peripheral bus (ARM DDI 0403 B3.1, table B3-1), up to the flash controller.
+const VENDOR: Region = Region::new(0xe004_2000, 0x000b_c000);
 
 /// One memory.
 pub(crate) struct Bank {
@@ -138,6 +139,8 @@ pub(crate) struct Memory {
     /// What the part's vendor has between the core's private peripherals; the debug port does not reach it here.
     pub(crate) vendor: Arc<Bank>,
     pub(crate) watch: Arc<Watch>,
+    /// Flash was erased or programmed since the core last took its content over.
+    flash_changed: AtomicBool,
 }
 
 impl Memory {
@@ -145,7 +148,12 @@ impl Memory {
         let watch = Arc::new(watch);
         let bank = |(kind, range): &(MemoryKind, Region)| Arc::new(Bank::new(*kind, *range, Arc::clone(&watch)));
         let vendor = bank(&(MemoryKind::Peripheral, VENDOR));
-        let memory = Self { banks: map.iter().map(bank).collect(), vendor, watch: Arc::clone(&watch) };
+        let memory = Self {
+            banks: map.iter().map(bank).collect(),
+            vendor,
+            watch: Arc::clone(&watch),
+            flash_changed: AtomicBool::new(false),
+        };
         memory.load(image, MemoryKind::Flash);
         memory
     }
@@ -168,6 +176,37 @@ impl Memory {
             }
             _ => false,
         }
+    }
+
+    /// Programs the flash word at `address`: bits can be cleared, and only an erase sets them. `false` where there is no
+    /// flash, or where a bit would have to be set.
+    pub(crate) fn program(&self, address: u32, value: u32) -> bool {
+        let Some((bank, offset)) = self.flash(address) else { return false };
+        let old = bank.load(offset);
+        bank.store(offset, u32::MAX, old & value);
+        self.flash_changed.store(true, Ordering::Release);
+        old & value == value
+    }
+
+    /// Erases the sector of `size` bytes that holds `address`, counted from the bank's start. `false` where there is no
+    /// flash.
+    pub(crate) fn erase(&self, address: u32, size: u32) -> bool {
+        let Some((bank, offset)) = self.flash(address) else { return false };
+        let first = offset - offset % size;
+        for offset in (first..bank.range.size().min(first.saturating_add(size))).step_by(4) {
+            bank.store(offset, u32::MAX, u32::MAX);
+        }
+        self.flash_changed.store(true, Ordering::Release);
+        true
+    }
+
+    /// Whether flash has changed; asks once.
+    pub(crate) fn take_flash_change(&self) -> bool {
+        self.flash_changed.swap(false, Ordering::AcqRel)
+    }
+
+    fn flash(&self, address: u32) -> Option<(&Bank, u32)> {
+        self.bank(address).filter(|(bank, _)| bank.kind == MemoryKind::Flash)
     }
 
     /// What the RAM holds after power-on: a pattern that is random but the same for the same seed, then what the

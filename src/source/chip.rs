@@ -59,6 +59,12 @@ impl std::fmt::Debug for Chip {
     }
 }
 
+impl From<Target> for Chip {
+    fn from(target: Target) -> Self {
+        Self { target }
+    }
+}
+
 impl Chip {
     /// Finds a chip by its name, in the built-in list and in `description`, a probe-rs target file.
     ///
@@ -105,6 +111,21 @@ impl Chip {
             joined
         });
         memories
+    }
+
+    /// The first core's type, as probe-rs tells cores apart.
+    pub(super) fn core_type(&self) -> CoreType {
+        self.target.default_core().core_type
+    }
+
+    /// What probe-rs knows of it.
+    pub(super) fn target(&self) -> Target {
+        self.target.clone()
+    }
+
+    /// Whether its description says nothing of how its flash is written.
+    pub(super) fn cannot_be_flashed(&self) -> bool {
+        self.target.flash_algorithms.is_empty()
     }
 
     /// The debug sequence of its vendor.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use super::Counters;
+use super::chip::Chip;
 use super::probe::{Instruments, OpenError, ProbeOptions, ProbeSource};
 use crate::image::layout::Memory;
 use crate::model::snapshot::MemoryKind;
@@ -34,6 +35,8 @@ pub struct Emulation {
     pub faults: Vec<(Duration, Fault)>,
     /// Data comparators of its DWT; `None` for as many as such a core has.
     pub comparators: Option<u32>,
+    /// Whether there is nothing in it yet, as when it comes from its maker.
+    pub erased: bool,
     /// The core; `None` for the one that the ELF was built for.
     pub core: Option<CoreKind>,
 }
@@ -47,6 +50,9 @@ pub enum EmulationError {
     /// The board cannot be made.
     #[error("the emulated board cannot be made: {0}")]
     Board(#[from] BoardError),
+    /// It makes no chip.
+    #[error("the emulated board cannot be flashed: {0}")]
+    Chip(String),
     /// Its probe does not open.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -58,7 +64,19 @@ pub enum EmulationError {
 ///
 /// The ELF is not for a Cortex-M, or its memories are no memory map.
 pub fn open(emulation: &Emulation) -> Result<(ProbeSource, Arc<Board>), EmulationError> {
-    let mut options = Options::new(Image::from_elf(&emulation.elf)?).link(emulation.link).seed(emulation.seed);
+    let board = power_on(emulation)?;
+    Ok((attach(&board, emulation)?, board))
+}
+
+/// Powers a board on.
+///
+/// # Errors
+///
+/// The ELF is not for a Cortex-M, or its memories are no memory map.
+pub fn power_on(emulation: &Emulation) -> Result<Arc<Board>, EmulationError> {
+    let image = Image::from_elf(&emulation.elf)?;
+    let image = if emulation.erased { image.erased() } else { image };
+    let mut options = Options::new(image).link(emulation.link).seed(emulation.seed);
     options.clock = emulation.clock;
     options.comparators = emulation.comparators;
     options.core = emulation.core;
@@ -70,7 +88,17 @@ pub fn open(emulation: &Emulation) -> Result<(ProbeSource, Arc<Board>), Emulatio
     for (at, fault) in &emulation.faults {
         board.inject_at(*at, *fault);
     }
-    Ok((attach(&board, emulation)?, board))
+    Ok(board)
+}
+
+/// The board as a chip that can be flashed, on its probe.
+///
+/// # Errors
+///
+/// Its memories make no chip.
+pub fn chip(board: &Board) -> Result<ProbeOptions, EmulationError> {
+    let chip = Chip::from(board.description().map_err(EmulationError::Chip)?);
+    Ok(ProbeOptions { selector: Some(board.selector().to_string()), chip: Some(chip), ..ProbeOptions::default() })
 }
 
 /// Attaches to a board that is powered already.

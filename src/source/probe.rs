@@ -15,13 +15,13 @@ use std::time::{Duration, Instant};
 use probe_rs::architecture::arm::dp::DpAddress;
 use probe_rs::architecture::arm::sequences::{ArmDebugSequence, DefaultArmSequence};
 use probe_rs::architecture::arm::{ArmDebugInterface, ArmError, FullyQualifiedApAddress};
-use probe_rs::config::DebugSequence;
+use probe_rs::config::{CoreType, DebugSequence};
 use probe_rs::probe::list::Lister;
 use probe_rs::probe::{DebugProbeSelector, Probe, WireProtocol};
 use thiserror::Error;
 
 use super::chip::Chip;
-use super::control::{self, Order, ProbeControl};
+use super::control::{self, Order, ProbeControl, Resetting};
 use super::mem_ap::{self, chain};
 use super::{CoreStatus, Counters, Description, Reach, ReadError, Source};
 use crate::region::Region;
@@ -347,7 +347,7 @@ type Opened = Result<(String, Option<u32>), OpenError>;
 
 /// The probe's thread: opens it, tells how that went, and answers until nobody asks any more.
 fn serve(options: &ProbeOptions, inbox: &Receiver<Request>, outbox: &Sender<Reply>, ready: &Sender<Opened>) {
-    let (name, mut interface, port) = match open_interface(options) {
+    let (name, mut interface, port, resetting) = match open_interface(options) {
         Ok(opened) => opened,
         Err(error) => {
             let _ = ready.send(Err(error));
@@ -377,7 +377,7 @@ fn serve(options: &ProbeOptions, inbox: &Receiver<Request>, outbox: &Sender<Repl
         let reply = match request {
             Request::Read(range) => Reply::Read(mem_ap::read(memory.as_mut(), range)),
             Request::Status => Reply::Status(mem_ap::status(memory.as_mut())),
-            Request::Control(order) => Reply::Control(control::carry_out(memory.as_mut(), &order)),
+            Request::Control(order) => Reply::Control(control::carry_out(memory.as_mut(), &resetting, &order)),
         };
         if outbox.send(reply).is_err() {
             return;
@@ -387,20 +387,9 @@ fn serve(options: &ProbeOptions, inbox: &Receiver<Request>, outbox: &Sender<Repl
 
 fn open_interface(
     options: &ProbeOptions,
-) -> Result<(String, Box<dyn ArmDebugInterface + 'static>, FullyQualifiedApAddress), OpenError> {
-    let mut probe = open_probe(options.selector.as_deref())?;
+) -> Result<(String, Box<dyn ArmDebugInterface + 'static>, FullyQualifiedApAddress, Resetting), OpenError> {
+    let mut probe = open_as_wished(options)?;
     let name = probe.get_name();
-    let unusable = |why: String| OpenError::Unusable { probe: name.clone(), why };
-    if let Some(protocol) = options.protocol {
-        let protocol = match protocol {
-            Protocol::Swd => WireProtocol::Swd,
-            Protocol::Jtag => WireProtocol::Jtag,
-        };
-        probe.select_protocol(protocol).map_err(|error| unusable(chain(&error)))?;
-    }
-    if let Some(khz) = options.speed_khz {
-        probe.set_speed(khz).map_err(|error| unusable(chain(&error)))?;
-    }
     let sequence: Arc<dyn ArmDebugSequence> = match options.chip.as_ref().map(|chip| (chip, chip.sequence())) {
         None => DefaultArmSequence::create(),
         Some((_, DebugSequence::Arm(sequence))) => sequence,
@@ -431,7 +420,27 @@ fn open_interface(
             .debug_device_unlock(&mut *interface, &port, &permissions)
             .map_err(|error| no_target(format!("{} did not unlock: {}", chip.name(), chain(&error))))?;
     }
-    Ok((name, interface, port))
+    // Without a chip, what Cortex-M cores have in common.
+    let core = options.chip.as_ref().map_or(CoreType::Armv7m, Chip::core_type);
+    Ok((name, interface, port, Resetting { sequence, core }))
+}
+
+/// Opens the probe with its protocol and speed; nothing is attached to yet.
+pub(super) fn open_as_wished(options: &ProbeOptions) -> Result<Probe, OpenError> {
+    let mut probe = open_probe(options.selector.as_deref())?;
+    let name = probe.get_name();
+    let unusable = |why: String| OpenError::Unusable { probe: name.clone(), why };
+    if let Some(protocol) = options.protocol {
+        let protocol = match protocol {
+            Protocol::Swd => WireProtocol::Swd,
+            Protocol::Jtag => WireProtocol::Jtag,
+        };
+        probe.select_protocol(protocol).map_err(|error| unusable(chain(&error)))?;
+    }
+    if let Some(khz) = options.speed_khz {
+        probe.set_speed(khz).map_err(|error| unusable(chain(&error)))?;
+    }
+    Ok(probe)
 }
 
 fn open_probe(selector: Option<&str>) -> Result<Probe, OpenError> {

@@ -86,11 +86,11 @@ pub(crate) fn areas(area: Rect) -> Areas {
 }
 
 /// The tabs with their places, for drawing and for clicks.
-pub(crate) fn tabs(areas: &Areas) -> Vec<(Screen, Rect)> {
+pub(crate) fn tabs(areas: &Areas, state: &State) -> Vec<(Screen, Rect)> {
     let normal = areas.density >= Density::Normal;
     let mut x = areas.tabs.x + if normal { 14 } else { 10 };
-    Screen::ALL
-        .into_iter()
+    state
+        .tabs()
         .map(|screen| {
             let width = paint::width(screen.title()) + 4;
             let place = Rect { x, y: areas.tabs.y, width, height: 1 };
@@ -117,7 +117,7 @@ fn draw_tabs(canvas: &mut Canvas<'_>, areas: &Areas, model: &Model, state: &Stat
     };
     canvas.text(line.x, line.y, &name, styles.strong);
     let mut end = line.x;
-    for (screen, place) in tabs(areas) {
+    for (screen, place) in tabs(areas, state) {
         let shown = screen == state.screen.tab();
         let (number, title) = (format!(" {} ", screen.number()), format!("{} ", screen.title()));
         let (number_style, title_style) = if shown { (styles.chip, styles.chip) } else { (styles.muted, styles.muted) };

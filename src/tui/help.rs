@@ -40,7 +40,7 @@ fn lines(canvas: &Canvas<'_>, cells: u16, model: &Model, state: &State) -> Vec<L
         Screen::StackDetail => detail::legend(theme, model, state),
         Screen::Heap => super::heap::legend(theme),
         Screen::Timeline => timeline::legend(theme),
-        Screen::Symbols | Screen::Alerts => Vec::new(),
+        Screen::Symbols | Screen::Alerts | Screen::Logs => Vec::new(),
     };
     if !legend.is_empty() {
         lines.push(Line::default());

@@ -61,6 +61,8 @@ pub enum Action {
     Grouping,
     /// Write into the filter.
     Filter,
+    /// Show only lines that matter more.
+    Level,
     /// Choose the columns.
     Columns,
     /// Show a shorter time.
@@ -152,12 +154,13 @@ const DETAIL: &[Screen] = &[Screen::StackDetail];
 const STACK_PLACES: &[Screen] = &[Screen::Stacks, Screen::StackDetail];
 const TIMELINE: &[Screen] = &[Screen::Timeline];
 const ALERTS: &[Screen] = &[Screen::Alerts];
+const LOGS: &[Screen] = &[Screen::Logs];
 /// Screens on which the keys for first, last and pages walk a selection.
 const WALKS: &[Screen] =
-    &[Screen::Map, Screen::Stacks, Screen::StackDetail, Screen::Heap, Screen::Symbols, Screen::Alerts];
+    &[Screen::Map, Screen::Stacks, Screen::StackDetail, Screen::Heap, Screen::Symbols, Screen::Alerts, Screen::Logs];
 /// Screens that compare with the baseline.
 const COMPARES: &[Screen] = &[Screen::Timeline, Screen::Heap];
-const LISTS: &[Screen] = &[Screen::Stacks, Screen::Symbols];
+const LISTS: &[Screen] = &[Screen::Stacks, Screen::Symbols, Screen::Logs];
 /// Screens on which a static can be selected.
 const THINGS: &[Screen] = &[Screen::Map, Screen::Symbols];
 const PLACES: &[Screen] = &[Screen::Map, Screen::Stacks, Screen::Heap];
@@ -236,6 +239,7 @@ pub const BINDINGS: &[Binding] = &[
         "say that you know of this one; again to take it back",
     ),
     bind(&[letter('A')], Action::AcknowledgeAll, ALERTS, Some("all known"), "say that you know of all"),
+    bind(&[letter('v')], Action::Level, LOGS, Some("level"), "all lines, or those of a level and above"),
     bind(&[letter('/')], Action::Filter, LISTS, Some("filter"), "show only names that contain ..."),
     bind(&[Key::Plain(KeyCode::Left), letter('h')], Action::Left, HEAP, None, "the block at higher addresses"),
     bind(
@@ -254,6 +258,7 @@ pub const BINDINGS: &[Binding] = &[
     bind(&[letter('4')], Action::Show(Screen::Timeline), ALL, None, "what was measured over time"),
     bind(&[letter('5')], Action::Show(Screen::Symbols), ALL, None, "who owns the memory"),
     bind(&[letter('6')], Action::Show(Screen::Alerts), ALL, None, "the alerts"),
+    bind(&[letter('7'), letter('L')], Action::Show(Screen::Logs), ALL, None, "what the firmware says"),
     bind(&[Key::Plain(KeyCode::Tab)], Action::Next, ALL, None, "the next screen"),
     bind(&[Key::Plain(KeyCode::BackTab)], Action::Previous, ALL, None, "the screen before"),
     bind(&[letter(' ')], Action::Freeze, ALL, Some("freeze"), "freeze the screen; again to go on live"),
@@ -271,6 +276,7 @@ pub const BINDINGS: &[Binding] = &[
     bind(&[letter('x')], Action::Export, ALL, None, "save a picture of the screen"),
     bind(&[Key::Plain(KeyCode::Esc)], Action::Back, PLACES, None, "back: zoom, filter, selection"),
     bind(&[Key::Plain(KeyCode::Esc)], Action::Back, &[Screen::Alerts], None, "back to the map"),
+    bind(&[Key::Plain(KeyCode::Esc)], Action::Back, LOGS, None, "back: filter, newest, the map"),
     bind(&[letter('?'), Key::Plain(KeyCode::F(1))], Action::Help, ALL, Some("help"), "this help"),
     bind(&[letter('q'), Key::Ctrl('c')], Action::Quit, ALL, None, "quit"),
 ];
@@ -282,10 +288,11 @@ pub fn bindings(screen: Screen) -> impl Iterator<Item = &'static Binding> {
 
 /// Those of them that mean something in this run.
 pub(crate) fn meant(state: &State) -> impl Iterator<Item = &'static Binding> {
-    let replay = state.deck.is_some();
+    let (replay, listens) = (state.deck.is_some(), state.logs.log.is_some());
     bindings(state.screen).filter(move |binding| match binding.action {
         Action::Play(_) => replay,
         Action::Record | Action::GoOn | Action::Catches => !replay,
+        Action::Show(Screen::Logs) => listens,
         _ => true,
     })
 }

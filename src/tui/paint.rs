@@ -88,7 +88,12 @@ pub(crate) fn share(part: u64, whole: u64, cells: u16) -> u16 {
 
 /// A name from the target or a file, safe to draw: no control characters, and only ASCII when nothing else is drawn.
 pub(crate) fn safe(name: &str, theme: &Theme) -> String {
-    let name = units::printable(name, NAME_LIMIT);
+    safe_text(name, NAME_LIMIT, theme)
+}
+
+/// The same for a text of at most `limit` characters.
+pub(crate) fn safe_text(text: &str, limit: usize, theme: &Theme) -> String {
+    let name = units::printable(text, limit);
     if theme.glyphs.ascii {
         return name.chars().map(|c| if c.is_ascii() { c } else { ascii_for(c) }).collect();
     }

@@ -7,10 +7,12 @@ use ratatui::layout::Size;
 
 use super::deck::Deck;
 use super::keymap::Keymap;
+use super::logs::LogsState;
 use super::lookup;
-use super::symbols::{Shared, SymbolsState};
+use super::symbols::{self, SymbolsState};
 use super::theme::ThemeName;
 use super::timeline::{TimelineState, Values};
+use crate::console::Shared;
 use crate::model::Model;
 use crate::model::alert::{Alert, Limits};
 use crate::model::snapshot::{Part, Snapshot, Stack};
@@ -36,13 +38,15 @@ pub struct Options {
     /// Where the screens say what they want read because somebody looks at it.
     pub interest: Interest,
     /// Who owns each byte by the ELF, when it is known.
-    pub symbols: Shared,
+    pub symbols: symbols::Shared,
     /// Where recordings are begun; none where there cannot be one.
     pub recorder: Option<Desk>,
     /// The player, when this is a recording.
     pub deck: Option<Deck>,
     /// What is to be said in the first picture.
     pub notice: Option<String>,
+    /// What the firmware says, when it is listened to.
+    pub log: Option<Shared>,
     /// Keys of the user's own choice.
     pub keymap: Keymap,
 }
@@ -57,10 +61,11 @@ impl Default for Options {
             access: "read-only".to_owned(),
             screen: Screen::Map,
             interest: Interest::default(),
-            symbols: Shared::default(),
+            symbols: symbols::Shared::default(),
             recorder: None,
             deck: None,
             notice: None,
+            log: None,
             keymap: Keymap::default(),
         }
     }
@@ -84,15 +89,17 @@ pub enum Screen {
     Symbols,
     /// What is wrong, and what was.
     Alerts,
+    /// What the firmware says.
+    Logs,
 }
 
 impl Screen {
-    /// All that have a tab.
-    pub const ALL: [Screen; 6] =
-        [Screen::Map, Screen::Stacks, Screen::Heap, Screen::Timeline, Screen::Symbols, Screen::Alerts];
+    /// All that have a tab, the last one where somebody listens to the firmware.
+    pub const ALL: [Screen; 7] =
+        [Screen::Map, Screen::Stacks, Screen::Heap, Screen::Timeline, Screen::Symbols, Screen::Alerts, Screen::Logs];
 
     /// All that exist.
-    pub const EVERY: [Screen; 7] = [
+    pub const EVERY: [Screen; 8] = [
         Screen::Map,
         Screen::Stacks,
         Screen::StackDetail,
@@ -100,6 +107,7 @@ impl Screen {
         Screen::Timeline,
         Screen::Symbols,
         Screen::Alerts,
+        Screen::Logs,
     ];
 
     /// The screen whose tab is lit.
@@ -121,6 +129,7 @@ impl Screen {
             Screen::Timeline => '4',
             Screen::Symbols => '5',
             Screen::Alerts => '6',
+            Screen::Logs => '7',
         }
     }
 
@@ -135,6 +144,7 @@ impl Screen {
             Screen::Timeline => "Timeline",
             Screen::Symbols => "Symbols",
             Screen::Alerts => "Alerts",
+            Screen::Logs => "Logs",
         }
     }
 }
@@ -287,6 +297,8 @@ pub struct State {
     pub cursor: Cursor,
     /// The symbols' own.
     pub symbols: SymbolsState,
+    /// The log's own.
+    pub logs: LogsState,
     /// Keys of the user's own choice.
     pub keymap: Keymap,
     /// The timeline's own.
@@ -322,8 +334,15 @@ impl State {
             deck: options.deck.clone(),
             notice: options.notice.clone(),
             keymap: options.keymap.clone(),
+            logs: LogsState { log: options.log.clone(), ..LogsState::default() },
             ..Self::default()
         }
+    }
+
+    /// The screens that have a tab in this run.
+    pub(crate) fn tabs(&self) -> impl Iterator<Item = Screen> {
+        let listens = self.logs.log.is_some();
+        Screen::ALL.into_iter().filter(move |screen| listens || *screen != Screen::Logs)
     }
 
     /// What is shown only where its name has this in it, on the screen on show.
@@ -332,6 +351,7 @@ impl State {
         match self.screen {
             Screen::Heap => &self.heap.asked,
             Screen::Symbols => &self.symbols.filter,
+            Screen::Logs => &self.logs.filter,
             _ => &self.stacks.filter,
         }
     }
@@ -341,6 +361,7 @@ impl State {
         match self.screen {
             Screen::Heap => &mut self.heap.asked,
             Screen::Symbols => &mut self.symbols.filter,
+            Screen::Logs => &mut self.logs.filter,
             _ => &mut self.stacks.filter,
         }
     }

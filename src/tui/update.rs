@@ -8,7 +8,7 @@ use super::keys::Action;
 use super::state::{AddressOrder, Cursor, Direction, Input, Known, Overlay, Picture, Scale, Screen, Selection, State};
 use super::symbols::Figure;
 use super::timeline::{self, Values};
-use super::{alerts, detail, heap, lookup, map, stacks, symbols};
+use super::{alerts, detail, heap, logs, lookup, map, stacks, symbols};
 use crate::model::Model;
 use crate::model::catch::{Catch, CatchKind, Tripwire};
 use crate::model::event::EventKind;
@@ -105,6 +105,8 @@ pub fn update(state: &mut State, newest: &Model, action: Action) -> Effect {
                 Picture::Live => Picture::Frozen(Box::new(newest.clone())),
                 Picture::Frozen(_) => Picture::Live,
             };
+            // What is said goes on meanwhile, and stays where it is on the screen.
+            state.logs.hold(matches!(state.picture, Picture::Frozen(_)));
         }
         Action::Help => {
             state.overlay = match state.overlay {
@@ -112,9 +114,13 @@ pub fn update(state: &mut State, newest: &Model, action: Action) -> Effect {
                 _ => Overlay::Help(0),
             };
         }
+        Action::Show(Screen::Logs) if state.logs.log.is_none() => {
+            state.notice = Some("nobody listens to the firmware: see `highwater run`, or attach --rtt".into());
+        }
+        Action::Level => state.logs.next_level(),
         Action::Show(screen) => show(state, screen),
         Action::Next => step_screen(state, 1),
-        Action::Previous => step_screen(state, Screen::ALL.len() - 1),
+        Action::Previous => step_screen(state, state.tabs().count() - 1),
         Action::Type(c) => state.filter_mut().push(c),
         Action::Erase => {
             state.filter_mut().pop();
@@ -204,7 +210,7 @@ fn show(state: &mut State, screen: Screen) {
 }
 
 fn step_screen(state: &mut State, steps: usize) {
-    let all = Screen::ALL;
+    let all: Vec<Screen> = state.tabs().collect();
     let at = all.iter().position(|screen| *screen == state.screen.tab()).unwrap_or(0);
     show(state, all[(at + steps) % all.len()]);
 }
@@ -230,7 +236,9 @@ fn back(state: &mut State) {
         Screen::Timeline if state.timeline.cursor().is_some() || !state.timeline.follows() => state.timeline.follow(),
         Screen::Timeline => show(state, Screen::Map),
         Screen::Symbols => symbols::step_out(&mut state.symbols),
-        Screen::Alerts => show(state, Screen::Map),
+        Screen::Logs if !state.logs.filter.is_empty() => state.logs.filter.clear(),
+        Screen::Logs if state.logs.last.is_some() => state.logs.last = None,
+        Screen::Alerts | Screen::Logs => show(state, Screen::Map),
     }
 }
 
@@ -324,6 +332,12 @@ fn walk(state: &mut State, model: &Model, areas: &Areas, steps: isize) {
             steps => timeline::walk(model, state, steps),
         },
         Screen::Symbols => symbols::walk(&mut state.symbols, steps),
+        Screen::Logs => match steps {
+            // A page is what is on the screen.
+            PAGE => state.logs.walk(logs::page(areas.body)),
+            steps if steps == -PAGE => state.logs.walk(-logs::page(areas.body)),
+            steps => state.logs.walk(steps),
+        },
         Screen::Alerts => state.alert = step(Some(state.alert), model.alerts.len(), steps).unwrap_or(0),
     }
 }
@@ -385,7 +399,7 @@ fn enter(state: &mut State, model: &Model) {
             }
         }
         Screen::Stacks => open(state, model, Screen::StackDetail),
-        Screen::StackDetail => {}
+        Screen::StackDetail | Screen::Logs => {}
         Screen::Heap => {
             state.heap.shown = (state.heap.shown + 1) % model.snapshot.heaps.len().max(1);
             state.heap.block = None;
@@ -439,7 +453,7 @@ fn next_sort(state: &mut State, model: &Model, areas: &Areas) {
 }
 
 fn click(state: &mut State, model: &Model, areas: &Areas, at: Position) {
-    if let Some((screen, _)) = frame::tabs(areas).into_iter().find(|(_, place)| place.contains(at)) {
+    if let Some((screen, _)) = frame::tabs(areas, state).into_iter().find(|(_, place)| place.contains(at)) {
         show(state, screen);
         return;
     }
@@ -466,7 +480,7 @@ fn click(state: &mut State, model: &Model, areas: &Areas, at: Position) {
                 state.cursor = cursor;
             }
         }
-        Screen::Heap => {}
+        Screen::Heap | Screen::Logs => {}
         Screen::Timeline => timeline::click(areas.body, areas.density, model, state, at),
         Screen::Symbols => {
             if let Some(path) = symbols::hit(areas.body, areas.density, state, at) {

@@ -60,6 +60,7 @@ impl Seen {
             paced_from: None,
             faults: Vec::new(),
             comparators: None,
+            erased: false,
             core: None,
         };
         let (source, board) = open(&emulation).expect("the board opens");

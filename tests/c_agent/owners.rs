@@ -48,6 +48,7 @@ impl Watched {
         let memories = layout::memories(&image, &[]);
         let emulation = Emulation {
             elf,
+            erased: false,
             memories: memories.clone(),
             pokes: Vec::new(),
             seed: 7,

@@ -48,6 +48,7 @@ pub(crate) fn emulation(image: &Image, scenario: u32, seed: u32, link: LinkModel
         paced_from: None,
         faults: Vec::new(),
         comparators: None,
+        erased: false,
         core: None,
     }
 }

@@ -61,7 +61,8 @@ fn numbers_and_tab_change_the_screen() {
     for number in '1'..='9' {
         let before = state.screen;
         types(&mut state, &model, &number.to_string());
-        let shown = Screen::ALL.into_iter().find(|screen| screen.number() == number);
+        // Nobody listens to this firmware: there is no log to show.
+        let shown = Screen::ALL.into_iter().find(|screen| screen.number() == number && *screen != Screen::Logs);
         assert_eq!(state.screen, shown.unwrap_or(before), "{number}");
     }
 }

@@ -1,5 +1,9 @@
 //! Snapshots: each was looked at beside the drawing it is to equal before it was accepted.
 
+use std::time::Duration;
+
+use highwater::console::{Level, Line, Shared};
+use highwater::tui::logs::LogsState;
 use highwater::tui::state::{AddressOrder, MapState, Overlay, Scale, Screen, Selection, State};
 use highwater::tui::theme::{Theme, ThemeName};
 use ratatui::style::{Color, Modifier};
@@ -14,6 +18,32 @@ macro_rules! look {
             insta::assert_snapshot!(shown(&$model, &$state, $size));
         }
     };
+}
+
+/// The log of a small firmware, from this level on and with this in it.
+fn logs(least: Option<Level>, filter: &str) -> State {
+    let log = Shared::default();
+    let line = |level, stamp: &str, text: &str, place: &str| Line {
+        at: Duration::from_millis(20),
+        level,
+        stamp: (!stamp.is_empty()).then(|| stamp.to_owned()),
+        text: text.to_owned(),
+        place: (!place.is_empty()).then(|| place.to_owned()),
+        ..Line::default()
+    };
+    let long = "the radio has not answered for 2000 ms, so it is reset, its queue of 12 packets is dropped, and the \
+                peers that wait for an answer are told that there will be none";
+    log.add(vec![
+        line(None, "", "hello from the terminal", ""),
+        line(Some(Level::Info), "0.012", "sensors are up", "src/main.rs:37"),
+        line(Some(Level::Debug), "0.014", "read Reading { sensor: 0, celsius: 21 }", "src/main.rs:39"),
+        Line { channel: Some("shell".into()), ..line(None, "", "> help", "") },
+        Line::remark("3 bytes were not understood".into()),
+        line(Some(Level::Warn), "2.113", long, "src/drivers/radio.rs:1204"),
+        line(Some(Level::Error), "2.120", "no radio", "src/drivers/radio.rs:88"),
+    ]);
+    let state = on(Screen::Logs);
+    State { logs: LogsState { log: Some(log), least, filter: filter.to_owned(), last: None }, ..state }
 }
 
 fn map() -> State {
@@ -66,6 +96,10 @@ look!(stacks_loads_130x36, fixtures::loads(), on(Screen::Stacks), (130, 36));
 look!(stacks_200x60, danger(), on(Screen::Stacks), (200, 60));
 look!(alerts_120x36, danger(), on(Screen::Alerts), (120, 36));
 look!(alerts_none, fixtures::calm(), on(Screen::Alerts), (80, 24));
+look!(logs_120x36, fixtures::calm(), logs(None, ""), (120, 36));
+look!(logs_80x24_warn, fixtures::calm(), logs(Some(Level::Warn), ""), (80, 24));
+look!(logs_filter_40x12, fixtures::calm(), logs(None, "READ"), (40, 12));
+look!(logs_nobody, fixtures::calm(), on(Screen::Logs), (80, 24));
 look!(catch_120x36, fixtures::caught(), State { overlay: Overlay::Catch(1), ..map() }, (120, 36));
 look!(catch_80x24, fixtures::caught(), State { overlay: Overlay::Catch(1), ..map() }, (80, 24));
 look!(catch_unseen, fixtures::caught(), State { overlay: Overlay::Catch(0), ..map() }, (80, 24));

@@ -6,17 +6,19 @@ use super::Control;
 use crate::image::unwind::Registers;
 use crate::source::ReadError;
 
-const DHCSR: u32 = 0xe000_edf0;
+pub(in crate::source) const DHCSR: u32 = 0xe000_edf0;
 const DCRSR: u32 = 0xe000_edf4;
 const DCRDR: u32 = 0xe000_edf8;
-const DFSR: u32 = 0xe000_ed30;
+pub(in crate::source) const DFSR: u32 = 0xe000_ed30;
 /// A write to `DHCSR` without it is ignored.
-const KEY: u32 = 0xa05f << 16;
-const C_DEBUGEN: u32 = 1;
+pub(in crate::source) const KEY: u32 = 0xa05f << 16;
+pub(in crate::source) const C_DEBUGEN: u32 = 1;
 const C_HALT: u32 = 1 << 1;
 const S_REGRDY: u32 = 1 << 16;
-const S_HALT: u32 = 1 << 17;
+pub(in crate::source) const S_HALT: u32 = 1 << 17;
 const S_RESET_ST: u32 = 1 << 25;
+/// `DCRSR.REGWnR`: to the register, not from it.
+const REGWNR: u32 = 1 << 16;
 /// `DFSR.DWTTRAP`: a watchpoint stopped the core.
 const DWTTRAP: u32 = 1 << 2;
 /// `DFSR.HALTED`: a debugger did.
@@ -81,6 +83,24 @@ pub fn run(control: &mut dyn Control) -> Result<(), ReadError> {
     control.write(DHCSR, &[KEY | C_DEBUGEN])
 }
 
+/// Lets a core run on that stands, with halting debug on.
+///
+/// # Errors
+///
+/// The link failed.
+pub fn go_on(control: &mut dyn Control) -> Result<(), ReadError> {
+    control.write(DHCSR, &[KEY | C_DEBUGEN])
+}
+
+/// Switches halting debug off; a core that stands runs on.
+///
+/// # Errors
+///
+/// The link failed.
+pub fn let_go(control: &mut dyn Control) -> Result<(), ReadError> {
+    control.write(DHCSR, &[KEY])
+}
+
 /// Stops the core; gives its stack pointers, the main and the process one.
 ///
 /// # Errors
@@ -123,7 +143,28 @@ pub fn registers(control: &mut dyn Control) -> Result<Registers, ReadError> {
     Ok(Registers { general, xpsr: register(control, 16)?, msp: register(control, 17)?, psp: register(control, 18)? })
 }
 
-fn register(control: &mut dyn Control, number: u32) -> Result<u32, ReadError> {
+/// Sets the register of a stopped core that `DCRSR.REGSEL` calls `number`.
+///
+/// # Errors
+///
+/// The link failed, or the core does not take it.
+pub fn set_register(control: &mut dyn Control, number: u32, value: u32) -> Result<(), ReadError> {
+    control.write(DCRDR, &[value])?;
+    control.write(DCRSR, &[number | REGWNR])?;
+    for _ in 0..TRIES {
+        if control.read(DHCSR)? & S_REGRDY != 0 {
+            return Ok(());
+        }
+    }
+    Err(ReadError::Busy(format!("the core does not take register {number}")))
+}
+
+/// The register of a stopped core that `DCRSR.REGSEL` calls `number`.
+///
+/// # Errors
+///
+/// The link failed, or the core does not hand it out.
+pub fn register(control: &mut dyn Control, number: u32) -> Result<u32, ReadError> {
     control.write(DCRSR, &[number])?;
     for _ in 0..TRIES {
         if control.read(DHCSR)? & S_REGRDY != 0 {

@@ -1,0 +1,77 @@
+//! `highwater run` on the emulated board: flashed by probe-rs, begun, heard, ended.
+
+use crate::{Place, Ran};
+
+const FIRMWARE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/run/run.elf");
+
+fn run(args: &[&str]) -> Ran {
+    let place = Place::new();
+    place.run(&[&["run", FIRMWARE, "--probe", "sim"], args].concat())
+}
+
+#[test]
+fn a_firmware_is_flashed_heard_and_ends_with_its_own_status() {
+    for (wanted, code, last) in [
+        ("well", 0, "hello from semihosting"),
+        ("fail", 7, "4 ERROR asked to fail (run/src/main.rs:51)"),
+        ("panic", 1, "ERROR asked to panic"),
+    ] {
+        let ran = run(&["--", wanted]);
+        let lines: Vec<&str> = ran.out.lines().collect();
+        assert_eq!((ran.code, ran.err.as_str()), (Some(code), "flashed 13.5 K to highwater emulated board\n"));
+        assert_eq!(lines.first(), Some(&format!("hello from RTT, asked for {wanted:?}").as_str()));
+        assert!(lines.contains(&last), "{lines:#?}");
+        // Text, defmt and semihosting come by three ways, and each is whole and in order.
+        let rounds: Vec<String> = (0..40).map(|round| format!("round {round}")).collect();
+        let heard: Vec<&str> = lines.iter().copied().filter(|line| line.starts_with("round ")).collect();
+        assert_eq!(heard, rounds);
+        for line in [
+            "0 INFO  sensors are up (run/src/main.rs:37)",
+            "1 DEBUG read Reading { sensor: 0, celsius: 21 } (run/src/main.rs:39)",
+            "2 DEBUG read Reading { sensor: 1, celsius: -4 } (run/src/main.rs:39)",
+            "3 WARN  battery at 17 % (run/src/main.rs:41)",
+        ] {
+            assert!(lines.contains(&line), "{line}: {lines:#?}");
+        }
+    }
+}
+
+#[test]
+fn a_breakpoint_of_the_firmware_is_an_error_that_names_it() {
+    let ran = run(&["--", "stand"]);
+    assert_eq!(ran.code, Some(1));
+    assert!(
+        ran.err.contains("stands at a breakpoint of its own, at 0x0800") && ran.err.contains("main"),
+        "{}",
+        ran.err
+    );
+}
+
+#[test]
+fn without_flashing_the_rest_is_the_same() {
+    let flashed = run(&["--verify", "--", "fail"]);
+    assert_eq!((flashed.code, flashed.err.as_str()), (Some(7), "flashed 13.5 K to highwater emulated board\n"));
+    let left = run(&["--no-flash", "--", "fail"]);
+    assert_eq!((left.code, left.err.as_str(), left.out), (Some(7), "", flashed.out));
+}
+
+#[test]
+fn the_same_run_says_the_same() {
+    assert_eq!(run(&[]).out, run(&[]).out);
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_ends_with_130() {
+    use std::io::{BufRead, BufReader};
+    use std::process::Stdio;
+
+    let place = Place::new();
+    let mut command = place.command(&["run", FIRMWARE, "--probe", "sim", "--", "run"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts");
+    let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
+    assert!(lines.any(|line| line.is_ok_and(|line| line == "hello from semihosting")), "it ran");
+    let killed = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(killed.expect("there is kill").success());
+    assert_eq!(child.wait().expect("it ends").code(), Some(130));
+}
