@@ -137,3 +137,29 @@ fn the_agent_depends_on_nothing() {
     let dependencies = manifest.get("dependencies").and_then(toml::Value::as_table);
     assert!(dependencies.is_none_or(toml::Table::is_empty));
 }
+
+/// What is built apart (fuzzing, the benchmark of ELF files) has a lock file of its own, which a
+/// new dependency of the tool makes out of date without anything else failing here.
+#[test]
+fn lock_files_of_what_is_built_apart_know_the_tools_dependencies() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read =
+        |path: &Path| -> toml::Table { fs::read_to_string(path).expect("it is there").parse().expect("it is TOML") };
+    let manifest = read(&root.join("Cargo.toml"));
+    let dependencies = manifest["dependencies"].as_table().expect("dependencies are a table");
+    let needed = dependencies.iter().filter(|(_, how)| how.get("optional").is_none()).map(|(name, _)| name.as_str());
+    let needed: Vec<&str> = needed.collect();
+    for apart in ["fuzz", "benches/elf"] {
+        let lock = read(&root.join(apart).join("Cargo.lock"));
+        let packages = lock["package"].as_array().expect("packages are a list");
+        let tool = packages.iter().find(|package| package["name"].as_str() == Some("highwater")).expect("it is locked");
+        let locked = tool["dependencies"].as_array().expect("dependencies are a list");
+        let locked: Vec<&str> = locked.iter().filter_map(|name| name.as_str()?.split(' ').next()).collect();
+        for name in &needed {
+            assert!(
+                locked.contains(name),
+                "{apart}/Cargo.lock lacks {name}: run `cargo update --workspace` in {apart}"
+            );
+        }
+    }
+}
