@@ -3,6 +3,8 @@
 //! The programs are in `tests/fixtures/kernels`; they are compiled here, so these tests need a cross compiler. What is
 //! linked is loaded as a memory image; nothing of it runs.
 
+#[path = "kernels/compile.rs"]
+mod compile;
 #[path = "kernels/damage.rs"]
 mod damage;
 #[path = "kernels/fixture.rs"]
