@@ -11,6 +11,8 @@ mod damage;
 mod fixture;
 #[path = "kernels/freertos.rs"]
 mod freertos;
+#[path = "kernels/objects.rs"]
+mod objects;
 #[path = "kernels/rtx5.rs"]
 mod rtx5;
 #[path = "kernels/threadx.rs"]
