@@ -73,6 +73,18 @@ const STACK_SYMBOLS: &[(&str, &str)] = &[
 /// Names that linker scripts give only the high end of the main stack.
 const STACK_TOP_SYMBOLS: &[&str] = &["_stack_start", "__StackTop", "_estack", "__stack", "__INITIAL_SP", "_vStackTop"];
 
+/// What linker scripts call sections that lie in a memory of their own, and what that memory is.
+const SECTION_MEMORIES: &[(&str, &str)] = &[
+    ("itcm", "ITCM"),
+    ("dtcm", "DTCM"),
+    ("ccm", "CCM"),
+    ("sdram", "external RAM"),
+    ("psram", "external RAM"),
+    ("backup", "backup RAM"),
+    ("bkp", "backup RAM"),
+    ("retain", "retained RAM"),
+];
+
 /// The memories: the chip's when it is known, else the linker's, else what the segments span.
 #[must_use]
 pub fn memories(image: &Image, chip: &[Memory]) -> Vec<Memory> {
@@ -82,7 +94,7 @@ pub fn memories(image: &Image, chip: &[Memory]) -> Vec<Memory> {
         let touched = |memory: &Memory| used.iter().any(|(_, range)| memory.range.overlaps(*range));
         let alone = |memory: &Memory| chip.iter().filter(|other| other.kind == memory.kind).count() == 1;
         let mut all: Vec<Memory> = chip.iter().filter(|memory| touched(memory) || alone(memory)).cloned().collect();
-        add_missing(&mut all, &used);
+        add_missing(&mut all, &used, image);
         return all;
     }
     let mut all: Vec<Memory> = Vec::new();
@@ -93,12 +105,12 @@ pub fn memories(image: &Image, chip: &[Memory]) -> Vec<Memory> {
             all.push(Memory { name: (*name).into(), kind: *kind, range, size_known: true });
         }
     }
-    add_missing(&mut all, &used);
+    add_missing(&mut all, &used, image);
     all
 }
 
 /// Adds a memory for each range in use that no memory covers: far-apart ranges are different memories.
-fn add_missing(all: &mut Vec<Memory>, used: &[(MemoryKind, Region)]) {
+fn add_missing(all: &mut Vec<Memory>, used: &[(MemoryKind, Region)], image: &Image) {
     // Two uses within this distance are taken for one memory; microcontroller memories are further apart.
     const SAME_MEMORY: u32 = 64 * 1024;
     for kind in [MemoryKind::Ram, MemoryKind::Flash] {
@@ -111,20 +123,40 @@ fn add_missing(all: &mut Vec<Memory>, used: &[(MemoryKind, Region)]) {
             if all.iter().any(|memory| memory.range.overlaps(range)) {
                 continue;
             }
-            let name = match kind {
-                MemoryKind::Ram => "RAM",
-                MemoryKind::Flash => "Flash",
-            };
-            all.push(Memory { name: name.into(), kind, range, size_known: false });
+            all.push(Memory { name: name_of(kind, range, image).into(), kind, range, size_known: false });
         }
     }
     all.sort_by_key(|memory| memory.range);
     name_apart(all);
 }
 
+/// What a memory is called that nobody describes: as its sections are, else by its place.
+fn name_of(kind: MemoryKind, range: Region, image: &Image) -> &'static str {
+    /// Flash and RAM outside of the chip (ARM DDI 0403E B3.1: external RAM and external device).
+    const EXTERNAL: Region = Region::new(0x6000_0000, 0x8000_0000);
+    let within = image.sections.iter().filter(|section| range.covers(section.run));
+    let mut names = within.map(|section| {
+        let name = section.name.to_ascii_lowercase();
+        SECTION_MEMORIES.iter().find(|(part, _)| name.contains(part)).map(|(_, memory)| *memory)
+    });
+    if kind == MemoryKind::Ram
+        && let Some(Some(first)) = names.next()
+        && names.all(|name| name == Some(first))
+    {
+        return first;
+    }
+    match (kind, EXTERNAL.covers(range)) {
+        (MemoryKind::Ram, false) => "RAM",
+        (MemoryKind::Ram, true) => "external RAM",
+        (MemoryKind::Flash, false) => "Flash",
+        (MemoryKind::Flash, true) => "external flash",
+    }
+}
+
 /// Gives memories of one name numbers: `RAM 1`, `RAM 2`.
 fn name_apart(all: &mut [Memory]) {
-    for name in ["RAM", "Flash"] {
+    let names: std::collections::BTreeSet<String> = all.iter().map(|memory| memory.name.clone()).collect();
+    for name in names {
         let same: Vec<usize> = (0..all.len()).filter(|index| all[*index].name == name).collect();
         if same.len() > 1 {
             for (number, index) in same.into_iter().enumerate() {
@@ -284,5 +316,71 @@ fn section_kind(section: &Section) -> PartKind {
         PartKind::Data
     } else {
         PartKind::Bss
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The demo's firmware, with data of no content in these sections in place of its own.
+    fn image(sections: &[(&str, u32, u32)]) -> Image {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo.elf");
+        let mut image = Image::open(&path).expect("the demo opens");
+        let section = |(name, start, size): &(&str, u32, u32)| Section {
+            name: (*name).into(),
+            run: Region::new(*start, *size),
+            load: None,
+            is_stored: false,
+            writable: true,
+            executable: false,
+        };
+        image.sections = sections.iter().map(section).collect();
+        image
+    }
+
+    #[test]
+    fn a_memory_beside_the_main_ones_is_drawn_apart_by_the_name_of_its_sections_or_by_its_place() {
+        let image = image(&[
+            (".ccmram", 0x1000_0000, 0x400),
+            (".bss", 0x2000_0000, 0x100),
+            (".my_data", 0x3000_0000, 0x100),
+            (".backup_sram", 0x4002_4000, 0x80),
+            (".qspi_ram", 0x9000_0000, 0x200),
+            (".sdram.frame", 0xd000_0000, 0x1000),
+            (".sdram.sound", 0xd000_1000, 0x800),
+        ]);
+        let told = |memories: &[Memory]| -> Vec<(String, u32, bool)> {
+            memories.iter().map(|memory| (memory.name.clone(), memory.range.size(), memory.size_known)).collect()
+        };
+        let expected = |expected: &[(&str, u32, bool)]| -> Vec<(String, u32, bool)> {
+            expected.iter().map(|(name, size, known)| ((*name).to_owned(), *size, *known)).collect()
+        };
+        let beside = [
+            ("RAM 2", 0x100, false),
+            ("backup RAM", 0x80, false),
+            ("external RAM 1", 0x200, false),
+            ("external RAM 2", 0x1800, false),
+        ];
+        let mut alone = vec![("Flash", 0x4_0000, true), ("CCM", 0x400, false), ("RAM 1", 0x1_0000, true)];
+        alone.extend(beside);
+        assert_eq!(told(&memories(&image, &[])), expected(&alone));
+
+        // A chip knows how large its own are.
+        let chip = |name: &str, kind, start, size| Memory {
+            name: name.into(),
+            kind,
+            range: Region::new(start, size),
+            size_known: true,
+        };
+        let chip = [
+            chip("Flash", MemoryKind::Flash, 0x0800_0000, 0x10_0000),
+            chip("CCM", MemoryKind::Ram, 0x1000_0000, 0x1_0000),
+            chip("RAM", MemoryKind::Ram, 0x2000_0000, 0x2_0000),
+            chip("untouched", MemoryKind::Ram, 0x2100_0000, 0x1000),
+        ];
+        let mut known = vec![("Flash", 0x10_0000, true), ("CCM", 0x1_0000, true), ("RAM 1", 0x2_0000, true)];
+        known.extend(beside);
+        assert_eq!(told(&memories(&image, &chip)), expected(&known));
     }
 }
