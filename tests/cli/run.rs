@@ -118,3 +118,28 @@ fn channels_that_are_not_asked_for_are_left_alone() {
     let ran = run(&["--", "short"]);
     assert!(ran.out.starts_with("hello from RTT, asked for \"short\"\n"), "{}", ran.out);
 }
+
+#[test]
+#[ignore = "needs Rust's target thumbv7m-none-eabi, and builds a firmware"]
+fn cargo_runs_a_firmware_and_ends_with_its_status() {
+    let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/run");
+    let runner =
+        format!("target.thumbv7m-none-eabi.runner = [{:?}, 'run', '--probe', 'sim']", env!("CARGO_BIN_EXE_highwater"));
+    let flags = format!(
+        "target.thumbv7m-none-eabi.rustflags = ['-Clink-arg=-L{fixture}', '-Clink-arg=-Tlink.x', '-Clink-arg=-Tdefmt.x']"
+    );
+    let place = Place::new();
+    let target = place.path("target");
+    let ran = std::process::Command::new(env!("CARGO"))
+        .args(["run", "--quiet", "--release", "--locked", "--target", "thumbv7m-none-eabi", "--manifest-path"])
+        .arg(format!("{fixture}/Cargo.toml"))
+        .args(["--config", &runner, "--config", &flags, "--", "--", "fail"])
+        .env("CARGO_TARGET_DIR", &target)
+        .env_remove("RUSTFLAGS")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .output()
+        .expect("there is cargo");
+    let (out, err) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+    assert_eq!(ran.status.code(), Some(7), "{err}");
+    assert!(out.starts_with("hello from RTT, asked for \"fail\"\n"), "{out}");
+}
