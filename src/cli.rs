@@ -183,6 +183,8 @@ Examples:
   highwater replay highwater-1.hwr --format json                   the report at its end
   highwater replay highwater-1.hwr --at 90s --format svg > map.svg
   highwater replay highwater-1.hwr --format csv > run.csv          every refresh
+  highwater replay highwater-1.hwr --format html > run.html        one page with a slider; add #t=90 for 90 s
+  highwater replay highwater-1.hwr --at 90s --format html > at.html
 
 Without a terminal it prints the report at the end and ends."
     )]

@@ -12,6 +12,7 @@
 //! +-----------------------------+
 //! ```
 
+pub mod film;
 mod map;
 mod moment;
 mod shell;
@@ -19,6 +20,9 @@ mod table;
 mod tables;
 
 use crate::report::Report;
+
+/// What makes a page answer.
+const SCRIPT: &str = include_str!("html/page.js");
 
 /// The page of one report, ended by a line break. It has no script.
 #[must_use]

@@ -182,7 +182,7 @@ fn band(out: &mut String, report: &Report, row: &Row<'_>, y: f64, inset: f64) ->
             block(out, "fixed", height, share * BAR.1)?;
         }
         if report.stacks.iter().any(|stack| stack.overflowed && stack.start == row.end()) {
-            self::share(out, "overwritten?", base, "bad")?;
+            self::share(out, "was hit?", base, "bad")?;
         }
     }
     if let Row::One(region) = row {

@@ -53,8 +53,57 @@ fn a_page_says_what_is_wrong() {
     let place = Place::new();
     let page = place.output(&[&OVERFLOW[..], &["--format", "html"]].concat());
     assert!(page.contains("<strong>! DANGER</strong> growth overflowed"), "the verdict");
-    assert!(page.contains("<strong class=\"bad\">OVERFLOW</strong>") && page.contains(">overwritten?</text>"));
+    assert!(page.contains("<strong class=\"bad\">OVERFLOW</strong>") && page.contains(">was hit?</text>"));
     assert!(place.output(&["demo", "--sim-time", "2s", "--format", "html"]).contains("nothing is wrong"));
+}
+
+/// Records twelve seconds in which a stack overflows.
+fn recorded(place: &Place) {
+    let args = ["record", "--demo", "overflow", "--for", "12s", "--rate", "10", "--output", "a.hwr"];
+    let ran = place.run(&args);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+}
+
+#[test]
+fn a_recording_is_one_page_whose_last_moment_is_its_report() {
+    let place = Place::new();
+    recorded(&place);
+    let page = place.output(&["replay", "a.hwr", "--format", "html"]);
+    assert!(page.contains("<input type=\"range\"") && page.contains("refreshes of the recording are on this page"));
+    // What is shown without a script is the last moment.
+    let (before, _) = page.split_once("<script").expect("it has a script");
+    tells(before, &json(&place, &["replay", "a.hwr"]));
+    let (_, data) = page.split_once("id=\"data\">").expect("it has data");
+    let data: Value = serde_json::from_str(data.split_once("</script>").expect("they end").0).expect("it is JSON");
+    let lines = place.output(&["replay", "a.hwr", "--format", "jsonl"]);
+    let times: Vec<Value> =
+        lines.lines().map(|line| serde_json::from_str::<Value>(line).expect("it is JSON")["at_s"].clone()).collect();
+    assert_eq!(data["at_s"], Value::Array(times), "every refresh is there");
+    // A moment that is asked for is a page without a script.
+    let page = place.output(&["replay", "a.hwr", "--format", "html", "--at", "3s"]);
+    assert!(!page.contains("<script"));
+    tells(&page, &json(&place, &["replay", "a.hwr", "--at", "3s"]));
+}
+
+#[test]
+#[ignore = "needs Chromium"]
+fn a_browser_goes_to_any_moment_of_a_recording() {
+    let place = Place::new();
+    recorded(&place);
+    place.file("a.html", place.output(&["replay", "a.hwr", "--format", "html"]));
+    let browser = Browser::new();
+    let maps: Vec<String> = ["3s", "12s"]
+        .into_iter()
+        .map(|at| {
+            let seen = browser.open(&place.path("a.html"), &format!("#t={}", at.trim_end_matches('s')));
+            assert_eq!((seen.complaints, seen.requests), (Vec::<String>::new(), Vec::new()), "{at}");
+            let (_, moment) = seen.dom.split_once("<main id=\"moment\">").expect("it shows a moment");
+            let moment = moment.split_once("</main>").expect("it ends").0;
+            tells(moment, &json(&place, &["replay", "a.hwr", "--at", at]));
+            moment.split_once("<ul class=\"legend\"").expect("the map is there").0.to_owned()
+        })
+        .collect();
+    assert!(!maps[0].contains("OVERFLOW") && maps[1].contains("OVERFLOW"), "the map changes too");
 }
 
 #[test]

@@ -64,10 +64,10 @@ fn hash(content: &str) -> String {
     format!("'sha256-{}'", STANDARD.encode(Sha256::digest(content.as_bytes())))
 }
 
-/// JSON that stays where it is put: in a script element only `<` could end it or begin a comment, and in JSON that sign is
-/// in texts alone.
+/// JSON that stays where it is put: a script element ends at `</script`, and `<!--` changes what ends it (HTML, "Restrictions
+/// for contents of script elements"). In JSON these are in texts alone, which may be written in another way.
 fn data(json: &str) -> String {
-    json.replace('<', "\\u003c")
+    json.replace("</", "<\\/").replace("<!", "\\u003c!")
 }
 
 /// Text from a target or a file as markup that shows it and does nothing else.
