@@ -204,6 +204,7 @@ Without a terminal it prints the report at the end and ends."
   highwater symbols app.elf --filter fmt --top 0     everything with `fmt` in its name
   highwater symbols app.elf --map app.map            C objects and library members, from the linker's map
   highwater symbols app.elf --format svg > tree.svg  a treemap
+  highwater symbols app.elf --format html > who.html the treemap and a table to search, in a browser; #q=fmt searches
   highwater symbols app.elf --format json > v1.json  every row, to compare a later build with
 
 Rows of one memory add up to its size, and those of one section to the section's. Programs of this machine open too, while

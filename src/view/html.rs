@@ -16,6 +16,7 @@ pub mod film;
 mod map;
 mod moment;
 mod shell;
+pub mod symbols;
 mod table;
 mod tables;
 

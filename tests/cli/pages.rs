@@ -49,12 +49,48 @@ fn a_page_has_the_figures_of_the_report() {
 }
 
 #[test]
+fn a_page_of_symbols_has_every_row_of_the_listing() {
+    let place = Place::new();
+    let page = place.output(&["symbols", DEMO, "--format", "html"]);
+    let listing = json(&place, &["symbols", DEMO]);
+    let rows = listing["rows"].as_array().expect("a list");
+    let taken: Vec<&Value> = rows.iter().filter(|row| row["kind"] != "free").collect();
+    let (_, table) = page.split_once("<table id=\"symbols\">").expect("it has the table");
+    assert_eq!(table.matches("<tr><th scope=\"row\"").count(), taken.len());
+    let sum: u64 = taken.iter().filter_map(|row| row["size"].as_u64()).sum();
+    let (_, data) = page.split_once("id=\"data\">").expect("it has data");
+    let data: Value = serde_json::from_str(data.split_once("</script>").expect("they end").0).expect("it is JSON");
+    assert_eq!(data["bytes"].as_array().expect("a list").iter().filter_map(Value::as_u64).sum::<u64>(), sum);
+    assert!(page.contains("<title>demo::threads::main::LOG: 1664 B</title>"), "the treemap is there");
+    let few = place.output(&["symbols", DEMO, "--format", "html", "--filter", "LOG"]);
+    assert!(few.len() < page.len() && few.contains("demo::threads::main::LOG"));
+}
+
+#[test]
 fn a_page_says_what_is_wrong() {
     let place = Place::new();
     let page = place.output(&[&OVERFLOW[..], &["--format", "html"]].concat());
     assert!(page.contains("<strong>! DANGER</strong> growth overflowed"), "the verdict");
     assert!(page.contains("<strong class=\"bad\">OVERFLOW</strong>") && page.contains(">was hit?</text>"));
     assert!(place.output(&["demo", "--sim-time", "2s", "--format", "html"]).contains("nothing is wrong"));
+}
+
+#[test]
+#[ignore = "needs Chromium"]
+fn a_browser_searches_the_symbols() {
+    let place = Place::new();
+    place.file("a.html", place.output(&["symbols", DEMO, "--format", "html"]));
+    let seen = Browser::new().open(&place.path("a.html"), "#q=main%3A%3Alog");
+    assert_eq!((seen.complaints, seen.requests), (Vec::<String>::new(), Vec::new()));
+    let (_, table) = seen.dom.split_once("<table id=\"symbols\">").expect("it has the table");
+    let shown: Vec<&str> = table.lines().filter(|line| line.starts_with("<tr><th scope=\"row\"")).collect();
+    assert!(shown.iter().all(|row| row.to_lowercase().contains("main::log")), "{shown:?}");
+    assert!(shown.len() >= 2 && table.contains("<tr hidden="), "the others are hidden");
+    let sizes = shown
+        .iter()
+        .filter_map(|row| row.split_once("<td class=\"n\">")?.1.split_once("&nbsp;B")?.0.parse::<u64>().ok());
+    let expected = format!(" rows, {} B</output>", sizes.sum::<u64>());
+    assert!(seen.dom.contains(&expected), "they are added up: {expected}");
 }
 
 /// Records twelve seconds in which a stack overflows.

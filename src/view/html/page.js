@@ -126,3 +126,46 @@
   for (const one of document.querySelectorAll(".scrub [disabled]")) one.disabled = false;
   follow();
 })();
+// A page of symbols: hides the rows that have not every word of the search in them, and adds up the others.
+(() => {
+  const search = document.getElementById("search");
+  if (!search) return;
+  const { bytes } = JSON.parse(document.getElementById("data").textContent);
+  const rows = [...(document.querySelector("#symbols tbody")?.rows ?? [])];
+  const texts = rows.map((row) => row.textContent.toLowerCase());
+  const found = document.getElementById("found");
+  const look = () => {
+    const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
+    let [count, sum] = [0, 0];
+    rows.forEach((row, index) => {
+      const shown = words.every((word) => texts[index].includes(word));
+      row.hidden = !shown;
+      if (shown) {
+        count += 1;
+        sum += bytes[index];
+      }
+    });
+    found.textContent = `${count} of ${rows.length} rows, ${sum} B`;
+    history.replaceState(null, "", words.length ? "#q=" + encodeURIComponent(search.value) : location.pathname);
+  };
+  search.addEventListener("input", look);
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "/" && document.activeElement !== search) {
+      event.preventDefault();
+      search.focus();
+    }
+  });
+  search.disabled = false;
+  // The address may ask.
+  const follow = () => {
+    const asked = /^#q=(.*)$/.exec(location.hash);
+    try {
+      search.value = asked ? decodeURIComponent(asked[1]) : "";
+    } catch {
+      search.value = "";
+    }
+    look();
+  };
+  addEventListener("hashchange", follow);
+  follow();
+})();
