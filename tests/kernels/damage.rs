@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
-use crate::fixture::{Fixture, RAM, compile};
+use crate::compile::compile;
+use crate::fixture::{Fixture, RAM};
 
 /// More than any of the fixtures places in RAM.
 const USED: u32 = 0x1800;

@@ -1,8 +1,5 @@
-//! Compiles the C programs of the fixtures, and loads them as memory that can be damaged.
+//! The C programs of the fixtures, loaded as memory that can be damaged.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,34 +9,11 @@ use highwater::region::Region;
 use highwater::sampler::{Options, Sampler};
 use highwater::source::{CoreStatus, Counters, Description, ReadError, Source};
 
+use crate::compile::{compile, loaded};
+
 /// The vector table offset register.
 const VTOR: u32 = 0xE000_ED08;
 pub(crate) const RAM: Region = Region::new(0x2000_0000, 64 * 1024);
-
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/kernels")
-}
-
-/// Compiles `sources` with `flags` and opens what comes out.
-pub(crate) fn compile(sources: &[&str], flags: &[&str]) -> Image {
-    static COUNT: AtomicU32 = AtomicU32::new(0);
-    let number = COUNT.fetch_add(1, Ordering::Relaxed);
-    let elf = std::env::temp_dir().join(format!("highwater-fixture-{}-{number}.elf", std::process::id()));
-    let script = if flags.contains(&"-DMBED") { "-Tmbed.ld" } else { "-Tboard.ld" };
-    let output = Command::new("arm-none-eabi-gcc")
-        .current_dir(folder())
-        .args(["-mcpu=cortex-m3", "-mthumb", "-O0", "-ffreestanding", "-nostdlib", "-Wall", "-Wextra", "-Werror"])
-        .args([script, "-Wl,-e,reset", "-Wl,--no-warn-rwx-segments", "-o"])
-        .arg(&elf)
-        .args(flags)
-        .args(sources)
-        .output()
-        .expect("arm-none-eabi-gcc is installed: apt-get install gcc-arm-none-eabi");
-    assert!(output.status.success(), "{sources:?}: {}", String::from_utf8_lossy(&output.stderr));
-    let image = Image::open(&elf).expect("what was linked opens");
-    std::fs::remove_file(&elf).expect("it was written");
-    image
-}
 
 /// Memory that answers at once.
 struct Ram {
@@ -119,13 +93,7 @@ impl Fixture {
 
     pub(crate) fn of(image: Image) -> Self {
         let image = Arc::new(image);
-        let mut content = vec![0; RAM.size() as usize];
-        for segment in &image.segments {
-            if let Some(offset) = RAM.offset_of(segment.run.start()) {
-                let stored = image.bytes(segment.run.bottom(segment.load.size())).expect("it is stored");
-                content[offset as usize..offset as usize + stored.len()].copy_from_slice(stored);
-            }
-        }
+        let content = loaded(&image, RAM);
         let ram = Ram { image: Arc::clone(&image), content, now: Duration::ZERO, vectors: 0, torn: None };
         let ram = Shared(Arc::new(Mutex::new(ram)));
         let memories = layout::memories(&image, &[]);
