@@ -158,6 +158,7 @@ Without a terminal it prints one snapshot and ends."
   highwater snapshot app.elf --ram 0x20000000:ram.bin
   highwater snapshot app.elf --format json | jq '.heaps[].owners'
   highwater snapshot app.elf --format svg > map.svg
+  highwater snapshot app.elf --format html > memory.html          one page for a browser, which loads nothing
   highwater snapshot app.elf --format markdown >> notes.md")]
     Snapshot(AttachArgs),
     /// Record all that is read of a running firmware, to look at later
@@ -190,6 +191,7 @@ Without a terminal it prints the report at the end and ends."
     #[command(after_help = "Examples:
   highwater layout app.elf
   highwater layout app.elf --chip STM32F407VGTx --format svg > map.svg
+  highwater layout app.elf --format html > layout.html
   highwater layout app.elf --tui              the same on the screens, to walk through
   highwater layout app.elf --also bootloader.hex --also settings.bin@0x0803f000")]
     Layout(LayoutArgs),
