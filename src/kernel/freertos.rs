@@ -11,12 +11,13 @@
 use std::collections::BTreeMap;
 
 use super::rtos::load::Counter;
+use super::rtos::objects::{Kind, Named, Objects, Storage};
 use super::rtos::target::{Extent, Field, Fields, Record, Target};
 use super::rtos::{Fill, Layout, MAX_OBJECTS, MAX_THREADS, Thread, Walk, listed};
 use crate::heap::HeapLook;
 use crate::image::Image;
 use crate::image::layout::{self, Memory as Chip, Placed};
-use crate::model::snapshot::{PartKind, StackKind};
+use crate::model::snapshot::StackKind;
 use crate::region::Region;
 
 /// `tskSTACK_FILL_BYTE` of tasks.c, four times.
@@ -100,10 +101,20 @@ struct Queues {
     name: Field,
     handle: Field,
     head: Field,
-    length: Field,
     item: Field,
     read: u32,
+    objects: Objects,
 }
+
+/// What is behind each handle: semaphores and mutexes are queues too.
+const QUEUE: [Kind; 1] = [Kind {
+    block: "QueueDefinition",
+    word: "queue",
+    sign: None,
+    name: None,
+    list: None,
+    storage: Some(Storage::Items("pcHead", "uxLength", "uxItemSize")),
+}];
 
 impl Queues {
     fn find(image: &Image) -> Option<Self> {
@@ -117,9 +128,9 @@ impl Queues {
             name: entries.find("pcQueueName")?,
             handle: entries.find("xHandle")?,
             head: queue.find("pcHead")?,
-            length: queue.find("uxLength")?,
             item: queue.find("uxItemSize")?,
             read: queue.extent().read,
+            objects: Objects::find(image, &QUEUE),
         })
     }
 
@@ -129,13 +140,15 @@ impl Queues {
             let entry = self.registry.slice(index * self.stride, self.stride);
             let Some(entry) = target.record(entry.start(), entry.size()) else { continue };
             let Some(name) = target.text(entry.get(self.name)) else { continue };
-            let Some(queue) = target.record(entry.get(self.handle), self.read) else { continue };
-            let size = queue.get(self.length).saturating_mul(queue.get(self.item));
-            let range = Region::new(queue.get(self.head), size);
-            // Semaphores and mutexes are queues without storage.
-            if target.in_ram(range) && size > 0 {
-                placed.push(Placed { name: format!("{name} queue"), kind: PartKind::Buffer, range });
-            }
+            let handle = entry.get(self.handle);
+            let Some(queue) = target.record(handle, self.read) else { continue };
+            // A mutex has no head (`queueQUEUE_IS_MUTEX`), the head of a semaphore is itself: neither has items.
+            let word = match (queue.get(self.item), queue.get(self.head)) {
+                (0, 0) => "mutex",
+                (0, _) => "semaphore",
+                _ => "queue",
+            };
+            placed.extend(self.objects.at(target, handle, Some(Named { name, word })));
         }
         placed
     }

@@ -10,6 +10,7 @@
 //! said to be: the threads that can be reached are shown, with those that were known before.
 
 pub(super) mod load;
+pub(super) mod objects;
 pub(super) mod target;
 
 use std::collections::BTreeMap;
@@ -29,7 +30,7 @@ use target::{Extent, Target};
 pub(super) const MAX_THREADS: usize = 512;
 /// Looks from one at the objects to the next: they come and go seldom.
 const SLOW: u32 = 32;
-/// The most objects that are told.
+/// The most objects of one kind that are told.
 pub(super) const MAX_OBJECTS: usize = 64;
 /// The vector table offset register (Arm DDI 0403E, B3.2.5), and the bits of it that are an address.
 const VTOR: u32 = 0xE000_ED08;
@@ -61,7 +62,7 @@ pub(super) trait Layout: Send {
     /// Heaps whose place the kernel fixes.
     fn heaps(&self) -> Vec<HeapLook>;
 
-    /// What the kernel itself keeps by name beside its threads: the storage of queues and pools.
+    /// What the kernel itself keeps beside its threads: queues, pools, mutexes and their like, each by its name.
     fn objects(&self, target: &mut Target<'_, '_>) -> Vec<Placed>;
 }
 

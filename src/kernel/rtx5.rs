@@ -12,8 +12,9 @@
 
 use std::collections::BTreeMap;
 
+use super::rtos::objects::{Kind, Objects, Storage};
 use super::rtos::target::{Extent, Field, Fields, Record, Target};
-use super::rtos::{Fill, Layout, MAX_THREADS, Thread, Walk, listed};
+use super::rtos::{Fill, Layout, MAX_OBJECTS, MAX_THREADS, Thread, Walk, listed};
 use crate::heap::HeapLook;
 use crate::image::Image;
 use crate::image::layout::{self, Memory as Chip, Placed};
@@ -30,6 +31,103 @@ const WATERMARK: u32 = 1 << 2;
 const ID_THREAD: u32 = 0xF1;
 /// `osRtxThreadStateMask`.
 const STATE_MASK: u32 = 0x0F;
+/// The most blocks of the kernel's memory that are looked at.
+const MAX_BLOCKS: usize = 256;
+/// `MB_INFO_TYPE_MASK` of rtx_memory.c, and the type of what the kernel keeps for itself.
+const TYPE_MASK: u32 = 3;
+const CONTROL_BLOCK: u32 = 1;
+
+/// The objects of RTX5; the IDs are those of `rtx_os.h`. It keeps no lists of them, but each says what it is.
+const OBJECTS: [Kind; 6] = [
+    object("osRtxMessageQueue_t", "queue", 0xFA, POOL),
+    object("osRtxMemoryPool_t", "pool", 0xF7, POOL),
+    object("osRtxTimer_t", "timer", 0xF2, None),
+    object("osRtxEventFlags_t", "event flags", 0xF3, None),
+    object("osRtxMutex_t", "mutex", 0xF5, None),
+    object("osRtxSemaphore_t", "semaphore", 0xF6, None),
+];
+const POOL: Option<Storage<&'static str>> = Some(Storage::Ends("mp_info.block_base", "mp_info.block_lim"));
+
+const fn object(block: &'static str, word: &'static str, id: u32, storage: Option<Storage<&'static str>>) -> Kind {
+    Kind { block, word, sign: Some(("id", id)), name: Some("name"), list: None, storage }
+}
+
+/// Where control blocks are that the kernel allocates.
+struct Pools {
+    objects: Objects,
+    /// Pointers of `osRtxInfo.mem` to memory of blocks of any size.
+    memories: Vec<u32>,
+    /// Pointers of `osRtxInfo.mpi` to pools of blocks of one size.
+    fixed: Vec<u32>,
+    /// The fields of `osRtxMpInfo_t`.
+    blocks: Option<[Field; 3]>,
+    blocks_read: u32,
+}
+
+impl Pools {
+    fn find(image: &Image, info: u32) -> Self {
+        let kind = image.types().find("osRtxInfo_t");
+        let pointer = |path: &str| info.checked_add(kind?.field(path)?.offset);
+        let mut fields = image.types().find("osRtxMpInfo_t").map(Fields::of);
+        let blocks = fields.as_mut().and_then(|fields| {
+            Some([fields.find("block_base")?, fields.find("block_lim")?, fields.find("block_size")?])
+        });
+        Self {
+            objects: Objects::find(image, &OBJECTS),
+            memories: ["mem.common", "mem.mp_data", "mem.mq_data"].into_iter().filter_map(pointer).collect(),
+            fixed: ["timer", "event_flags", "mutex", "semaphore", "memory_pool", "message_queue"]
+                .into_iter()
+                .filter_map(|kind| pointer(&format!("mpi.{kind}")))
+                .collect(),
+            blocks,
+            blocks_read: fields.map_or(0, |fields| fields.span),
+        }
+    }
+
+    /// Where control blocks are or may be.
+    fn candidates(&self, target: &mut Target<'_, '_>) -> Vec<u32> {
+        let mut found = Vec::new();
+        // `mem_head_t` and `mem_block_t` of rtx_memory.c have two words each, and lead to the next block.
+        for pointer in &self.memories {
+            let pool = target.word(*pointer).unwrap_or(0);
+            let mut block = pool.saturating_add(8);
+            let mut met = 0;
+            while pool != 0
+                && met < MAX_BLOCKS
+                && let (Some(next), Some(info)) = (target.word(block), target.word(block.saturating_add(4)))
+                && next > block
+            {
+                if info & TYPE_MASK == CONTROL_BLOCK {
+                    found.push(block.saturating_add(8));
+                }
+                met += 1;
+                block = next;
+            }
+        }
+        for pointer in &self.fixed {
+            let pool = target.word(*pointer).filter(|pool| *pool != 0);
+            let record = pool.and_then(|pool| target.record(pool, self.blocks_read));
+            let Some((record, fields)) = record.zip(self.blocks) else { continue };
+            let [base, limit, size] = fields.map(|field| record.get(field));
+            let range = Region::between(base, limit);
+            if size >= 4 && target.in_ram(range) {
+                let count = (range.size() / size).min(MAX_OBJECTS as u32);
+                found.extend((0..count).map(|index| range.slice(index * size, size).start()));
+            }
+        }
+        found
+    }
+
+    fn read(&self, target: &mut Target<'_, '_>) -> Vec<Placed> {
+        let mut placed = self.objects.read(target);
+        for address in self.candidates(target) {
+            if target.visit(address) {
+                placed.extend(self.objects.at(target, address, None));
+            }
+        }
+        placed
+    }
+}
 
 /// The layout of one build.
 pub(super) struct Rtx5 {
@@ -42,6 +140,7 @@ pub(super) struct Rtx5 {
     heap: Option<Region>,
     /// What the kernel itself allocates control blocks and stacks from (`OS_DYNAMIC_MEM_SIZE`).
     memory: Option<Region>,
+    pools: Pools,
 }
 
 /// Where the lists begin, in `osRtxInfo_t`.
@@ -128,6 +227,7 @@ impl Rtx5 {
             interrupts: layout::main_stack(image, memories),
             heap: layout::heap(image),
             memory: image.symbols.get("os_mem").map(|symbol| symbol.range),
+            pools: Pools::find(image, info),
         })
     }
 
@@ -297,8 +397,7 @@ impl Layout for Rtx5 {
         self.heap.map(|range| HeapLook::unknown("heap", range)).into_iter().chain(memory).collect()
     }
 
-    fn objects(&self, _target: &mut Target<'_, '_>) -> Vec<Placed> {
-        // It keeps no list of them with their names: those that the linker placed have symbols.
-        Vec::new()
+    fn objects(&self, target: &mut Target<'_, '_>) -> Vec<Placed> {
+        self.pools.read(target)
     }
 }

@@ -9,12 +9,13 @@
 //! search by halves, which holes mislead: it is only taken for a depth that was reached at least.
 
 use super::rtos::load::Counter;
+use super::rtos::objects::{Kind, Objects, Storage};
 use super::rtos::target::{Extent, Field, Fields, Record, Target};
-use super::rtos::{Fill, Layout, MAX_OBJECTS, MAX_THREADS, Thread, Walk, listed};
+use super::rtos::{Fill, Layout, MAX_THREADS, Thread, Walk, listed};
 use crate::heap::HeapLook;
 use crate::image::Image;
 use crate::image::layout::{self, Memory as Chip, Placed};
-use crate::model::snapshot::{PartKind, StackKind};
+use crate::model::snapshot::StackKind;
 use crate::region::Region;
 
 /// `TX_STACK_FILL`.
@@ -31,58 +32,69 @@ pub(super) struct ThreadX {
     fields: Fieldset,
     interrupts: Option<Region>,
     heap: Option<Region>,
-    objects: Vec<Objects>,
+    objects: Objects,
 }
 
-/// One kind of object, which ThreadX keeps in a circular list like its threads.
-struct Objects {
-    created: u32,
-    id: u32,
-    fields: [Field; 5],
-    read: u32,
-    /// The last field is the address after the storage, and not its size.
-    has_end: bool,
-    word: &'static str,
-}
-
-impl Objects {
-    /// The lists of queues and of block pools; the IDs are those of `tx_queue.h` and `tx_block_pool.h`.
-    fn find(image: &Image) -> Vec<Self> {
-        let list = |kind: &str, word, id, last: &str| {
-            let tag = format!("TX_{}_STRUCT", kind.to_uppercase());
-            let mut fields = Fields::of(image.types().find(&tag)?);
-            let mut field = |what: &str| fields.find(&format!("tx_{kind}_{what}"));
-            let found = [field("id")?, field("name")?, field("created_next")?, field("start")?, field(last)?];
-            let created = image.symbols.address(&format!("_tx_{kind}_created_ptr"))?;
-            Some(Self { created, id, fields: found, read: fields.extent().read, has_end: last == "end", word })
-        };
-        let queues = list("queue", "queue", 0x5155_4555, "end");
-        queues.into_iter().chain(list("block_pool", "blocks", 0x424C_4F43, "size")).collect()
-    }
-
-    fn walk(&self, target: &mut Target<'_, '_>) -> Vec<Placed> {
-        let mut placed = Vec::new();
-        let Some(first) = target.word(self.created) else { return placed };
-        let mut next = first;
-        while next != 0
-            && placed.len() < MAX_OBJECTS
-            && target.visit(next)
-            && let Some(record) = target.record(next, self.read)
-        {
-            let [id, name, link, start, last] = self.fields.map(|field| record.get(field));
-            if id != self.id {
-                break;
-            }
-            let range = if self.has_end { Region::between(start, last) } else { Region::new(start, last) };
-            if target.in_ram(range) {
-                let name = target.text(name).unwrap_or_else(|| format!("{next:08x}"));
-                placed.push(Placed { name: format!("{name} {}", self.word), kind: PartKind::Buffer, range });
-            }
-            next = link;
-        }
-        placed
-    }
-}
+/// The objects of ThreadX, each kind in a circular list; the IDs are those of `tx_queue.h` and its neighbours.
+const OBJECTS: [Kind; 7] = [
+    Kind {
+        block: "TX_QUEUE_STRUCT",
+        word: "queue",
+        sign: Some(("tx_queue_id", 0x5155_4555)),
+        name: Some("tx_queue_name"),
+        list: Some(("_tx_queue_created_ptr", "tx_queue_created_next")),
+        storage: Some(Storage::Ends("tx_queue_start", "tx_queue_end")),
+    },
+    Kind {
+        block: "TX_BLOCK_POOL_STRUCT",
+        word: "blocks",
+        sign: Some(("tx_block_pool_id", 0x424C_4F43)),
+        name: Some("tx_block_pool_name"),
+        list: Some(("_tx_block_pool_created_ptr", "tx_block_pool_created_next")),
+        storage: Some(Storage::Size("tx_block_pool_start", "tx_block_pool_size")),
+    },
+    Kind {
+        block: "TX_SEMAPHORE_STRUCT",
+        word: "semaphore",
+        sign: Some(("tx_semaphore_id", 0x5345_4D41)),
+        name: Some("tx_semaphore_name"),
+        list: Some(("_tx_semaphore_created_ptr", "tx_semaphore_created_next")),
+        storage: None,
+    },
+    Kind {
+        block: "TX_MUTEX_STRUCT",
+        word: "mutex",
+        sign: Some(("tx_mutex_id", 0x4D55_5445)),
+        name: Some("tx_mutex_name"),
+        list: Some(("_tx_mutex_created_ptr", "tx_mutex_created_next")),
+        storage: None,
+    },
+    Kind {
+        block: "TX_EVENT_FLAGS_GROUP_STRUCT",
+        word: "event flags",
+        sign: Some(("tx_event_flags_group_id", 0x4456_444E)),
+        name: Some("tx_event_flags_group_name"),
+        list: Some(("_tx_event_flags_created_ptr", "tx_event_flags_group_created_next")),
+        storage: None,
+    },
+    Kind {
+        block: "TX_TIMER_STRUCT",
+        word: "timer",
+        sign: Some(("tx_timer_id", 0x4154_494D)),
+        name: Some("tx_timer_name"),
+        list: Some(("_tx_timer_created_ptr", "tx_timer_created_next")),
+        storage: None,
+    },
+    // Its storage is a heap.
+    Kind {
+        block: "TX_BYTE_POOL_STRUCT",
+        word: "byte pool",
+        sign: Some(("tx_byte_pool_id", 0x4259_5445)),
+        name: Some("tx_byte_pool_name"),
+        list: Some(("_tx_byte_pool_created_ptr", "tx_byte_pool_created_next")),
+        storage: None,
+    },
+];
 
 /// The fields of `TX_THREAD`.
 struct Fieldset {
@@ -144,7 +156,7 @@ impl ThreadX {
             fields,
             interrupts: layout::main_stack(image, memories),
             heap: layout::heap(image),
-            objects: Objects::find(image),
+            objects: Objects::find(image, &OBJECTS),
         })
     }
 
@@ -282,6 +294,6 @@ impl Layout for ThreadX {
     }
 
     fn objects(&self, target: &mut Target<'_, '_>) -> Vec<Placed> {
-        self.objects.iter().flat_map(|objects| objects.walk(target)).collect()
+        self.objects.read(target)
     }
 }

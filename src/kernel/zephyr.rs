@@ -10,6 +10,7 @@
 //! CONFIG_INIT_STACKS is set, and CONFIG_STACK_SENTINEL keeps a word at the limit.
 
 use super::rtos::load::Counter;
+use super::rtos::objects::{Kind, Objects, Storage};
 use super::rtos::target::{Extent, Field, Fields, Record, Target};
 use super::rtos::{Fill, Layout, MAX_THREADS, Thread, Walk, listed};
 use crate::heap::HeapLook;
@@ -26,6 +27,39 @@ const SENTINEL: u32 = 0xF0F0_F0F0;
 /// The most cores that are believed.
 const MAX_CORES: u32 = 8;
 
+/// The objects of Zephyr: those that the linker placed, and where CONFIG_TRACING_OBJECT_TRACKING keeps lists
+/// (`tracing_tracking.h`), all of them. They have no names but their symbols'.
+const OBJECTS: [Kind; 12] = [
+    object("k_msgq", "queue", "_track_list_k_msgq", Some(Storage::Ends("buffer_start", "buffer_end"))),
+    // Since 3.5 the numbers are in a structure of their own.
+    object(
+        "k_mem_slab",
+        "slab",
+        "_track_list_k_mem_slab",
+        Some(Storage::Items("buffer", "info.num_blocks", "info.block_size")),
+    ),
+    object("k_mem_slab", "slab", "_track_list_k_mem_slab", Some(Storage::Items("buffer", "num_blocks", "block_size"))),
+    object("k_stack", "stack object", "_track_list_k_stack", Some(Storage::Ends("base", "top"))),
+    // Since 4.1 a pipe is a ring buffer.
+    object("k_pipe", "pipe", "_track_list_k_pipe", Some(Storage::Size("buf.buffer", "buf.size"))),
+    object("k_pipe", "pipe", "_track_list_k_pipe", Some(Storage::Size("buffer", "size"))),
+    object("k_sem", "semaphore", "_track_list_k_sem", None),
+    object("k_mutex", "mutex", "_track_list_k_mutex", None),
+    object("k_timer", "timer", "_track_list_k_timer", None),
+    object("k_mbox", "mailbox", "_track_list_k_mbox", None),
+    object("k_queue", "fifo", "_track_list_k_queue", None),
+    object("k_event", "event", "_track_list_k_event", None),
+];
+
+const fn object(
+    block: &'static str,
+    word: &'static str,
+    list: &'static str,
+    storage: Option<Storage<&'static str>>,
+) -> Kind {
+    Kind { block, word, sign: None, name: None, list: Some((list, "_obj_track_next")), storage }
+}
+
 /// The layout of one build.
 pub(super) struct Zephyr {
     kernel: u32,
@@ -39,6 +73,7 @@ pub(super) struct Zephyr {
     main: Option<u32>,
     interrupts: Option<Region>,
     has_sentinel: Option<bool>,
+    objects: Objects,
 }
 
 /// The fields of `struct k_thread`.
@@ -130,6 +165,7 @@ impl Zephyr {
             main: symbol("z_main_thread").map(Region::start),
             interrupts: symbol("z_interrupt_stacks").or_else(|| symbol("_interrupt_stack")),
             has_sentinel: image.symbols.address("CONFIG_STACK_SENTINEL").map(|set| set == 1),
+            objects: Objects::find(image, &OBJECTS),
         })
     }
 
@@ -317,9 +353,8 @@ impl Layout for Zephyr {
         Vec::new()
     }
 
-    fn objects(&self, _target: &mut Target<'_, '_>) -> Vec<Placed> {
-        // It keeps no list of them with their names: those that the linker placed have symbols.
-        Vec::new()
+    fn objects(&self, target: &mut Target<'_, '_>) -> Vec<Placed> {
+        self.objects.read(target)
     }
 }
 

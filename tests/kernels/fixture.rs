@@ -1,8 +1,5 @@
-//! Compiles the C programs of the fixtures, and loads them as memory that can be damaged.
+//! The C programs of the fixtures, loaded as memory that can be damaged.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,34 +9,13 @@ use highwater::region::Region;
 use highwater::sampler::{Options, Sampler};
 use highwater::source::{CoreStatus, Counters, Description, ReadError, Source};
 
+use crate::compile::{compile, loaded};
+
 /// The vector table offset register.
 const VTOR: u32 = 0xE000_ED08;
+/// The registers of whatever is on the chip: reading one can disturb it.
+const PERIPHERALS: [Region; 2] = [Region::new(0x4000_0000, 0x2000_0000), Region::new(0xA000_0000, 0x4000_0000)];
 pub(crate) const RAM: Region = Region::new(0x2000_0000, 64 * 1024);
-
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/kernels")
-}
-
-/// Compiles `sources` with `flags` and opens what comes out.
-pub(crate) fn compile(sources: &[&str], flags: &[&str]) -> Image {
-    static COUNT: AtomicU32 = AtomicU32::new(0);
-    let number = COUNT.fetch_add(1, Ordering::Relaxed);
-    let elf = std::env::temp_dir().join(format!("highwater-fixture-{}-{number}.elf", std::process::id()));
-    let script = if flags.contains(&"-DMBED") { "-Tmbed.ld" } else { "-Tboard.ld" };
-    let output = Command::new("arm-none-eabi-gcc")
-        .current_dir(folder())
-        .args(["-mcpu=cortex-m3", "-mthumb", "-O0", "-ffreestanding", "-nostdlib", "-Wall", "-Wextra", "-Werror"])
-        .args([script, "-Wl,-e,reset", "-Wl,--no-warn-rwx-segments", "-o"])
-        .arg(&elf)
-        .args(flags)
-        .args(sources)
-        .output()
-        .expect("arm-none-eabi-gcc is installed: apt-get install gcc-arm-none-eabi");
-    assert!(output.status.success(), "{sources:?}: {}", String::from_utf8_lossy(&output.stderr));
-    let image = Image::open(&elf).expect("what was linked opens");
-    std::fs::remove_file(&elf).expect("it was written");
-    image
-}
 
 /// Memory that answers at once.
 struct Ram {
@@ -75,6 +51,7 @@ impl Source for Shared {
             into.copy_from_slice(&ram.vectors.to_le_bytes());
             return Ok(());
         }
+        assert!(!PERIPHERALS.iter().any(|area| area.overlaps(range)), "{range:?} is no memory");
         match ram.image.bytes(range) {
             Some(bytes) => into.copy_from_slice(bytes),
             None => return Err(ReadError::Unreadable { range, why: "nothing there".into() }),
@@ -119,16 +96,10 @@ impl Fixture {
 
     pub(crate) fn of(image: Image) -> Self {
         let image = Arc::new(image);
-        let mut content = vec![0; RAM.size() as usize];
-        for segment in &image.segments {
-            if let Some(offset) = RAM.offset_of(segment.run.start()) {
-                let stored = image.bytes(segment.run.bottom(segment.load.size())).expect("it is stored");
-                content[offset as usize..offset as usize + stored.len()].copy_from_slice(stored);
-            }
-        }
+        let content = loaded(&image, RAM);
+        let memories = layout::memories(&image, &[]);
         let ram = Ram { image: Arc::clone(&image), content, now: Duration::ZERO, vectors: 0, torn: None };
         let ram = Shared(Arc::new(Mutex::new(ram)));
-        let memories = layout::memories(&image, &[]);
         let sampler = Sampler::new(Box::new(ram.clone()), Arc::clone(&image), memories, Options::default());
         Self { sampler: sampler.expect("the link works"), image, ram }
     }

@@ -230,30 +230,3 @@ fn before_the_kernel_starts_there_are_no_threads() {
         assert!(hints(&snapshot, &["has no thread (yet)"]), "{source}: {:?}", snapshot.hints);
     }
 }
-
-#[test]
-#[ignore = "needs arm-none-eabi-gcc"]
-fn queues_and_pools_are_named_where_the_kernel_names_them() {
-    for (source, expected) in [
-        ("freertos.c", &[("commands queue", "commands", 12, 40)][..]),
-        ("threadx.c", &[("commands queue", "messages", 0, 96), ("packets blocks", "blocks", 0, 96)][..]),
-    ] {
-        let mut fixture = Fixture::new(source, &["-g"]);
-        let snapshot = fixture.look();
-        let buffers: Vec<_> = snapshot
-            .memories
-            .iter()
-            .flat_map(|memory| &memory.parts)
-            .filter(|part| part.kind == PartKind::Buffer)
-            .map(|part| (part.name.as_str(), part.range.start(), part.range.size()))
-            .collect();
-        let expected: Vec<_> = expected
-            .iter()
-            .map(|(name, symbol, offset, size)| (*name, fixture.address(symbol, "") + offset, *size))
-            .collect();
-        for wanted in &expected {
-            assert!(buffers.contains(wanted), "{source}: {buffers:x?} {expected:x?}");
-        }
-        assert_eq!(buffers.len(), expected.len(), "{source}: a mutex has no storage");
-    }
-}

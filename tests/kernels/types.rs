@@ -1,6 +1,6 @@
 //! Layouts of C structures by name.
 
-use crate::fixture::compile;
+use crate::compile::compile;
 
 #[test]
 #[ignore = "needs arm-none-eabi-gcc"]

@@ -127,6 +127,11 @@ impl<'m, 's> Target<'m, 's> {
         Self { memory, image, ram, left: MAX_RECORDS, visited: HashSet::new() }
     }
 
+    /// Reads what will be asked for, joined where that is cheaper.
+    pub(in crate::kernel) fn prefetch(&mut self, ranges: &[Region]) {
+        self.memory.prefetch(ranges);
+    }
+
     /// Whether all of it lies in RAM.
     pub(in crate::kernel) fn in_ram(&self, range: Region) -> bool {
         !range.is_empty() && self.ram.iter().any(|ram| ram.covers(range))
