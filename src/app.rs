@@ -3,6 +3,7 @@
 mod desk;
 mod doctor;
 mod export;
+mod film;
 pub mod find;
 pub mod flash;
 mod ledger;

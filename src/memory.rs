@@ -31,7 +31,7 @@ pub struct Sentinel {
     pub word: u32,
 }
 
-/// From here on there are registers, which may well be zero (ARM DDI 0403E B3.1: the system region).
+/// From here on there are registers of the core, which may well be zero (ARM DDI 0403E B3.1: the system region).
 const PERIPHERALS: u32 = 0xE000_0000;
 
 /// Target memory during one refresh.
@@ -44,6 +44,7 @@ pub struct Memory<'a> {
     limit: u32,
     max_age: Duration,
     sentinel: Option<Sentinel>,
+    bounds: Option<&'a [Region]>,
     failure: Option<ReadError>,
 }
 
@@ -59,8 +60,16 @@ impl<'a> Memory<'a> {
             limit,
             max_age: Duration::ZERO,
             sentinel: None,
+            bounds: None,
             failure: None,
         }
+    }
+
+    /// The same refresh, in which nothing is read outside of `bounds` but registers of the core: a pointer of the target
+    /// may lead anywhere, and reading a peripheral can disturb it.
+    #[must_use]
+    pub fn within(self, bounds: &'a [Region]) -> Self {
+        Self { bounds: Some(bounds), ..self }
     }
 
     /// The same refresh, in which what is dear to read may be as old as that.
@@ -83,9 +92,20 @@ impl<'a> Memory<'a> {
 
     /// Reads what will be asked for, joined where that is cheaper.
     pub fn prefetch(&mut self, ranges: &[Region]) {
-        for range in self.cost.plan(ranges) {
-            self.fetch(range);
+        // What is joined lies in one memory: between two there may be anything.
+        let bounds = self.bounds.unwrap_or_default();
+        let memory = |range: &Region| bounds.iter().position(|bound| bound.covers(*range));
+        let mut ranges = ranges.to_vec();
+        ranges.sort_by_key(memory);
+        for together in ranges.chunk_by(|one, next| memory(one) == memory(next)) {
+            for range in self.cost.plan(together) {
+                self.fetch(range);
+            }
         }
+    }
+
+    fn may_read(&self, range: Region) -> bool {
+        range.start() >= PERIPHERALS || self.bounds.is_none_or(|bounds| bounds.iter().any(|bound| bound.covers(range)))
     }
 
     /// The bytes of `range`, from the cache or the target; `None` when they cannot be had (see [`Memory::gaps`]).
@@ -160,7 +180,7 @@ impl<'a> Memory<'a> {
 
     fn fetch(&mut self, range: Region) {
         // A link that is gone answers nothing: asking for each range in turn would only take its time-out each time.
-        if self.failure.is_some() {
+        if self.failure.is_some() || !self.may_read(range) {
             return;
         }
         let over = u64::from(self.bytes) + u64::from(range.size()) > u64::from(self.limit);
@@ -210,4 +230,27 @@ impl<'a> Memory<'a> {
 fn looks_asleep(bytes: &[u8]) -> bool {
     let zero = |bytes: &[u8]| bytes.iter().all(|byte| *byte == 0);
     zero(bytes) || bytes.len() > 8 && zero(&bytes[bytes.len() - 4..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::testing::Bytes;
+
+    #[test]
+    fn nothing_is_read_outside_of_the_memories_and_it_is_no_gap() {
+        let mut bytes = Bytes::new(Region::new(0x2000_0000, 0x400));
+        bytes.poke(0x2000_00fc, 7);
+        bytes.poke(0x2000_0200, 8);
+        let bounds = [Region::new(0x2000_0000, 0x100), Region::new(0x2000_0200, 0x100)];
+        let mut memory = Memory::new(&mut bytes, LinkCost::default(), 1 << 16).within(&bounds);
+        // The two would be cheaper as one read, over what lies between them.
+        memory.prefetch(&[Region::new(0x2000_00fc, 4), Region::new(0x2000_0200, 4)]);
+        assert_eq!(memory.bytes_read(), 8);
+        assert_eq!((memory.word(0x2000_00fc), memory.word(0x2000_0200)), (Some(7), Some(8)));
+        for outside in [Region::new(0x2000_00fc, 8), Region::new(0x2000_0180, 4), Region::new(0x4000_0000, 4)] {
+            assert_eq!(memory.read(outside), None, "{outside:?}");
+        }
+        assert_eq!((memory.bytes_read(), memory.gaps()), (8, &[][..]));
+    }
 }

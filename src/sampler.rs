@@ -34,7 +34,7 @@ use crate::image::layout::{self, Memory as Chip, Placed};
 use crate::kernel::{self, Kernel, Look};
 use crate::memory::{Memory, Sentinel};
 use crate::model::snapshot::{Excerpt, Health, Heap, Link, MemoryKind, Snapshot, Target};
-use crate::region::Region;
+use crate::region::{Region, merge};
 use crate::source::link::LinkCost;
 use crate::source::{CoreStatus, Counters, Depth, ReadError, Source};
 use crate::stack::{Paint, victim};
@@ -79,6 +79,8 @@ pub struct Sampler {
     source: Box<dyn Source>,
     image: Arc<Image>,
     chips: Vec<Chip>,
+    /// Where memory may lie: nothing else is read but the core's registers.
+    bounds: Vec<Region>,
     placed: Vec<Placed>,
     options: Options,
     cost: LinkCost,
@@ -107,6 +109,19 @@ pub struct Sampler {
     rebuilds: u32,
 }
 
+/// Where memory may lie on any Cortex-M: code, SRAM, and external RAM. What is between them are peripherals (ARM DDI 0403E
+/// B3.1, ARM DDI 0553B B8.1).
+const MEMORY_AREAS: [(u32, u32); 3] = [(0, 0x2000_0000), (0x2000_0000, 0x2000_0000), (0x6000_0000, 0x4000_0000)];
+
+/// Where something may be read: the memories that are known, joined where they touch, and then what may be memory without
+/// anybody having said so. A heap can lie in a memory that the ELF puts nothing into.
+fn bounds(chips: &[Chip]) -> Vec<Region> {
+    let known: Vec<Region> = chips.iter().map(|chip| chip.range).collect();
+    let mut bounds = merge(&known, 0);
+    bounds.extend(MEMORY_AREAS.map(|(start, size)| Region::new(start, size)));
+    bounds
+}
+
 impl Sampler {
     /// A sampler of the firmware `image` on `source`, in the given memories. Measures the link first.
     ///
@@ -132,6 +147,7 @@ impl Sampler {
         last.target = identity::describe(&image, source.as_ref());
         Ok(Self {
             placed: layout::placed(&image),
+            bounds: bounds(&chips),
             last,
             sentinel: identity::sentinel(&image).filter(|_| source.describe().may_sleep()),
             image,
@@ -331,7 +347,8 @@ impl Sampler {
         };
         let mut memory = Memory::new(self.source.as_mut(), self.cost, REFRESH_LIMIT)
             .with_max_age(max_age)
-            .with_sentinel(self.sentinel);
+            .with_sentinel(self.sentinel)
+            .within(&self.bounds);
         let mut wants = self.kernel.as_ref().map(|kernel| kernel.wants()).unwrap_or_default();
         wants.extend(self.heaps.wants());
         wants.extend(self.stacks.wants(&plan));
@@ -503,6 +520,7 @@ impl Sampler {
         self.placed = layout::placed(&image);
         self.sentinel = identity::sentinel(&image).filter(|_| self.source.describe().may_sleep());
         self.image = image;
+        self.bounds = bounds(&chips);
         self.chips = chips;
         self.notes = Notes::default();
         self.stacks.clear();
@@ -527,9 +545,10 @@ impl Sampler {
             return Ok(());
         };
         let (kernel, fallback) = (self.kernel.as_mut(), self.fallback.as_mut());
-        let (cost, image) = (self.cost, &self.image);
+        let (cost, image, bounds) = (self.cost, &self.image, &self.bounds);
         painter.fill(self.source.as_mut(), |source| {
-            look(kernel, fallback, &mut Memory::new(source, cost, REFRESH_LIMIT), image).1.stacks
+            let mut memory = Memory::new(source, cost, REFRESH_LIMIT).within(bounds);
+            look(kernel, fallback, &mut memory, image).1.stacks
         })
     }
 

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use gdb_server::{Manner, Server};
 use highwater::image::layout;
 use highwater::model::snapshot::Health;
+use highwater::region::Region;
 use highwater::report::Report;
 use highwater::sampler::{Options, Sampler};
 use highwater::source::gdb::GdbSource;
@@ -103,6 +104,68 @@ fn with_leave_to_halt_the_stops_are_counted_and_the_core_runs_at_the_end() {
     assert_eq!(core.bad_reads.load(Ordering::SeqCst), 0, "it was read while it ran");
     assert_eq!(told["link"]["halts"].as_u64(), Some(core.halts.load(Ordering::SeqCst).into()));
     assert!(core.halts.load(Ordering::SeqCst) > 1, "it runs between two refreshes");
+}
+
+/// What a server offers that has the non-stop mode.
+const NON_STOP: &str = "QStartNoAckMode+;QNonStop+;qXfer:features:read+;qXfer:memory-map:read+";
+
+#[test]
+fn in_non_stop_mode_a_core_that_was_stopped_once_is_read_while_it_runs() {
+    let (memory, live) = ran();
+    for has_dhcsr in [false, true] {
+        let manner = Manner { stops_once: true, offers: NON_STOP, has_dhcsr, ..Manner::default() };
+        let server = Server::new(memory.clone(), manner);
+        let (code, _, err) = snapshot(&server, &[]);
+        assert!(code == Some(4) && err.contains("stops the core") && err.contains("--allow-halt"), "{err}");
+        assert!(server.core.runs.load(Ordering::SeqCst), "the core was left standing");
+        let (code, told, err) = snapshot(&server, &["--allow-halt"]);
+        assert_eq!(code, Some(0), "{err}");
+        assert_eq!(told["heaps"][0]["used"].as_u64(), live.heaps[0].used.map(u64::from));
+        assert_eq!(told["link"]["halts"], 1, "when it connected");
+        assert_eq!(server.core.halts.load(Ordering::SeqCst), 2, "once for each connection");
+        assert!(server.core.runs.load(Ordering::SeqCst), "the core was left standing");
+    }
+}
+
+#[test]
+fn a_server_that_reads_no_memory_of_a_running_core_is_refused_or_stops_it_as_it_may() {
+    let (memory, live) = ran();
+    for (offers, stops_once) in [(NON_STOP, false), (NON_STOP, true), (Manner::default().offers, false)] {
+        let manner = Manner { stops_once, offers, reads_running: false, has_dhcsr: false, ..Manner::default() };
+        let server = Server::new(memory.clone(), manner.clone());
+        let (code, _, err) = snapshot(&server, &[]);
+        let why = if stops_once { "stops the core" } else { "reads no memory while the core runs" };
+        assert!(code == Some(4) && err.contains(why) && err.contains("--allow-halt"), "{manner:?}: {err}");
+        assert!(server.core.runs.load(Ordering::SeqCst), "{manner:?}: the core was left standing");
+        assert_eq!(server.core.halts.load(Ordering::SeqCst), u32::from(stops_once), "{manner:?}");
+        let tried = server.core.bad_reads.load(Ordering::SeqCst);
+        let (code, told, err) = snapshot(&server, &["--allow-halt"]);
+        assert_eq!(code, Some(0), "{manner:?}: {err}");
+        assert_eq!(told["heaps"][0]["used"].as_u64(), live.heaps[0].used.map(u64::from), "{manner:?}");
+        assert_eq!(told["target"]["core"], "Cortex-M4", "{manner:?}");
+        assert!(
+            server.core.bad_reads.load(Ordering::SeqCst) <= tried + 2,
+            "{manner:?}: once it is known, it is stopped"
+        );
+        assert!(server.core.runs.load(Ordering::SeqCst), "{manner:?}: the core was left standing");
+        let halts = server.core.halts.load(Ordering::SeqCst) - u32::from(stops_once);
+        assert_eq!(told["link"]["halts"].as_u64(), Some(halts.into()), "{manner:?}");
+    }
+}
+
+#[test]
+fn a_stop_that_is_told_in_non_stop_mode_is_the_state_of_the_core() {
+    let manner = Manner { offers: NON_STOP, has_dhcsr: false, ..Manner::default() };
+    let server = Server::new(ran().0, manner);
+    let mut source = GdbSource::open(server.address().parse().unwrap(), false).expect("it is there");
+    let word = Region::new(0x2000_0000, 4);
+    let mut bytes = [0; 4];
+    assert_eq!(source.status(), Ok(CoreStatus::Running));
+    server.core.stops_next.store(true, Ordering::SeqCst);
+    source.read(word, &mut bytes).expect("a core that stands is read too");
+    assert_eq!(source.status(), Ok(CoreStatus::Halted));
+    server.core.runs.store(true, Ordering::SeqCst);
+    assert_eq!(source.status(), Ok(CoreStatus::Running));
 }
 
 #[test]

@@ -441,7 +441,9 @@ fn server(wanted: &Wanted, known: &mut Vec<Memory>) -> Result<Option<Reached>, F
         Place::Gdb(server) => {
             let mut source = GdbSource::open(server, wanted.server.allow_halt).map_err(|error| match error {
                 GdbError::OtherCore { .. } => Failure::Error(error.to_string()),
-                GdbError::Unreachable(_) | GdbError::Stops { .. } => Failure::Unreachable(error.to_string()),
+                GdbError::Unreachable(_) | GdbError::Stops { .. } | GdbError::Blind { .. } => {
+                    Failure::Unreachable(error.to_string())
+                }
             })?;
             let mapped = source.memories().map_err(|error| Failure::Unreachable(error.to_string()))?;
             let is_new = |memory: &Memory| !known.iter().any(|other| other.range.overlaps(memory.range));

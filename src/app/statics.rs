@@ -34,7 +34,7 @@ pub(super) fn symbols(args: &SymbolsArgs) -> Result<(), Failure> {
     let memories = layout::memories(&image, &chip.map(|chip| chip.memories()).unwrap_or_default());
     let levels: Vec<Level> = args.by.iter().map(|level| level.level()).collect();
     // The debug information is most of the file: it is read when somebody wants to see or find what it tells.
-    let is_listed = matches!(args.format, symbols::Format::Json | symbols::Format::Csv);
+    let is_listed = matches!(args.format, symbols::Format::Json | symbols::Format::Csv | symbols::Format::Html);
     let shows_modules = is_listed || levels.contains(&Level::Module) || args.filter.is_some();
     let units = if shows_modules { image.units() } else { Units::default() };
     let inventory = Inventory::new(&image, &memories, &Names { units, map });
@@ -43,6 +43,11 @@ pub(super) fn symbols(args: &SymbolsArgs) -> Result<(), Failure> {
     match args.format {
         symbols::Format::Human => out.write_all(symbols::text(&tree(), limit(args.top)).as_bytes())?,
         symbols::Format::Svg => out.write_all(view::treemap::svg(&tree()).as_bytes())?,
+        symbols::Format::Html => {
+            let page =
+                view::html::symbols::page(&tree(), &Listing::new(&inventory), args.filter.as_deref().unwrap_or(""));
+            out.write_all(page.as_bytes())?;
+        }
         symbols::Format::Json => symbols::json(&Listing::new(&inventory), &mut out)?,
         symbols::Format::Csv => symbols::csv(&Listing::new(&inventory), &mut out)?,
     }

@@ -131,6 +131,10 @@ fn task(types: &Types, variable: &Variable<'_>, budget: &mut future::Budget) -> 
     let holder = holder?;
     let found = holder.futures.iter().find_map(|name| Some((name, types.find(name)?)));
     let slot = found.and_then(|(name, _)| types.find(&format!("TaskStorage<{name}>"))?.size());
+    // It only points to its task, which lies elsewhere.
+    if found.and_then(|(_, kind)| kind.size()).is_some_and(|future| future > size) {
+        return None;
+    }
     let instances = match holder.framework {
         // An executor runs one task.
         Framework::Rtic => Some(1),

@@ -2,7 +2,8 @@
 //!
 //! Some servers read memory while the core runs, others stop it as soon as somebody connects. Which of them this is shows
 //! only after the connection is there: by the core's own DHCSR when a debugger has enabled debug, else by what the server
-//! says of the core's state. A server that stops the core is told to let it go on, and refused, unless it was allowed to.
+//! says of the core's state, and by whether a running core's memory is read. A server that stops the core is told to let it
+//! go on, and refused, unless it was allowed to. In non-stop mode it may have stopped the core once and read it from then on.
 
 mod offer;
 pub mod packet;
@@ -38,6 +39,12 @@ const LONGEST_DOCUMENT: usize = 256 << 10;
 /// The most pieces in which it may come.
 const MOST_PIECES: usize = 1024;
 
+/// The most threads of which a server in non-stop mode tells that they stand.
+const MOST_STOPS: usize = 64;
+/// What to do about a server that stops the core.
+const WAYS: &str = "To look without stopping it: OpenOCD, `$_TARGETNAME configure -event gdb-attach {}`; J-Link, the server's \
+                    option -nohalt; QEMU, --qemu SOCKET; or the probe itself, without a server";
+
 /// Why a GDB server cannot be used.
 #[derive(Debug, Error)]
 pub enum GdbError {
@@ -47,9 +54,7 @@ pub enum GdbError {
     /// It stops the core, and nobody allowed that.
     #[error(
         "the GDB server at {server} stops the core as long as anybody is connected; it was told to let it go on, after {} \
-         ms. --allow-halt looks anyway and stops the core for some milliseconds in each refresh. To look without \
-         stopping it: OpenOCD, `$_TARGETNAME configure -event gdb-attach {{}}`; J-Link, the server's option -nohalt; QEMU, \
-         --qemu SOCKET; or the probe itself, without a server",
+         ms. --allow-halt looks anyway and stops the core for some milliseconds in each refresh. {WAYS}",
         stopped.as_millis()
     )]
     Stops {
@@ -57,6 +62,15 @@ pub enum GdbError {
         server: String,
         /// For how long the core stood.
         stopped: Duration,
+    },
+    /// It reads memory only while the core stands, and nobody allowed to stop it.
+    #[error(
+        "the GDB server at {server} reads no memory while the core runs. --allow-halt stops the core for some milliseconds \
+         in each refresh. {WAYS}"
+    )]
+    Blind {
+        /// Which server.
+        server: String,
     },
     /// It is connected to something else.
     #[error(
@@ -102,6 +116,8 @@ struct Link {
     runs_until: Instant,
     /// Whether DHCSR tells what the core does.
     has_witness: bool,
+    /// Whether it is in non-stop mode.
+    non_stop: bool,
 }
 
 impl GdbSource {
@@ -120,6 +136,10 @@ impl GdbSource {
         {
             return Err(GdbError::OtherCore { server: server.to_string(), architecture });
         }
+        let halts = match link.manner {
+            Manner::Standing(None) => halts + u64::from(link.hold().map_err(lost)?),
+            _ => halts,
+        };
         let cpuid = u32::try_from(mem_ap::CPUID).ok().and_then(|address| link.word(address).transpose()).transpose();
         let core = cpuid.map_err(lost)?.filter(|cpuid| *cpuid != 0).map(core_of);
         let packet_words = link.offer.read_bytes() / 4;
@@ -164,27 +184,42 @@ fn connect(server: &HostPort, allow_halt: bool) -> Result<(Link, u64), GdbError>
     let connected = Instant::now();
     // Until it is known otherwise the core may stand, and is to go on when this ends.
     let manner = Manner::Standing(Some(connected));
-    let mut link = Link { wire, offer: Offer::parse(b""), manner, runs_until: connected, has_witness: false };
+    let mut link =
+        Link { wire, offer: Offer::parse(b""), manner, runs_until: connected, has_witness: false, non_stop: false };
     let answer = link.wire.ask("qSupported:xmlRegisters=arm", Answer::Plain).map_err(lost)?;
     link.offer = Offer::parse(&answer);
     if link.offer.no_acks && link.wire.ask("QStartNoAckMode", Answer::Plain).map_err(lost)? == b"OK" {
         link.wire.without_acks();
     }
-    let non_stop = link.offer.non_stop && link.wire.ask("QNonStop:1", Answer::Plain).map_err(lost)? == b"OK";
+    link.non_stop = link.offer.non_stop && link.wire.ask("QNonStop:1", Answer::Plain).map_err(lost)? == b"OK";
     let said_to_run = link.is_said_to_run().map_err(lost)?;
     let dhcsr = link.word(DHCSR).map_err(lost)?.filter(|dhcsr| dhcsr & C_DEBUGEN != 0);
     link.has_witness = dhcsr.is_some();
-    if dhcsr.map_or(said_to_run, |dhcsr| dhcsr & S_HALT == 0) {
+    let runs = dhcsr.map_or(said_to_run, |dhcsr| dhcsr & S_HALT == 0);
+    if runs {
         link.manner = Manner::Running;
         link.wire.told_stop = false;
+        if link.serves_running().map_err(lost)? {
+            return Ok((link, 0));
+        }
+        if !allow_halt {
+            return Err(GdbError::Blind { server: server.to_string() });
+        }
+        link.leave_non_stop().map_err(lost)?;
+        link.manner = Manner::Standing(None);
         return Ok((link, 0));
     }
     if !allow_halt {
         link.let_go().map_err(lost)?;
         return Err(GdbError::Stops { server: server.to_string(), stopped: connected.elapsed() });
     }
-    if non_stop && link.wire.ask("vCont;c", Answer::Plain).map_err(lost)? == b"OK" {
-        link.manner = Manner::Running;
+    if link.non_stop {
+        link.let_go().map_err(lost)?;
+        if link.serves_running().map_err(lost)? {
+            link.manner = Manner::Running;
+        } else {
+            link.leave_non_stop().map_err(lost)?;
+        }
     }
     Ok((link, 1))
 }
@@ -194,7 +229,31 @@ impl Link {
     /// core that runs.
     fn is_said_to_run(&mut self) -> Result<bool, ReadError> {
         let stop = self.wire.ask("?", Answer::State)?;
+        if self.non_stop && stop != b"OK" {
+            // Of the others that stand it tells one by one, and of later stops not before it was asked for all of them.
+            for _ in 0..MOST_STOPS {
+                if !matches!(self.wire.ask("vStopped", Answer::State)?.first(), Some(b'T' | b'S')) {
+                    break;
+                }
+            }
+        }
         Ok(stop == b"OK" || stop.starts_with(b"S00") || stop.starts_with(b"T00"))
+    }
+
+    /// Whether it reads memory while the core runs, by a register that each core has.
+    fn serves_running(&mut self) -> Result<bool, ReadError> {
+        match u32::try_from(mem_ap::CPUID) {
+            Ok(address) => Ok(self.word(address)?.is_some()),
+            Err(_) => Ok(true),
+        }
+    }
+
+    /// Goes back to the mode in which a byte stops the core.
+    fn leave_non_stop(&mut self) -> Result<(), ReadError> {
+        if std::mem::take(&mut self.non_stop) {
+            self.wire.ask("QNonStop:0", Answer::Plain)?;
+        }
+        Ok(())
     }
 
     /// A document of the server's, whole; `None` when it has none after all.
@@ -267,7 +326,11 @@ impl Link {
     /// Lets the core go on when it stands, for as long as it stood.
     fn let_go(&mut self) -> Result<(), ReadError> {
         if let Manner::Standing(Some(since)) = self.manner {
-            self.wire.tell("c")?;
+            // In non-stop mode there is no `c` (GDB manual, E.10 "Remote Protocol Support for Non-Stop Mode").
+            match self.non_stop {
+                true => _ = self.wire.ask("vCont;c", Answer::Plain)?,
+                false => self.wire.tell("c")?,
+            }
             self.manner = Manner::Standing(None);
             self.runs_until = Instant::now() + since.elapsed();
         }

@@ -30,6 +30,8 @@ pub enum Format {
     Csv,
     /// A treemap, to print or to put into a document.
     Svg,
+    /// One page to open in a browser: the treemap, and a table to search.
+    Html,
 }
 
 /// The tree as text, at most `top` of each group.

@@ -13,6 +13,10 @@ use std::thread::JoinHandle;
 pub(crate) struct Manner {
     /// It stops the core as soon as somebody connects, as QEMU does.
     pub(crate) stops_on_connect: bool,
+    /// It stops the core as soon as somebody connects, and no more after that.
+    pub(crate) stops_once: bool,
+    /// It reads memory while the core runs, where it does not stop it.
+    pub(crate) reads_running: bool,
     /// It has the debug registers of a core with a debugger, and answers from them.
     pub(crate) has_dhcsr: bool,
     /// What it offers.
@@ -33,6 +37,8 @@ impl Default for Manner {
     fn default() -> Self {
         Self {
             stops_on_connect: false,
+            stops_once: false,
+            reads_running: true,
             has_dhcsr: true,
             offers: "QStartNoAckMode+;qXfer:features:read+;qXfer:memory-map:read+",
             packet: 0x400,
@@ -66,6 +72,8 @@ pub(crate) struct Core {
     pub(crate) longest: AtomicU32,
     /// The reset since the last look at DHCSR.
     pub(crate) was_reset: AtomicBool,
+    /// The core stops by itself before the next answer, and in non-stop mode that is told.
+    pub(crate) stops_next: AtomicBool,
 }
 
 /// A server; its end closes all connections.
@@ -104,7 +112,8 @@ impl Server {
                     client.set_nodelay(true).expect("it is a TCP socket");
                     clients.lock().unwrap().push(client.try_clone().expect("a socket has two ends"));
                     core.visits.fetch_add(1, Ordering::SeqCst);
-                    let _ = Session { core: &core, manner: &manner, client, acks: true, sent: 0 }.serve();
+                    let _ =
+                        Session { core: &core, manner: &manner, client, acks: true, non_stop: false, sent: 0 }.serve();
                 }
             }
         });
@@ -134,6 +143,7 @@ struct Session<'a> {
     manner: &'a Manner,
     client: TcpStream,
     acks: bool,
+    non_stop: bool,
     sent: u32,
 }
 
@@ -143,6 +153,9 @@ impl Session<'_> {
             self.stop();
             // QEMU tells of this stop by itself.
             self.send(b"T02thread:01;")?;
+        }
+        if self.manner.stops_once {
+            self.stop();
         }
         let mut inbox = VecDeque::new();
         let mut last = Vec::new();
@@ -156,6 +169,8 @@ impl Session<'_> {
             }
             match byte {
                 b'-' => self.frame(&last.clone(), false)?,
+                // In non-stop mode there is no such interruption.
+                3 if self.non_stop => {}
                 3 => {
                     self.stop();
                     self.send(b"T02thread:01;")?;
@@ -175,6 +190,10 @@ impl Session<'_> {
                         self.client.write_all(b"+")?;
                     }
                     let body = String::from_utf8(body).expect("what is asked is text");
+                    if self.core.stops_next.swap(false, Ordering::SeqCst) {
+                        self.stop();
+                        self.client.write_all(b"%Stop:T05thread:01;#e7")?;
+                    }
                     if let Some(answer) = self.answer(&body) {
                         last = answer.clone();
                         self.send(&answer)?;
@@ -214,11 +233,28 @@ impl Session<'_> {
         }
         let core = self.core;
         Some(match question.as_bytes() {
+            // Strict servers do not know it in non-stop mode.
+            [b'c', ..] if self.non_stop => Vec::new(),
             [b'c', ..] => {
                 core.runs.store(true, Ordering::SeqCst);
                 return None;
             }
-            b"D" => b"OK".to_vec(),
+            b"vCont;c" if self.non_stop => {
+                core.runs.store(true, Ordering::SeqCst);
+                b"OK".to_vec()
+            }
+            b"vStopped" if self.non_stop => b"OK".to_vec(),
+            [b'Q', b'N', b'o', b'n', b'S', b't', b'o', b'p', b':', mode]
+                if self.manner.offers.contains("QNonStop+") =>
+            {
+                self.non_stop = *mode == b'1';
+                b"OK".to_vec()
+            }
+            b"D" => {
+                core.runs.store(true, Ordering::SeqCst);
+                b"OK".to_vec()
+            }
+            b"?" if self.non_stop && core.runs.load(Ordering::SeqCst) => b"OK".to_vec(),
             b"?" if core.runs.load(Ordering::SeqCst) => b"S00".to_vec(),
             b"?" => b"T05thread:01;".to_vec(),
             b"QStartNoAckMode" => b"OK".to_vec(),
@@ -269,6 +305,10 @@ impl Session<'_> {
         let runs = core.runs.load(Ordering::SeqCst);
         if self.manner.stops_on_connect && runs {
             core.bad_reads.fetch_add(1, Ordering::SeqCst);
+        }
+        if !self.manner.reads_running && runs {
+            core.bad_reads.fetch_add(1, Ordering::SeqCst);
+            return None;
         }
         if (0xE000_0000..0xE010_0000).contains(&address) {
             let word = match address {

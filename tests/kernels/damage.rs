@@ -12,8 +12,10 @@ const USED: u32 = 0x1800;
 #[test]
 #[ignore = "needs arm-none-eabi-gcc"]
 fn any_damage_of_a_kernels_memory_is_survived() {
-    for source in ["freertos.c", "rtx5.c", "zephyr.c", "threadx.c"] {
-        let image = compile(&[source], &["-g"]);
+    for (source, more) in
+        [("freertos.c", "-DHIGH"), ("rtx5.c", "-DOBJECTS"), ("zephyr.c", "-DTRACKING"), ("threadx.c", "-g")]
+    {
+        let image = compile(&[source], &["-g", more]);
         // Pointers into the structures do more than noise: they make lists that lead into one another.
         let word = prop_oneof![(0..USED / 4).prop_map(|word| RAM.start() + 4 * word), any::<u32>(), Just(0), Just(4)];
         let pokes = prop::collection::vec((0..USED / 4, word), 1..24);
@@ -32,5 +34,25 @@ fn any_damage_of_a_kernels_memory_is_survived() {
             Ok(())
         });
         outcome.unwrap_or_else(|error| panic!("{source}: {error}"));
+    }
+}
+
+#[test]
+#[ignore = "needs arm-none-eabi-gcc"]
+fn a_pointer_that_leads_to_a_peripheral_is_not_followed() {
+    for (source, symbol, path) in [
+        ("rtx5.c", "osRtxInfo", "mem.common"),
+        ("rtx5.c", "osRtxInfo", "mpi.event_flags"),
+        ("rtx5.c", "osRtxInfo", "thread.ready.thread_list"),
+        ("freertos.c", "xSuspendedTaskList", "xListEnd.pxNext"),
+        ("zephyr.c", "worker", "next_thread"),
+        ("threadx.c", "_tx_queue_created_ptr", ""),
+    ] {
+        for word in [0x4000_4400, 0x3fff_fffc, 0x5fff_fffc, 0xa000_0000, 0x2001_0000] {
+            let mut fixture = Fixture::new(source, if source == "rtx5.c" { &["-g", "-DOBJECTS"] } else { &["-g"] });
+            let address = fixture.address(symbol, path);
+            fixture.poke(address, word);
+            assert!(!fixture.look().stacks.is_empty(), "{source}: {symbol}.{path}");
+        }
     }
 }

@@ -17,6 +17,8 @@ pub enum Incoming {
     Ack,
     /// The other side wants the last packet again.
     Nack,
+    /// What the other side tells by itself and nobody asked for (GDB manual, E.9 "Notification Packets").
+    Notice(Vec<u8>),
     /// A packet that is none, and why.
     Damaged(&'static str),
 }
@@ -111,14 +113,15 @@ impl Decoder {
     fn end(&mut self, sum: Option<(u8, u8)>) -> Option<Incoming> {
         self.at = At::Outside;
         let body = std::mem::take(&mut self.body);
-        if self.notice {
-            // A notification is an answer to nothing that is asked here.
-            return None;
+        let wrong = sum.map(|(high, low)| high << 4 | low) != Some(self.sum);
+        let damage = self.damage.take().or_else(|| wrong.then_some("its checksum is wrong"));
+        match (damage, self.notice) {
+            (None, false) => Some(Incoming::Packet(body)),
+            (None, true) => Some(Incoming::Notice(body)),
+            (Some(why), false) => Some(Incoming::Damaged(why)),
+            // It is told again, and asking for it again would ask for the last packet.
+            (Some(_), true) => None,
         }
-        if sum.map(|(high, low)| high << 4 | low) != Some(self.sum) {
-            return Some(Incoming::Damaged("its checksum is wrong"));
-        }
-        Some(self.damage.take().map_or(Incoming::Packet(body), Incoming::Damaged))
     }
 }
 

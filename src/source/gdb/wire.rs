@@ -125,6 +125,10 @@ impl Wire {
                     tries += 1;
                     self.send(b"-")?;
                 }
+                Incoming::Notice(body) => {
+                    self.told_stop |= body.starts_with(b"Stop:");
+                    asides += 1;
+                }
                 Incoming::Damaged(why) => return Err(gone(format!("the GDB server sent a damaged packet: {why}"))),
                 Incoming::Packet(body) => {
                     if self.acks {
