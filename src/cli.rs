@@ -210,6 +210,15 @@ Without a terminal it prints the report at the end and ends."
 Rows of one memory add up to its size, and those of one section to the section's. Programs of this machine open too, while
 their addresses are below 4 GiB.")]
     Symbols(SymbolsArgs),
+    /// Async tasks: how large each is, and which await and local make it so
+    #[command(after_help = "Examples:
+  highwater tasks app.elf                   the largest tasks of embassy and RTIC, and RTIC's resources
+  highwater tasks app.elf --top 0           all of it
+  highwater tasks app.elf --format csv > tasks.csv
+
+A task takes its memory when the program is linked, for the await across which most lives. It is read from the debug
+information (`debug = 2`), and so are other statics that hold a future.")]
+    Tasks(TasksArgs),
     /// What changed between two builds, by memory, section, module and name
     #[command(after_help = "Examples:
   highwater diff old.elf new.elf
@@ -652,6 +661,20 @@ pub struct SymbolsArgs {
     /// Format of the listing
     #[arg(long, value_enum, default_value_t = view::symbols::Format::Human)]
     pub format: view::symbols::Format,
+}
+
+/// `highwater tasks`.
+#[derive(Args, Clone, Debug)]
+pub struct TasksArgs {
+    /// Which firmware.
+    #[command(flatten)]
+    pub firmware: Firmware,
+    /// Rows of each group; 0 for all
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    pub top: usize,
+    /// Format of the listing
+    #[arg(long, value_enum, default_value_t = view::tasks::Format::Human)]
+    pub format: view::tasks::Format,
 }
 
 /// What to group by.

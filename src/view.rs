@@ -13,6 +13,7 @@ pub mod prometheus;
 pub mod sizes;
 pub mod svg;
 pub mod symbols;
+pub mod tasks;
 pub mod text;
 pub mod treemap;
 

@@ -86,7 +86,7 @@ fn row(out: &mut String, name: &str, depth: usize, (flash, ram, things): (u64, u
 }
 
 /// A name cut in its middle: the end of a path says more than what is before it.
-fn elided(name: &str, limit: usize) -> String {
+pub(super) fn elided(name: &str, limit: usize) -> String {
     let letters: Vec<char> = name.chars().collect();
     if letters.len() <= limit {
         return name.to_owned();
