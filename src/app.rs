@@ -3,6 +3,7 @@
 mod desk;
 mod doctor;
 mod export;
+mod film;
 pub mod find;
 pub mod flash;
 mod ledger;
@@ -188,6 +189,7 @@ fn carry_out(command: &Command, look: &Look, settings: &Settings) -> Result<(), 
             Ok(io::stdout().write_all(shown.as_bytes())?)
         }
         Command::Symbols(args) => statics::symbols(args),
+        Command::Tasks(args) => statics::tasks(args),
         Command::Diff(args) => statics::diff(args),
         Command::Doctor(args) => doctor::run(args, settings),
         Command::List(args) => list(args),

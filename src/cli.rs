@@ -158,6 +158,7 @@ Without a terminal it prints one snapshot and ends."
   highwater snapshot app.elf --ram 0x20000000:ram.bin
   highwater snapshot app.elf --format json | jq '.heaps[].owners'
   highwater snapshot app.elf --format svg > map.svg
+  highwater snapshot app.elf --format html > memory.html          one page for a browser, which loads nothing
   highwater snapshot app.elf --format markdown >> notes.md")]
     Snapshot(AttachArgs),
     /// Record all that is read of a running firmware, to look at later
@@ -182,6 +183,8 @@ Examples:
   highwater replay highwater-1.hwr --format json                   the report at its end
   highwater replay highwater-1.hwr --at 90s --format svg > map.svg
   highwater replay highwater-1.hwr --format csv > run.csv          every refresh
+  highwater replay highwater-1.hwr --format html > run.html        one page with a slider; add #t=90 for 90 s
+  highwater replay highwater-1.hwr --at 90s --format html > at.html
 
 Without a terminal it prints the report at the end and ends."
     )]
@@ -190,6 +193,7 @@ Without a terminal it prints the report at the end and ends."
     #[command(after_help = "Examples:
   highwater layout app.elf
   highwater layout app.elf --chip STM32F407VGTx --format svg > map.svg
+  highwater layout app.elf --format html > layout.html
   highwater layout app.elf --tui              the same on the screens, to walk through
   highwater layout app.elf --also bootloader.hex --also settings.bin@0x0803f000")]
     Layout(LayoutArgs),
@@ -200,11 +204,21 @@ Without a terminal it prints the report at the end and ends."
   highwater symbols app.elf --filter fmt --top 0     everything with `fmt` in its name
   highwater symbols app.elf --map app.map            C objects and library members, from the linker's map
   highwater symbols app.elf --format svg > tree.svg  a treemap
+  highwater symbols app.elf --format html > who.html the treemap and a table to search, in a browser; #q=fmt searches
   highwater symbols app.elf --format json > v1.json  every row, to compare a later build with
 
 Rows of one memory add up to its size, and those of one section to the section's. Programs of this machine open too, while
 their addresses are below 4 GiB.")]
     Symbols(SymbolsArgs),
+    /// Async tasks: how large each is, and which await and local make it so
+    #[command(after_help = "Examples:
+  highwater tasks app.elf                   the largest tasks of embassy and RTIC, and RTIC's resources
+  highwater tasks app.elf --top 0           all of it
+  highwater tasks app.elf --format csv > tasks.csv
+
+A task takes its memory when the program is linked, for the await across which most lives. It is read from the debug
+information (`debug = 2`), and so are other statics that hold a future.")]
+    Tasks(TasksArgs),
     /// What changed between two builds, by memory, section, module and name
     #[command(after_help = "Examples:
   highwater diff old.elf new.elf
@@ -647,6 +661,20 @@ pub struct SymbolsArgs {
     /// Format of the listing
     #[arg(long, value_enum, default_value_t = view::symbols::Format::Human)]
     pub format: view::symbols::Format,
+}
+
+/// `highwater tasks`.
+#[derive(Args, Clone, Debug)]
+pub struct TasksArgs {
+    /// Which firmware.
+    #[command(flatten)]
+    pub firmware: Firmware,
+    /// Rows of each group; 0 for all
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    pub top: usize,
+    /// Format of the listing
+    #[arg(long, value_enum, default_value_t = view::tasks::Format::Human)]
+    pub format: view::tasks::Format,
 }
 
 /// What to group by.

@@ -10,6 +10,7 @@ pub mod diff;
 pub mod listing;
 pub mod owner;
 pub mod regions;
+pub mod tasks;
 mod tiles;
 pub mod told;
 pub mod tree;

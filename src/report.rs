@@ -137,6 +137,8 @@ pub struct StackReport {
     pub size: u64,
     /// Bytes in use now, or at the last switch out.
     pub current: Option<u32>,
+    /// What that is worth; `null` when it is not known.
+    pub current_trust: Option<&'static str>,
     /// Bytes in use at the lowest SP seen.
     pub lowest_sp_used: Option<u32>,
     /// Bytes down to the deepest word ever written.
@@ -186,10 +188,14 @@ pub struct HeapReport {
     pub used: Option<u32>,
     /// The most bytes ever in use.
     pub peak: Option<u32>,
+    /// What that is worth; `null` when it is not known.
+    pub peak_trust: Option<&'static str>,
     /// Bytes not in use: with `used` they make the size.
     pub free: Option<u32>,
     /// The largest free block.
     pub largest_free: Option<u32>,
+    /// What that is worth; `null` when it is not known.
+    pub largest_free_trust: Option<&'static str>,
     /// Blocks in use.
     pub blocks: Option<u32>,
     /// The allocator's own bytes within `used`.
@@ -584,6 +590,7 @@ fn stack(stack: &Stack, suggestion: Suggestion) -> StackReport {
         start: stack.range.start().into(),
         size: stack.range.size().into(),
         current: stack.current.map(|current| current.bytes),
+        current_trust: stack.current.map(|current| trust(current.trust)),
         lowest_sp_used: stack.lowest_sp.map(|lowest| lowest.bytes),
         peak: stack.peak.map(|peak| peak.bytes),
         worst_case: stack.worst_case.map(|worst| worst.bytes),
@@ -610,8 +617,10 @@ fn heap(heap: &Heap, now: Duration) -> HeapReport {
         size: heap.range.size().into(),
         used: heap.used.map(|used| used.bytes),
         peak: heap.peak.map(|peak| peak.bytes),
+        peak_trust: heap.peak.map(|peak| trust(peak.trust)),
         free: heap.free(),
         largest_free: heap.largest_free.map(|largest| largest.bytes),
+        largest_free_trust: heap.largest_free.map(|largest| trust(largest.trust)),
         blocks: heap.in_use,
         overhead: heap.overhead,
         failures: heap.failures,

@@ -79,7 +79,7 @@ pub struct Sampler {
     source: Box<dyn Source>,
     image: Arc<Image>,
     chips: Vec<Chip>,
-    /// The memories without their borders: nothing else is read but the core's registers.
+    /// Where memory may lie: nothing else is read but the core's registers.
     bounds: Vec<Region>,
     placed: Vec<Placed>,
     options: Options,
@@ -109,10 +109,17 @@ pub struct Sampler {
     rebuilds: u32,
 }
 
-/// The ranges of the memories, joined where they touch.
+/// Where memory may lie on any Cortex-M: code, SRAM, and external RAM. What is between them are peripherals (ARM DDI 0403E
+/// B3.1, ARM DDI 0553B B8.1).
+const MEMORY_AREAS: [(u32, u32); 3] = [(0, 0x2000_0000), (0x2000_0000, 0x2000_0000), (0x6000_0000, 0x4000_0000)];
+
+/// Where something may be read: the memories that are known, joined where they touch, and then what may be memory without
+/// anybody having said so. A heap can lie in a memory that the ELF puts nothing into.
 fn bounds(chips: &[Chip]) -> Vec<Region> {
-    let ranges: Vec<Region> = chips.iter().map(|chip| chip.range).collect();
-    merge(&ranges, 0)
+    let known: Vec<Region> = chips.iter().map(|chip| chip.range).collect();
+    let mut bounds = merge(&known, 0);
+    bounds.extend(MEMORY_AREAS.map(|(start, size)| Region::new(start, size)));
+    bounds
 }
 
 impl Sampler {

@@ -5,6 +5,7 @@ pub mod csv;
 pub mod diff;
 pub mod digest;
 pub mod doctor;
+pub mod html;
 pub mod json;
 pub mod junit;
 pub mod markdown;
@@ -12,6 +13,7 @@ pub mod prometheus;
 pub mod sizes;
 pub mod svg;
 pub mod symbols;
+pub mod tasks;
 pub mod text;
 pub mod treemap;
 
@@ -34,6 +36,8 @@ pub enum Format {
     Markdown,
     /// A picture of the memory map, to print or to put into a document.
     Svg,
+    /// One page to open in a browser: the map and every table; of a recording with its whole time to scrub through.
+    Html,
 }
 
 impl Format {
@@ -60,6 +64,7 @@ pub fn write(report: &Report, format: Format, style: text::Style, out: &mut dyn 
         }
         Format::Markdown => out.write_all(digest::digest(report).as_bytes()),
         Format::Svg => out.write_all(svg::svg(report).as_bytes()),
+        Format::Html => out.write_all(html::page(report).as_bytes()),
     }
 }
 

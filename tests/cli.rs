@@ -15,6 +15,8 @@ mod firmware;
 mod formats;
 #[path = "cli/manners.rs"]
 mod manners;
+#[path = "cli/pages.rs"]
+mod pages;
 #[path = "cli/recordings.rs"]
 mod recordings;
 #[path = "cli/run.rs"]

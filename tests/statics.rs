@@ -5,9 +5,12 @@ use std::process::Command;
 
 use highwater::image::layout;
 use highwater::image::link_map::LinkMap;
+use highwater::image::symbols;
 use highwater::image::{Image, Machine};
 use highwater::inventory::listing::{Listing, Row};
 use highwater::inventory::owner::Names;
+use highwater::inventory::tasks::{self, Framework, Role};
+use highwater::inventory::told;
 use highwater::inventory::tree::{self, Level, Order};
 use highwater::inventory::{Copied, Inventory, What};
 use highwater::region::Region;
@@ -318,6 +321,97 @@ fn other_images_are_on_the_map() {
     let (code, _, error) = highwater(&["layout", DEMO, "--also", settings.to_str().expect("it is text")]);
     assert_eq!(code, Some(1));
     assert!(error.contains("does not say where it lies; give its address too"), "{error}");
+}
+
+/// The tasks of the fixture: its static sizes, and what the symbols say of the same statics.
+fn has_its_tasks(elf: &Path) {
+    let image = Image::open(elf).expect("the ELF opens");
+    let told = tasks::read(&image);
+    let size_of = |name: &str| {
+        let symbol = image.symbols.iter().find(|symbol| symbols::demangle(&symbol.name).ends_with(name));
+        symbol.unwrap_or_else(|| panic!("{name} is linked")).range.size()
+    };
+    let [worker, reader] = &told.tasks[..] else { panic!("{:#?}", told.tasks) };
+    assert_eq!(
+        (worker.name.as_str(), worker.framework, worker.instances),
+        ("tasks::worker", Framework::Embassy, Some(3))
+    );
+    assert_eq!(worker.size, size_of("worker::POOL"));
+    assert_eq!(
+        (reader.name.as_str(), reader.framework, reader.instances),
+        ("tasks::app::reader", Framework::Rtic, Some(1))
+    );
+    assert_eq!(reader.size, size_of("reader_EXEC"));
+    let future = &worker.futures[0];
+    // Each slot of the pool has a header of four words before the future.
+    assert_eq!(future.size.next_multiple_of(4) + 16, worker.size / 3);
+    let largest = &future.awaits[0];
+    assert_eq!((largest.parts[0].name.as_deref(), largest.parts[0].size), (Some("frame"), 512));
+    let waited = largest.parts.iter().find(|part| part.name.is_none()).expect("it waits for a line");
+    let line = &waited.futures[0];
+    assert_eq!(
+        (waited.kind.as_str(), line.name.as_str(), line.size),
+        ("tasks::read_line", "tasks::read_line", waited.size)
+    );
+    assert_eq!(line.awaits[0].parts[0].name.as_deref(), Some("line"));
+    let source = std::fs::read_to_string(fixture("tasks.rs")).expect("the source is there");
+    let line_of = |text: &str| source.lines().position(|line| line.contains(text)).expect(text) + 1;
+    for (told, text) in [
+        (&future.source, "async fn __worker_task_inner_function"),
+        (&largest.source, "read_line(id as usize).await"),
+        (&line.awaits[0].source, "let more = Never.await"),
+        (&reader.futures[0].awaits[0].source, "let at = Never.await"),
+    ] {
+        let told = told.as_deref().expect("rustc says where");
+        assert!(told.ends_with(&format!("tasks.rs:{}", line_of(text))), "{told} is not where `{text}` is");
+    }
+    for state in worker.futures.iter().chain(&reader.futures).flat_map(|future| &future.awaits) {
+        assert!(state.size <= future.size && state.parts.iter().all(|part| part.offset + part.size <= future.size));
+    }
+    let resources: Vec<(&str, Role, u32)> =
+        told.resources.iter().map(|resource| (resource.name.as_str(), resource.role, resource.size)).collect();
+    let expected = [("sender", Role::Messages, 272), ("log", Role::Shared, 80), ("count", Role::Local, 4)];
+    assert_eq!(resources, expected);
+    assert_eq!(told.bytes, u64::from(worker.size + reader.size + 272 + 80 + 4));
+}
+
+#[test]
+fn tasks_are_told_with_what_makes_them_large() {
+    has_its_tasks(&fixture("tasks.elf"));
+    let image = Image::open(&fixture("tasks.elf")).expect("the ELF opens");
+    let pool = image.symbols.iter().find(|symbol| symbol.name.contains("4POOL")).expect("it is linked").range;
+    let told = told::tell(&image, pool);
+    assert_eq!(told.task.map(|task| task.name).as_deref(), Some("tasks::worker"));
+}
+
+#[test]
+#[ignore = "needs the target thumbv7m-none-eabi"]
+fn tasks_are_told_of_what_this_compiler_makes() {
+    let folder = tempfile::tempdir().expect("there is room");
+    let elf = folder.path().join("tasks.elf");
+    let mut rustc = Command::new("rustc");
+    rustc.args(["--edition=2024", "--target=thumbv7m-none-eabi", "-Cpanic=abort", "-Copt-level=1", "-g"]);
+    rustc.args(["-Clink-arg=-Ttext=0x08000000", "-Clink-arg=-Tdata=0x20000000"]).arg("-o").arg(&elf);
+    let built = rustc.arg(fixture("tasks.rs")).output().expect("rustc is installed");
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    has_its_tasks(&elf);
+}
+
+#[test]
+fn tasks_have_every_format() {
+    let elf = fixture("tasks.elf");
+    let elf = elf.to_str().expect("it is text");
+    let (_, text, _) = highwater(&["tasks", elf]);
+    assert!(text.contains("embassy, 3 of 752 B each") && text.contains("waits for"), "{text}");
+    let (_, text, _) = highwater(&["tasks", elf, "--top", "1"]);
+    assert!(text.contains("… and 1 more tasks") && text.contains("… and 2 more, the largest"), "{text}");
+    let (_, csv, _) = highwater(&["tasks", elf, "--format", "csv"]);
+    assert!(csv.contains("tasks::worker,2,local,frame,[u8; 512],,512\r"), "{csv}");
+    let (_, json, _) = highwater(&["tasks", elf, "--format", "json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).expect("it is JSON");
+    assert_eq!((&json["schema"], &json["tasks"][0]["size"]), (&"highwater/tasks@1".into(), &2256.into()));
+    let (code, none, _) = highwater(&["tasks", DEMO]);
+    assert!(code == Some(0) && none.contains("none that holds a future"), "{none}");
 }
 
 #[test]

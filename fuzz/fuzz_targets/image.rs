@@ -7,7 +7,7 @@ use highwater::heap::linked_list::LinkedList;
 use highwater::image::{Image, layout};
 use highwater::inventory::listing::Listing;
 use highwater::inventory::owner::Names;
-use highwater::inventory::{Inventory, diff};
+use highwater::inventory::{Inventory, diff, tasks};
 use highwater::model::Model;
 use highwater::report::Report;
 use highwater::sampler::static_snapshot;
@@ -33,6 +33,9 @@ fuzz_target!(|data: &[u8]| {
     for holding in &inventory.memories {
         let whole: u64 = holding.items.iter().map(|item| u64::from(item.range.size())).sum();
         assert_eq!(whole, u64::from(holding.memory.range.size()), "the rows of {} add up", holding.memory.name);
+    }
+    for task in tasks::read(&image).tasks {
+        assert!(!task.rows(usize::MAX).is_empty());
     }
     let listing = Listing::new(&inventory);
     assert_eq!(diff::diff(&listing, &listing).names, [], "nothing changed");

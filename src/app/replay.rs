@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::stream::Stream;
-use super::{Failure, MALLOC_ALIGN, live, open, print};
+use super::{Failure, MALLOC_ALIGN, film, live, open, print};
 use crate::cli::Look;
 use crate::cli::record::ReplayArgs;
 use crate::config::{Rules, Settings};
@@ -104,6 +104,15 @@ impl Player {
         self.approach(refresh)?;
         while self.played < refresh && self.step() {}
         Ok(())
+    }
+
+    /// Goes to before the first refresh.
+    ///
+    /// # Errors
+    ///
+    /// The recording cannot be read any more.
+    pub(super) fn rewind(&mut self) -> Result<(), String> {
+        self.begin_at(0)
     }
 
     /// Goes to the first refresh at or after a time since the attach, or to the last one.
@@ -270,6 +279,9 @@ pub(super) fn replay(args: &ReplayArgs, look: &Look, settings: &Settings) -> Res
             stream.tell(&player.model)?;
         }
         return Ok(());
+    }
+    if args.format == Some(Format::Html) && args.at.is_none() {
+        return film::write(player, &args.fit);
     }
     player.play_until(args.at);
     let report = Report::new(&player.model);

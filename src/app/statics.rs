@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use super::{Failure, open};
-use crate::cli::{DiffArgs, SymbolsArgs};
+use crate::cli::{DiffArgs, SymbolsArgs, TasksArgs};
 use crate::image::Image;
 use crate::image::layout;
 use crate::image::link_map::LinkMap;
@@ -13,7 +13,7 @@ use crate::inventory::listing::{self, Listing};
 use crate::inventory::owner::Names;
 use crate::inventory::regions::Saved;
 use crate::inventory::tree::{self, Level};
-use crate::inventory::{Inventory, diff};
+use crate::inventory::{Inventory, diff, tasks};
 use crate::model::Model;
 use crate::report::Report;
 use crate::sampler::static_snapshot;
@@ -34,7 +34,7 @@ pub(super) fn symbols(args: &SymbolsArgs) -> Result<(), Failure> {
     let memories = layout::memories(&image, &chip.map(|chip| chip.memories()).unwrap_or_default());
     let levels: Vec<Level> = args.by.iter().map(|level| level.level()).collect();
     // The debug information is most of the file: it is read when somebody wants to see or find what it tells.
-    let is_listed = matches!(args.format, symbols::Format::Json | symbols::Format::Csv);
+    let is_listed = matches!(args.format, symbols::Format::Json | symbols::Format::Csv | symbols::Format::Html);
     let shows_modules = is_listed || levels.contains(&Level::Module) || args.filter.is_some();
     let units = if shows_modules { image.units() } else { Units::default() };
     let inventory = Inventory::new(&image, &memories, &Names { units, map });
@@ -43,8 +43,40 @@ pub(super) fn symbols(args: &SymbolsArgs) -> Result<(), Failure> {
     match args.format {
         symbols::Format::Human => out.write_all(symbols::text(&tree(), limit(args.top)).as_bytes())?,
         symbols::Format::Svg => out.write_all(view::treemap::svg(&tree()).as_bytes())?,
+        symbols::Format::Html => {
+            let page =
+                view::html::symbols::page(&tree(), &Listing::new(&inventory), args.filter.as_deref().unwrap_or(""));
+            out.write_all(page.as_bytes())?;
+        }
         symbols::Format::Json => symbols::json(&Listing::new(&inventory), &mut out)?,
         symbols::Format::Csv => symbols::csv(&Listing::new(&inventory), &mut out)?,
+    }
+    Ok(out.flush()?)
+}
+
+/// Prints the async tasks.
+///
+/// # Errors
+///
+/// The file cannot be used or has no debug information, or the output cannot be written.
+pub(super) fn tasks(args: &TasksArgs) -> Result<(), Failure> {
+    let image = open::image(&args.firmware)?;
+    if image.types().is_empty() {
+        return Err(Failure::Error(format!(
+            "{} has no debug information, which alone tells what is in a task: build it with `debug = 2` in its profile \
+             and do not strip it",
+            image.name()
+        )));
+    }
+    let tasks = tasks::read(&image);
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    match args.format {
+        view::tasks::Format::Human if tasks.tasks.is_empty() && tasks.resources.is_empty() => {
+            writeln!(out, "{}: no static of embassy or RTIC, and none that holds a future", tasks.elf)?;
+        }
+        view::tasks::Format::Human => out.write_all(view::tasks::text(&tasks, limit(args.top)).as_bytes())?,
+        view::tasks::Format::Json => view::tasks::json(&tasks, &mut out)?,
+        view::tasks::Format::Csv => view::tasks::csv(&tasks, &mut out)?,
     }
     Ok(out.flush()?)
 }

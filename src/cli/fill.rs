@@ -41,6 +41,7 @@ impl Cli {
             }
             Command::Layout(args) => args.firmware.chip.fill(settings),
             Command::Symbols(args) => args.firmware.chip.fill(settings),
+            Command::Tasks(args) => args.firmware.chip.fill(settings),
             Command::Diff(args) => args.chip.fill(settings),
             Command::List(_)
             | Command::Config { .. }

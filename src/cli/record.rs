@@ -84,7 +84,8 @@ pub struct ReplayArgs {
     /// How fast to play on the screen: 2 is twice as fast as it was
     #[arg(long, value_name = "FACTOR", default_value_t = 1.0, value_parser = parse_speed, allow_negative_numbers = true)]
     pub speed: f64,
-    /// Format of the report; asks for one even on a terminal. jsonl and csv write every refresh
+    /// Format of the report; asks for one even on a terminal. jsonl and csv write every refresh, html
+    /// without --at one page of the whole time
     #[arg(long, value_enum)]
     pub format: Option<Format>,
     /// A question about the heap.

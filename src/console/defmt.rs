@@ -1,8 +1,11 @@
 //! A channel of defmt frames. The decoding is defmt-decoder's, with the table of format strings in the ELF.
 
+mod weigh;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use defmt_decoder::{DecodeError, Encoding, Frame, Locations, StreamDecoder, Table};
+use defmt_decoder::{DecodeError, Encoding, Frame, Locations, Table};
+use weigh::Strings;
 
 use super::text::clean;
 use super::{Level, Line};
@@ -20,6 +23,7 @@ const PATH_PARTS: usize = 3;
 #[derive(Debug)]
 pub struct Formats {
     table: Table,
+    strings: Strings,
     places: Locations,
 }
 
@@ -32,71 +36,115 @@ impl Formats {
     pub fn of(elf: &[u8]) -> Result<Option<Self>, String> {
         let parsed = catch_unwind(|| Table::parse(elf)).map_err(|_| "defmt-decoder broke down over them".to_owned())?;
         let Some(table) = parsed.map_err(|error| error.to_string())? else { return Ok(None) };
+        let strings = Strings::of(&table)?;
         // Without debug information there are no places, and the lines do without them.
         let places = catch_unwind(|| table.get_locations(elf).ok()).ok().flatten().unwrap_or_default();
-        Ok(Some(Self { table, places }))
+        Ok(Some(Self { table, strings, places }))
     }
+}
+
+/// What one frame has come to.
+enum Told {
+    /// Lines, of that many bytes.
+    Lines(Vec<Line>, usize),
+    /// More bytes are to come.
+    Open,
+    /// No frame.
+    Nonsense,
 }
 
 /// Makes lines of bytes, wherever the pieces end that they come in.
 pub struct Frames<'t> {
     formats: &'t Formats,
-    stream: Box<dyn StreamDecoder + Send + Sync + 't>,
     /// Bytes that no frame has come of yet.
-    waiting: usize,
+    open: Vec<u8>,
 }
 
 impl<'t> Frames<'t> {
     /// At the beginning of a frame.
     #[must_use]
     pub fn new(formats: &'t Formats) -> Self {
-        Self { formats, stream: formats.table.new_stream_decoder(), waiting: 0 }
+        Self { formats, open: Vec::new() }
     }
 
     /// Takes bytes, and gives the lines of the frames that end in them, with a remark where bytes made no sense.
     pub fn take(&mut self, bytes: &[u8]) -> Vec<Line> {
         let mut lines = Vec::new();
         match self.formats.table.encoding() {
-            // A zero ends a frame: one at a time, so that it is known which bytes were no frame.
-            Encoding::Rzcobs => bytes.split_inclusive(|byte| *byte == 0).for_each(|piece| self.feed(piece, &mut lines)),
-            _ => self.feed(bytes, &mut lines),
+            Encoding::Rzcobs => {
+                for piece in bytes.split_inclusive(|byte| *byte == 0) {
+                    self.open.extend_from_slice(piece);
+                    self.close_at_zero(&mut lines);
+                }
+            }
+            _ => {
+                for piece in bytes.chunks(MAX_FRAME) {
+                    self.open.extend_from_slice(piece);
+                    self.close_where_a_frame_ends(&mut lines);
+                }
+            }
         }
         lines
     }
 
-    fn feed(&mut self, piece: &[u8], lines: &mut Vec<Line>) {
-        self.stream.received(piece);
-        self.waiting += piece.len();
+    /// A zero ends a frame of reverse zero-compressing COBS: damage costs the frames that it is in, and no other.
+    fn close_at_zero(&mut self, lines: &mut Vec<Line>) {
+        let Some((0, frame)) = self.open.split_last() else {
+            if self.open.len() > MAX_FRAME {
+                lines.push(self.not_understood());
+            }
+            return;
+        };
+        // Zeros between frames are no frame.
+        if frame.is_empty() {
+            self.open.clear();
+            return;
+        }
+        match rzcobs::decode(frame).map_or(Told::Nonsense, |frame| self.formats.tell(&frame)) {
+            Told::Lines(told, _) => {
+                lines.extend(told);
+                self.open.clear();
+            }
+            Told::Open | Told::Nonsense => lines.push(self.not_understood()),
+        }
+    }
+
+    /// Frames that follow each other without a mark: what is behind damage is lost with it.
+    fn close_where_a_frame_ends(&mut self, lines: &mut Vec<Line>) {
         loop {
-            // What comes in may be anything, and the decoder is not ours.
-            let decoded =
-                catch_unwind(AssertUnwindSafe(|| self.stream.decode().map(|frame| told(self.formats, &frame))));
-            match decoded {
-                Ok(Ok(told)) => {
-                    self.waiting = 0;
+            match self.formats.tell(&self.open) {
+                Told::Lines(told, length) => {
                     lines.extend(told);
+                    self.open.drain(..length);
                 }
-                Ok(Err(DecodeError::UnexpectedEof)) if self.waiting <= MAX_FRAME => {
-                    // Zeros between frames are no frame that has begun.
-                    self.waiting = if piece.iter().all(|byte| *byte == 0) { 0 } else { self.waiting };
-                    return;
-                }
-                Ok(Err(DecodeError::Malformed)) if self.formats.table.encoding().can_recover() => {
-                    lines.push(self.not_understood());
-                }
-                Ok(Err(_)) | Err(_) => {
-                    lines.push(self.not_understood());
-                    self.stream = self.formats.table.new_stream_decoder();
-                    return;
-                }
+                Told::Open if self.open.len() <= MAX_FRAME => return,
+                Told::Open | Told::Nonsense => lines.push(self.not_understood()),
             }
         }
     }
 
     fn not_understood(&mut self) -> Line {
-        let bytes = std::mem::take(&mut self.waiting);
+        let bytes = std::mem::take(&mut self.open).len();
         let word = if bytes == 1 { "byte was" } else { "bytes were" };
         Line::remark(format!("{bytes} {word} not understood"))
+    }
+}
+
+impl Formats {
+    /// The lines of the frame that `bytes` begin with.
+    fn tell(&self, bytes: &[u8]) -> Told {
+        if !self.strings.allow(bytes) {
+            return Told::Nonsense;
+        }
+        // What comes in may be anything, and the decoder is not ours.
+        let decoded = catch_unwind(AssertUnwindSafe(|| {
+            self.table.decode(bytes).map(|(frame, length)| (told(self, &frame), length))
+        }));
+        match decoded {
+            Ok(Ok((lines, length))) => Told::Lines(lines, length),
+            Ok(Err(DecodeError::UnexpectedEof)) => Told::Open,
+            Ok(Err(DecodeError::Malformed)) | Err(_) => Told::Nonsense,
+        }
     }
 }
 
@@ -119,4 +167,64 @@ fn told(formats: &Formats, frame: &Frame<'_>) -> Vec<Line> {
     };
     let more = texts.take(MAX_LINES - 1).map(|text| Line { level, text, ..Line::default() });
     std::iter::once(first).chain(more).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::LazyLock;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    static FORMATS: LazyLock<Formats> = LazyLock::new(|| {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/run/run.elf");
+        Formats::of(&std::fs::read(path).expect("it is there")).expect("they are read").expect("it has some")
+    });
+
+    /// The frame of the message with that format string, said at `time`.
+    fn frame(text: &str, time: u32) -> Vec<u8> {
+        let number = FORMATS.strings.number(text).expect("the firmware says it");
+        let mut frame = rzcobs::encode(&[&number.to_le_bytes()[..], &time.to_le_bytes()].concat());
+        frame.push(0);
+        frame
+    }
+
+    #[test]
+    fn damage_is_remarked_and_costs_the_frames_it_is_in_alone() {
+        let good = frame("sensors are up", 7);
+        let (told, nothing) = ("7 INFO  sensors are up (run/src/main.rs:37)".to_owned(), Vec::<String>::new());
+        let mut damaged = good.clone();
+        damaged[0] ^= 0x40;
+        let remark = format!("({} bytes were not understood)", good.len());
+        for (pieces, expected, what) in [
+            (vec![&good[..]], vec![told.clone()], "whole"),
+            (vec![&good[..2], &good[2..]], vec![told.clone()], "in two pieces"),
+            (vec![&[0, 0], &good, &[0], &good], vec![told.clone(), told.clone()], "zeros in between"),
+            (vec![&damaged, &good], vec![remark.clone(), told.clone()], "a damaged one before it"),
+            (
+                vec![&good[2..], &good],
+                vec![format!("({} bytes were not understood)", good.len() - 2), told],
+                "half of one",
+            ),
+            (vec![&good[..2]], nothing, "one that is not complete"),
+            (vec![&[0xff; MAX_FRAME + 1]], vec!["(65537 bytes were not understood)".into()], "one without an end"),
+        ] {
+            let mut frames = Frames::new(&FORMATS);
+            let lines = pieces.iter().flat_map(|piece| frames.take(piece));
+            assert_eq!(lines.map(|line| line.plain()).collect::<Vec<_>>(), expected, "{what}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_give_lines_and_what_follows_is_understood(bytes in proptest::collection::vec(any::<u8>(), 0..2000)) {
+                let mut frames = Frames::new(&FORMATS);
+            frames.take(&bytes);
+            frames.take(&[0]);
+            let lines = frames.take(&frame("sensors are up", 1));
+            prop_assert_eq!(lines.len(), 1);
+            prop_assert_eq!(lines[0].text.as_str(), "sensors are up");
+        }
+    }
 }

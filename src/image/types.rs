@@ -117,8 +117,18 @@ pub enum Coding {
 struct Variants {
     /// The field that tells.
     tag: Option<Member>,
-    /// Its value, or `None` for the variant that has all others, and what the variant holds.
-    list: Vec<(Option<u64>, Member)>,
+    list: Vec<Choice>,
+}
+
+/// One of them.
+#[derive(Clone, Debug)]
+struct Choice {
+    /// The tag's value, or `None` for the variant that has all others.
+    value: Option<u64>,
+    /// What it holds.
+    held: Member,
+    /// Where its author wrote it, where the compiler says so: it does for the states of a future.
+    written: Option<(Arc<str>, u32)>,
 }
 
 /// A structure, a class or a union.
@@ -549,9 +559,20 @@ impl<'a> Type<'a> {
         // A compiler may write a negative tag with more bits than the field has.
         let bits = self.tag().and_then(|tag| tag.kind.size()).map_or(64, |size| size.saturating_mul(8).min(64));
         let cut = |value: u64| if bits == 64 { value } else { value & ((1 << bits) - 1) };
-        let exact = list.iter().find(|(value, _)| value.is_some() && value.map(cut) == tag.map(cut));
-        let (_, member) = exact.or_else(|| list.iter().find(|(value, _)| value.is_none()))?;
-        Some((&member.name, self.field_of(member)))
+        let exact = list.iter().find(|choice| choice.value.is_some() && choice.value.map(cut) == tag.map(cut));
+        let choice = exact.or_else(|| list.iter().find(|choice| choice.value.is_none()))?;
+        Some((&choice.held.name, self.field_of(&choice.held)))
+    }
+
+    /// All variants: what each is made of, and the end of the path and the line where it was written. The states of a
+    /// future are variants of it, and those lines are where it waits.
+    pub fn variants(self) -> impl Iterator<Item = (Field<'a>, Option<(&'a str, u32)>)> {
+        let variants = self.structure().and_then(|held| held.variants.as_ref());
+        let list = variants.map(|variants| variants.list.as_slice()).unwrap_or_default();
+        list.iter().map(move |choice| {
+            let written = choice.written.as_ref().map(|(file, line)| (&**file, *line));
+            (self.field_of(&choice.held), written)
+        })
     }
 
     fn field_of(self, member: &Member) -> Field<'a> {

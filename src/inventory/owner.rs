@@ -157,6 +157,16 @@ fn split_as(text: &str) -> (&str, Option<&str>) {
     (text, None)
 }
 
+/// A type without the scopes of its parts: `Option<Task>` for `core::option::Option<demo::kernel::Task>`.
+#[must_use]
+pub fn short(kind: &str) -> String {
+    let mut short = String::new();
+    for part in kind.split_inclusive(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':')) {
+        short.push_str(part.rsplit("::").next().unwrap_or(part));
+    }
+    short
+}
+
 /// The last part of a path: `push` of `alloc::vec::Vec<a::B>::push`. What stands in angle brackets is one piece.
 #[must_use]
 pub fn last_part(name: &str) -> &str {
@@ -268,5 +278,18 @@ mod tests {
             assert_eq!(fold(name, name), expected, "{name}");
         }
         assert_eq!(fold("anon.1234.5", "anon.1234.5"), "(constants without a name)");
+    }
+
+    #[test]
+    fn a_type_is_told_without_scopes() {
+        for (long, expected) in [
+            ("usize", "usize"),
+            ("core::option::Option<demo::kernel::Task>", "Option<Task>"),
+            ("[core::cell::UnsafeCell<u32>; 4]", "[UnsafeCell<u32>; 4]"),
+            ("*a::b::C", "*C"),
+            ("(a::B, &c::D)", "(B, &D)"),
+        ] {
+            assert_eq!(short(long), expected);
+        }
     }
 }

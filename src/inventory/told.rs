@@ -1,5 +1,6 @@
 //! What is told of one function or static when somebody selects it: where it is written, its type, what is linked in it.
 
+use super::tasks::{self, Task};
 use crate::image::symbols::demangle;
 use crate::image::values::{self, Look, Row};
 use crate::image::{Image, layout};
@@ -17,6 +18,8 @@ pub struct Told {
     pub source: Option<(String, u32)>,
     /// Its type; `None` for functions, and where nothing tells it.
     pub kind: Option<String>,
+    /// The async task whose memory it is.
+    pub task: Option<Task>,
     /// Its fields with what the linker put in them; empty where nothing tells its type.
     pub linked: Vec<Row>,
 }
@@ -36,6 +39,7 @@ pub fn tell(image: &Image, range: Region) -> Told {
         range,
         source: variable.declared.map(|(file, line)| (file.to_owned(), line)),
         kind: Some(variable.kind.name()),
+        task: tasks::at(image, range),
         linked: values::rows(&variable, &mut Linked(image)),
     }
 }

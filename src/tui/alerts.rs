@@ -12,7 +12,7 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::frame::Density;
-use super::paint::{Canvas, count, fit, safe, width, wrap};
+use super::paint::{Canvas, count, fit, safe_sentence, width, wrap};
 use super::state::State;
 use super::table::{self, Column, Side, Width};
 use super::theme::Theme;
@@ -133,7 +133,7 @@ pub(crate) fn draw(canvas: &mut Canvas<'_>, body: Rect, density: Density, model:
     let mut y = (area.y + count(rows.len()) + 1).min(area.bottom() + 1);
     let room = placed.last().map_or(0, |placed| placed.cells);
     if let Some(row) = rows.get(state.alert).filter(|row| width(&row.alert.text) > room) {
-        let sentence = safe(&row.alert.text, canvas.theme);
+        let sentence = safe_sentence(&row.alert.text, canvas.theme);
         for line in wrap(&sentence, body.width) {
             canvas.text(body.x, y.min(body.bottom()), &line, styles.strong);
             y += 1;
@@ -145,7 +145,7 @@ pub(crate) fn draw(canvas: &mut Canvas<'_>, body: Rect, density: Density, model:
 fn hints(canvas: &mut Canvas<'_>, area: Rect, model: &Model) {
     let mut lines: Vec<Line<'_>> = Vec::new();
     for hint in &model.snapshot.hints {
-        let hint = safe(hint, canvas.theme);
+        let hint = safe_sentence(hint, canvas.theme);
         lines.extend(wrap(&hint, area.width).into_iter().map(|line| Line::styled(line, canvas.theme.styles.muted)));
     }
     for (line, y) in lines.iter().zip(area.top()..area.bottom()) {

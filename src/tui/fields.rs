@@ -17,11 +17,15 @@ use super::paint::{self, Canvas, fit, safe, wrap};
 use super::state::State;
 use super::theme::Theme;
 use super::{lookup, overlay};
+use crate::inventory::owner::short;
+use crate::inventory::tasks;
 use crate::model::Model;
 use crate::model::snapshot::{Health, Row, Trust};
 use crate::region::Region;
 use crate::units;
 
+/// The most awaits of a task, and locals of an await, that are told.
+const MOST_OF_TASK: usize = 4;
 /// Cells from which on each field has its type beside it.
 const TYPED: u16 = 60;
 
@@ -30,6 +34,8 @@ const TYPED: u16 = 60;
 struct Shown {
     source: Option<String>,
     kind: Option<String>,
+    /// What is in it when it is a task's.
+    task: Vec<tasks::Row>,
     /// Where the values are from.
     heading: Option<String>,
     note: Option<&'static str>,
@@ -46,6 +52,7 @@ fn shown(model: &Model, state: &State, range: Region) -> Shown {
     let of_thing = Shown {
         source: told.source.as_ref().map(|(file, line)| format!("{file}:{line}")),
         kind: told.kind.clone(),
+        task: told.task.as_ref().map(|task| task.rows(MOST_OF_TASK)).unwrap_or_default(),
         ..Shown::default()
     };
     if told.linked.is_empty() {
@@ -86,6 +93,7 @@ pub(crate) fn lines(model: &Model, state: &State, range: Region, cells: u16, the
         let kind = safe(&kind.replace("::", ":: "), theme);
         lines.extend(wrap(&kind, cells).into_iter().take(3).map(|text| line(text.replace(":: ", "::"), styles.muted)));
     }
+    lines.extend(shown.task.iter().map(|row| of_task(row, cells, theme)));
     if let Some(heading) = &shown.heading {
         if !lines.is_empty() {
             lines.push(Line::default());
@@ -129,13 +137,15 @@ fn field(row: &Row, cells: u16, theme: &Theme) -> Line<'static> {
     Line::from(spans)
 }
 
-/// A type without the scopes of its parts: `Option<Task>` for `core::option::Option<demo::kernel::Task>`.
-fn short(kind: &str) -> String {
-    let mut short = String::new();
-    for part in kind.split_inclusive(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':')) {
-        short.push_str(part.rsplit("::").next().unwrap_or(part));
-    }
-    short
+/// A task, one of its awaits, or what lives across it: its name, what it is, its bytes.
+fn of_task(row: &tasks::Row, cells: u16, theme: &Theme) -> Line<'static> {
+    let size = units::bytes(row.size.into());
+    let room = cells.saturating_sub(paint::width(&size) + 1);
+    let note = if row.kind.is_empty() { row.source.clone() } else { short(&row.kind) };
+    let text = fit(&format!("{}{}  {note}", " ".repeat(row.depth * 2), row.name), room, theme);
+    let pad = " ".repeat(usize::from(room.saturating_sub(paint::width(&text))) + 1);
+    let name = if row.depth == 0 { theme.styles.strong } else { theme.styles.muted };
+    Line::from(vec![Span::styled(text + &pad, name), Span::styled(size, theme.styles.ink)])
 }
 
 /// Draws all of it in a box over the body, from line `scroll` on.
@@ -147,22 +157,4 @@ pub(crate) fn draw(canvas: &mut Canvas<'_>, body: Rect, scroll: u16, model: &Mod
     let thing = inventory.as_ref().and_then(|inventory| inventory.things.iter().find(|thing| thing.range == range));
     let title = thing.map_or_else(|| units::address(range.start().into()), |thing| thing.name.clone());
     overlay::draw(canvas, body, &paint::fit_path(&title, cells, canvas.theme), &lines, scroll);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::short;
-
-    #[test]
-    fn a_type_is_told_without_scopes() {
-        for (long, expected) in [
-            ("usize", "usize"),
-            ("core::option::Option<demo::kernel::Task>", "Option<Task>"),
-            ("[core::cell::UnsafeCell<u32>; 4]", "[UnsafeCell<u32>; 4]"),
-            ("*a::b::C", "*C"),
-            ("(a::B, &c::D)", "(B, &D)"),
-        ] {
-            assert_eq!(short(long), expected);
-        }
-    }
 }

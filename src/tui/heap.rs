@@ -9,7 +9,10 @@
 //!  ◆ remember_packet    alloc.rs:72              31    3968 B       +512      2048 B would fit into heap now, ...
 //! ```
 
+mod figures;
 mod picture;
+mod sites;
+mod sizes;
 
 use std::time::Duration;
 
@@ -23,9 +26,9 @@ use super::theme::Theme;
 use super::timeline::Values;
 use crate::heap::fit::Fit;
 use crate::model::Model;
-use crate::model::growth::{self, Grown};
+use crate::model::growth;
 use crate::model::question::Question;
-use crate::model::snapshot::{CallSite, Heap, LiveBlock, Owner, Trust};
+use crate::model::snapshot::{CallSite, Heap, LiveBlock, Trust};
 use crate::region::Region;
 use crate::report::{self, FitReport};
 use crate::units;
@@ -64,17 +67,6 @@ fn shown<'a>(model: &'a Model, state: &State) -> Option<&'a Heap> {
     heaps.get(state.heap.shown).or(heaps.first())
 }
 
-/// A call site in the list.
-struct Row {
-    site: CallSite,
-    blocks: String,
-    bytes: String,
-    /// What its bar is long for.
-    share: u32,
-    rate: Option<f64>,
-    leaks: bool,
-}
-
 /// The heap as it was at the baseline, when the difference from it is shown and there is one to show.
 fn compared<'a>(model: &'a Model, heap: &Heap, state: &State) -> Option<(&'a Heap, Duration)> {
     let baseline = model.baseline.as_ref().filter(|_| state.values == Values::Difference)?;
@@ -83,47 +75,10 @@ fn compared<'a>(model: &'a Model, heap: &Heap, state: &State) -> Option<(&'a Hea
     Some((before, model.snapshot.at.saturating_sub(baseline.at())))
 }
 
-/// The call sites with what they hold, or with how much more than at the baseline.
-fn rows(model: &Model, heap: &Heap, state: &State) -> Vec<Row> {
-    if let Some((before, time)) = compared(model, heap, state) {
-        let mut grown = growth::since(before, heap).unwrap_or_default();
-        if state.heap.order == Order::Bytes {
-            grown.sort_by_key(|grown| std::cmp::Reverse(grown.bytes.unsigned_abs()));
-        }
-        let row = |grown: Grown| Row {
-            blocks: format!("{:+}", grown.blocks),
-            bytes: format!("{:+} B", grown.bytes),
-            share: u32::try_from(grown.bytes).unwrap_or(0),
-            rate: growth::per_minute(grown.bytes, time),
-            leaks: heap.owners.iter().flatten().any(|owner| owner.leaks && owner.site == grown.site),
-            site: grown.site,
-        };
-        return grown.into_iter().map(row).collect();
-    }
-    let owners: Vec<&Owner> = match state.heap.order {
-        Order::Growth => growth::by_growth(heap),
-        Order::Bytes => heap.owners.iter().flatten().collect(),
-    };
-    let row = |owner: &Owner| Row {
-        site: owner.site.clone(),
-        blocks: owner.blocks.to_string(),
-        bytes: units::bytes(owner.bytes.into()),
-        share: owner.bytes,
-        rate: owner.growth,
-        leaks: owner.leaks,
-    };
-    owners.into_iter().map(row).collect()
-}
-
-/// The selected row; the first when there is none.
-fn selected(rows: &[Row], state: &State) -> usize {
-    rows.iter().position(|row| Some(&row.site) == state.heap.owner.as_ref()).unwrap_or(0)
-}
-
 /// Goes so many call sites down.
 pub(super) fn walk(model: &Model, state: &State, steps: isize) -> Option<CallSite> {
-    let rows = rows(model, shown(model, state)?, state);
-    let at = super::update::step(Some(selected(&rows, state)), rows.len(), steps)?;
+    let rows = sites::rows(model, shown(model, state)?, state);
+    let at = super::update::step(Some(sites::selected(&rows, state)), rows.len(), steps)?;
     Some(rows[at].site.clone())
 }
 
@@ -159,17 +114,19 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, density: Density, model:
     let two = density >= Density::Normal;
     let right_width = if two { (area.width / 3).min(56) } else { 0 };
     let left = Rect { width: area.width.saturating_sub(if two { right_width + 3 } else { 0 }), ..area };
-    let rows = rows(model, heap, state);
+    let rows = sites::rows(model, heap, state);
     let below = count(rows.len() + 2).min(area.height / 3).max(3);
     let figure_rows = if two { 0 } else { 2 };
     let title = Rect { height: 1, ..left };
     let figure = Rect { y: area.y + 1, height: area.height.saturating_sub(below + figure_rows + 2), ..left };
-    let table = Rect { y: figure.bottom() + 1 + figure_rows, height: below, ..left }.intersection(area);
+    // What the picture does not need is the table's.
+    let figure = Rect { height: picture::height(figure, heap), ..figure };
+    let table = Rect { y: figure.bottom() + 1 + figure_rows, height: area.height, ..left }.intersection(area);
     draw_title(canvas, title, figure, model, heap);
     let asked = asked(model, heap, state);
     let marked = picture::Marked {
         owner: rows
-            .get(selected(&rows, state))
+            .get(sites::selected(&rows, state))
             .and_then(|row| heap.owners.as_ref()?.iter().position(|owner| owner.site == row.site)),
         block: state.heap.block.and_then(|start| heap.block_at(start)).map(|block| block.range),
         asked: match asked {
@@ -182,11 +139,11 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, density: Density, model:
         Some(_) => ["+blocks", "+bytes", "B/min"],
         None => ["blocks", "bytes", "B/min"],
     };
-    draw_sites(canvas, table, heap, state, &rows, titles);
+    sites::draw(canvas, table, heap, state, &rows, titles);
     let notes = notes(model, heap, state, asked);
     if two {
         let right = Rect { x: left.right() + 3, width: right_width, ..area };
-        let mut y = draw_figures(canvas, right, heap, model) + 1;
+        let mut y = figures::draw(canvas, right, heap, model) + 1;
         for note in &notes {
             for line in paint::wrap(note, right.width.max(1)) {
                 canvas.text(right.x, y, &safe(&line, canvas.theme), styles.ink);
@@ -194,7 +151,9 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, density: Density, model:
             }
             y += 1;
         }
-        draw_excerpt(canvas, Rect { y, height: right.bottom().saturating_sub(y), ..right }, model, state);
+        let y = draw_excerpt(canvas, Rect { y, height: right.bottom().saturating_sub(y), ..right }, model, state);
+        let y = y.max(table.y);
+        sizes::draw(canvas, Rect { y, height: right.bottom().saturating_sub(y), ..right }, heap);
     } else {
         for (note, y) in notes.iter().zip(figure.bottom()..table.y) {
             canvas.text(area.x, y, &paint::fit(note, area.width, canvas.theme), styles.ink);
@@ -289,130 +248,30 @@ fn describe(model: &Model, heap: &Heap, block: &LiveBlock) -> String {
     )
 }
 
-/// The first bytes of the selected block, eight in a row.
-fn draw_excerpt(canvas: &mut Canvas<'_>, area: Rect, model: &Model, state: &State) {
+/// The first bytes of the selected block, eight in a row, and where they end.
+fn draw_excerpt(canvas: &mut Canvas<'_>, area: Rect, model: &Model, state: &State) -> u16 {
     const ROW: usize = 8;
     let styles = canvas.theme.styles;
     let selected = selected_payload(model, state);
     let Some(excerpt) =
         model.snapshot.excerpt.as_ref().filter(|told| selected.is_some_and(|block| block.start() == told.start))
     else {
-        return;
+        return area.y;
     };
+    let mut end = area.y;
     for ((bytes, offset), y) in excerpt.bytes.chunks(ROW).zip((0..).step_by(ROW)).zip(area.top()..area.bottom()) {
         let hex: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         let letter = |byte: &u8| if byte.is_ascii_graphic() || *byte == b' ' { char::from(*byte) } else { '.' };
         let x = canvas.text(area.x, y, &format!("+{offset:02x}  "), styles.muted);
         let x = canvas.text(x, y, &format!("{:<24}", hex.join(" ")), styles.ink);
         canvas.text(x, y, &bytes.iter().map(letter).collect::<String>(), styles.muted);
+        end = y + 2;
     }
+    end
 }
 
 fn place(site: &CallSite) -> String {
     site.place().unwrap_or_else(|| "-".to_owned())
-}
-
-fn draw_sites(canvas: &mut Canvas<'_>, area: Rect, heap: &Heap, state: &State, rows: &[Row], titles: [&str; 3]) {
-    let styles = canvas.theme.styles;
-    if rows.is_empty() || area.height < 2 {
-        return;
-    }
-    let wide = area.width >= 70;
-    let name_width = if wide { 22 } else { 16 };
-    let end = area.right();
-    let columns = [end.saturating_sub(26), end.saturating_sub(13), end];
-    canvas.text(area.x + 2, area.y, "call site", styles.muted);
-    for ((end, title), sorts) in columns.into_iter().zip(titles).zip([None, Some(Order::Bytes), Some(Order::Growth)]) {
-        let sorts = sorts == Some(state.heap.order);
-        canvas.right(end, area.y, title, if sorts { styles.strong } else { styles.muted });
-    }
-    let at = selected(rows, state);
-    let room = usize::from(area.height - 1);
-    let first = at.saturating_sub(room.saturating_sub(1));
-    for ((index, row), y) in rows.iter().enumerate().skip(first).zip(area.y + 1..area.bottom()) {
-        let ink = if row.leaks { styles.danger_text } else { styles.ink };
-        if index == at {
-            canvas.text(area.x, y, canvas.theme.glyphs.owner, ink);
-        }
-        let name = paint::fit(row.site.short(), name_width, canvas.theme);
-        canvas.text(area.x + 2, y, &name, if index == at { styles.chip } else { ink });
-        let place = place(&row.site);
-        let x = area.x + 4 + name_width;
-        let end = columns[0].saturating_sub(8);
-        canvas.text(x, y, &paint::fit(&place, end.saturating_sub(x), canvas.theme), styles.muted);
-        bar(canvas, x + 20, end, y, heap, row);
-        canvas.right(columns[0], y, &row.blocks, ink);
-        canvas.right(columns[1], y, &row.bytes, ink);
-        let rate = row.rate.map_or_else(
-            || "-".to_owned(),
-            |rate| if rate.abs() < 0.5 { "0".to_owned() } else { format!("{rate:+.0}") },
-        );
-        canvas.right(columns[2], y, &rate, ink);
-    }
-}
-
-/// What share of all that is in use it is, as a bar.
-fn bar(canvas: &mut Canvas<'_>, x: u16, end: u16, y: u16, heap: &Heap, row: &Row) {
-    let Some(used) = heap.used.filter(|_| end > x + 6 && row.share > 0) else { return };
-    let cells = paint::share(row.share.into(), used.bytes.into(), end - x).max(1);
-    let style = if row.leaks { canvas.theme.styles.danger } else { canvas.theme.styles.level };
-    let glyph = canvas.theme.glyphs.used;
-    canvas.fill(x, x + cells, y, glyph, style);
-}
-
-/// The numbers, and where they end.
-fn draw_figures(canvas: &mut Canvas<'_>, area: Rect, heap: &Heap, model: &Model) -> u16 {
-    let styles = canvas.theme.styles;
-    canvas.text(area.x, area.y, "figures", styles.strong);
-    let size = heap.range.size();
-    let share =
-        |bytes: u32| units::percent(bytes.into(), size.into()).map_or(String::new(), |part| format!("{part} %"));
-    let number = |bytes: Option<u32>| bytes.map_or_else(|| "-".to_owned(), |bytes| units::bytes(bytes.into()));
-    let plain = |count: Option<u32>| count.map_or_else(|| "-".to_owned(), |count| count.to_string());
-    let part = |bytes: Option<u32>| bytes.map_or_else(String::new, share);
-    let (used, peak) = (heap.used.map(|used| used.bytes), heap.peak.map(|peak| peak.bytes));
-    let largest = heap.largest_free.map(|largest| largest.bytes);
-    let place = heap.holes().into_iter().flatten().max_by_key(|hole| hole.size()).map(Region::start);
-    let failed = heap.failed_size.map_or_else(String::new, |size| format!("last for {}", units::bytes(size.into())));
-    let trust = heap.used.map(|used| used.trust);
-    // What was exact a moment ago is told with the moment: it is as good as it ever was.
-    let (trust, ago) = match (trust, heap.walked) {
-        (Some(Trust::Stale), Some(walked)) => {
-            (Some(Trust::Exact), format!("{} ago", units::age(model.snapshot.at.saturating_sub(walked))))
-        }
-        (trust, _) => (trust, String::new()),
-    };
-    let each_second = heap.alloc_rate.map_or_else(String::new, |rate| format!("{rate:.1}/s"));
-    let rows = [
-        ("used", number(used), part(used)),
-        ("peak", number(peak), part(peak)),
-        ("free", number(heap.free()), part(heap.free())),
-        ("largest free", number(largest), place.map_or_else(String::new, |at| units::address(at.into()))),
-        (
-            "fragmentation",
-            heap.fragmentation().map_or_else(|| "-".to_owned(), |share| format!("{share:.2}")),
-            String::new(),
-        ),
-        ("blocks", plain(heap.in_use), heap.holes().map_or_else(String::new, |holes| format!("{} free", holes.len()))),
-        ("overhead", number(heap.overhead), String::new()),
-        ("allocations", plain(heap.allocations), each_second),
-        ("failures", plain(heap.failures), failed),
-        ("trust", trust.map_or("-", report::trust).to_owned(), ago),
-    ];
-    let mut y = area.y + 1;
-    for (name, value, aside) in rows {
-        let is_past = name == "fragmentation" && is_fragmented(heap, model);
-        canvas.text(area.x, y, name, styles.muted);
-        canvas.right(area.x + 26, y, &value, if is_past { styles.danger_text } else { styles.ink });
-        canvas.text(area.x + 28, y, &aside, styles.muted);
-        y += 1;
-    }
-    y
-}
-
-/// Whether what is free lies in pieces, past its limit.
-fn is_fragmented(heap: &Heap, model: &Model) -> bool {
-    heap.fragmentation_percent().is_some_and(|percent| percent >= model.limits().fragmentation_percent)
 }
 
 /// The meaning of the cells.

@@ -5,7 +5,7 @@ use ratatui::text::{Line, Span};
 
 use super::keys;
 use super::overlay;
-use super::paint::{self, Canvas, safe, wrap};
+use super::paint::{self, Canvas, safe_sentence, wrap};
 use super::state::{Screen, State};
 use super::{detail, map, stacks, timeline};
 use crate::model::Model;
@@ -51,7 +51,7 @@ fn lines(canvas: &Canvas<'_>, cells: u16, model: &Model, state: &State) -> Vec<L
     }
     for hint in &model.snapshot.hints {
         lines.push(Line::default());
-        let hint = safe(hint, theme);
+        let hint = safe_sentence(hint, theme);
         lines.extend(wrap(&hint, cells).into_iter().map(|line| Line::from(Span::styled(line, styles.ink))));
     }
     lines

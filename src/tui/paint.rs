@@ -10,6 +10,8 @@ use crate::units;
 
 /// The longest name that is looked at: names come from the target, and may be anything.
 const NAME_LIMIT: usize = 160;
+/// The longest sentence, with a few such names in it.
+const SENTENCE_LIMIT: usize = 4 * NAME_LIMIT;
 
 /// Words that stay with the number before them.
 const UNITS: [&str; 6] = ["B", "%", "%,", "s", "KiB", "min"];
@@ -89,6 +91,11 @@ pub(crate) fn share(part: u64, whole: u64, cells: u16) -> u16 {
 /// A name from the target or a file, safe to draw: no control characters, and only ASCII when nothing else is drawn.
 pub(crate) fn safe(name: &str, theme: &Theme) -> String {
     safe_text(name, NAME_LIMIT, theme)
+}
+
+/// The same for a sentence with such names in it.
+pub(crate) fn safe_sentence(sentence: &str, theme: &Theme) -> String {
+    safe_text(sentence, SENTENCE_LIMIT, theme)
 }
 
 /// The same for a text of at most `limit` characters.

@@ -30,6 +30,8 @@ pub enum Format {
     Csv,
     /// A treemap, to print or to put into a document.
     Svg,
+    /// One page to open in a browser: the treemap, and a table to search.
+    Html,
 }
 
 /// The tree as text, at most `top` of each group.
@@ -84,7 +86,7 @@ fn row(out: &mut String, name: &str, depth: usize, (flash, ram, things): (u64, u
 }
 
 /// A name cut in its middle: the end of a path says more than what is before it.
-fn elided(name: &str, limit: usize) -> String {
+pub(super) fn elided(name: &str, limit: usize) -> String {
     let letters: Vec<char> = name.chars().collect();
     if letters.len() <= limit {
         return name.to_owned();

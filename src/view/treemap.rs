@@ -32,6 +32,27 @@ pub fn svg(root: &Node) -> String {
     out
 }
 
+/// The same canvases, one picture each, without a style: the page around them has one.
+pub(super) fn canvases(root: &Node) -> String {
+    let mut out = String::new();
+    for node in root.children.iter().filter(|node| node.taken() > 0) {
+        // Writing to a string cannot fail.
+        let _ = canvas(&mut out, node);
+    }
+    out
+}
+
+fn canvas(out: &mut String, node: &Node) -> std::fmt::Result {
+    let title = escape(&units::printable(&format!("{}  {}", node.name, units::bytes(node.taken())), 80));
+    writeln!(
+        out,
+        "<figure>\n<figcaption>{title}</figcaption>\n<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" font-size=\"10\" role=\"img\" \
+         aria-label=\"{title}: who owns it, areas are bytes\">"
+    )?;
+    group(out, node, Rect { x: 0.0, y: 0.0, width: WIDTH, height: HEIGHT }, 0)?;
+    writeln!(out, "</svg>\n</figure>")
+}
+
 fn draw(out: &mut String, root: &Node, canvases: &[&Node], width: f64, height: f64) -> std::fmt::Result {
     writeln!(
         out,

@@ -121,7 +121,7 @@ fn a_wrong_word_on_the_command_line_ends_with_2() {
         (&["demo", "--sim-link", "wifi"], &["wifi", "hid, fs, hs, ideal"]),
         (&["demo", "--seed", "many"], &["many"]),
         (&["demo", "--seed", "-1"], &["-1"]),
-        (&["demo", "--format", "xml"], &["xml", "human, json, jsonl, csv, markdown, svg"]),
+        (&["demo", "--format", "xml"], &["xml", "human, json, jsonl, csv, markdown, svg, html"]),
         (&["demo", "--theme", "pink"], &["pink", "okabe-ito"]),
         (&["demo", "--color", "some"], &["some", "auto, always, never"]),
         (&["attach", DEMO, "--rate", "-1"], &["-1", "a number from 0 to 10000"]),

@@ -93,6 +93,8 @@ fn names_from_the_target_cannot_paint_the_terminal() {
         &["layout", "evil.elf"],
         &["layout", "evil.elf", "--format", "svg"],
         &["layout", "evil.elf", "--format", "json"],
+        &["snapshot", "evil.elf", "--probe", "sim", "--sim-time", "4s", "--format", "html"],
+        &["layout", "evil.elf", "--format", "html"],
     ] {
         let out = place.output(args);
         let bad = out.chars().find(|c| c.is_control() && *c != '\n');

@@ -39,7 +39,7 @@ fn any_damage_of_a_kernels_memory_is_survived() {
 
 #[test]
 #[ignore = "needs arm-none-eabi-gcc"]
-fn a_pointer_that_leads_into_no_memory_is_not_followed() {
+fn a_pointer_that_leads_to_a_peripheral_is_not_followed() {
     for (source, symbol, path) in [
         ("rtx5.c", "osRtxInfo", "mem.common"),
         ("rtx5.c", "osRtxInfo", "mpi.event_flags"),
@@ -48,7 +48,7 @@ fn a_pointer_that_leads_into_no_memory_is_not_followed() {
         ("zephyr.c", "worker", "next_thread"),
         ("threadx.c", "_tx_queue_created_ptr", ""),
     ] {
-        for word in [0x4000_4400, 0x2001_0000, 0x1fff_fffc, 0x2c00_0000] {
+        for word in [0x4000_4400, 0x3fff_fffc, 0x5fff_fffc, 0xa000_0000, 0x2001_0000] {
             let mut fixture = Fixture::new(source, if source == "rtx5.c" { &["-g", "-DOBJECTS"] } else { &["-g"] });
             let address = fixture.address(symbol, path);
             fixture.poke(address, word);

@@ -1,8 +1,12 @@
 //! What an entry's attributes say.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use gimli::{AttributeValue, Reader};
 
 use crate::image::dwarf::{Debug, Entry, Slice};
+use crate::image::lines;
 
 /// The deepest nesting of scopes that is followed.
 pub(super) const MAX_DEPTH: usize = 256;
@@ -56,6 +60,23 @@ impl Unit<'_> {
             _ => return None,
         };
         operations.next().ok()?.is_none().then(|| u32::try_from(address).ok())?
+    }
+}
+
+/// Paths of source files, by their number in one unit.
+#[derive(Default)]
+pub(super) struct Files(HashMap<u64, Option<Arc<str>>>);
+
+impl Files {
+    /// The file and line where something was written.
+    pub(super) fn declared(&mut self, unit: Unit<'_>, entry: &Entry) -> Option<(Arc<str>, u32)> {
+        let index = match entry.attr_value(gimli::DW_AT_decl_file)? {
+            AttributeValue::FileIndex(index) => index,
+            value => value.udata_value()?,
+        };
+        let line = number(entry, gimli::DW_AT_decl_line)?;
+        let file = self.0.entry(index).or_insert_with(|| lines::file(unit.dwarf, unit.unit, index).map(Into::into));
+        Some((file.clone()?, line))
     }
 }
 

@@ -1,15 +1,13 @@
 //! Finds in one walk over the debug information (DWARF versions 2 to 5) which names each unit gives a meaning, and every
 //! static: enough to know which units to read when somebody asks for a type.
 
-use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use gimli::{Abbreviation, AttributeValue, EntriesRaw};
+use gimli::{Abbreviation, EntriesRaw};
 
-use super::attributes::{MAX_DEPTH, Unit, enter, flag, number};
+use super::attributes::{Files, MAX_DEPTH, Unit, enter, flag};
 use crate::image::dwarf::{Debug, Entry, Slice};
-use crate::image::lines;
 
 /// The most entries that are looked at.
 const MAX_ENTRIES: usize = 1 << 23;
@@ -59,7 +57,7 @@ pub(super) fn read(dwarf: &Debug) -> Index {
             statics: &mut index.statics,
             path: String::new(),
             scopes: Vec::new(),
-            files: HashMap::new(),
+            files: Files::default(),
         };
         // What a damaged unit says before the damage counts.
         let _ = walk.entries(&mut budget);
@@ -83,8 +81,7 @@ struct Walk<'a> {
     path: String,
     /// The depth of each of them, and how long the path was outside of it.
     scopes: Vec<(isize, usize)>,
-    /// Paths of source files, by their number in this unit.
-    files: HashMap<u64, Option<Arc<str>>>,
+    files: Files,
 }
 
 impl Walk<'_> {
@@ -181,21 +178,9 @@ impl Walk<'_> {
             let scoped = |name| if path.is_empty() { name } else { format!("{path}::{name}") };
             let name = unit.name(entry).map(scoped);
             let linkage = entry.attr_value(gimli::DW_AT_linkage_name).and_then(|name| unit.string(name));
-            let declared = self.declared(entry);
+            let declared = self.files.declared(unit, entry);
             self.statics.push((offset, Raw { name, linkage, declared, ..raw }));
         }
-    }
-
-    /// The file and line of a declaration.
-    fn declared(&mut self, entry: &Entry) -> Option<(Arc<str>, u32)> {
-        let index = match entry.attr_value(gimli::DW_AT_decl_file)? {
-            AttributeValue::FileIndex(index) => index,
-            value => value.udata_value()?,
-        };
-        let line = number(entry, gimli::DW_AT_decl_line)?;
-        let Unit { dwarf, unit } = self.unit;
-        let file = self.files.entry(index).or_insert_with(|| lines::file(dwarf, unit, index).map(Into::into));
-        Some((file.clone()?, line))
     }
 }
 

@@ -2,8 +2,8 @@
 
 use gimli::{AttributeValue, EntriesTreeNode};
 
-use super::attributes::{MAX_DEPTH, Unit, enter, flag, number};
-use super::{Coding, Defined, Member, Shape, Struct, Variants};
+use super::attributes::{Files, MAX_DEPTH, Unit, enter, flag, number};
+use super::{Choice, Coding, Defined, Member, Shape, Struct, Variants};
 use crate::image::dwarf::{Debug, Entry, Slice};
 
 /// The most entries that are read.
@@ -17,7 +17,8 @@ pub(super) fn read(dwarf: &Debug, start: usize) -> Defined {
     let header = dwarf.debug_info.header_from_offset(gimli::DebugInfoOffset(start));
     let Ok(unit) = header.and_then(|header| dwarf.unit(header)) else { return types };
     let mut budget = MAX_ENTRIES;
-    let mut reader = Reader { unit: Unit { dwarf, unit: &unit }, types: &mut types, budget: &mut budget };
+    let mut reader =
+        Reader { unit: Unit { dwarf, unit: &unit }, types: &mut types, budget: &mut budget, files: Files::default() };
     if let Ok(mut tree) = unit.entries_tree(None)
         && let Ok(root) = tree.root()
     {
@@ -31,6 +32,7 @@ struct Reader<'a> {
     unit: Unit<'a>,
     types: &'a mut Defined,
     budget: &'a mut usize,
+    files: Files,
 }
 
 impl Reader<'_> {
@@ -150,9 +152,10 @@ impl Reader<'_> {
                 };
                 let mut members = child.children();
                 if let Ok(Some(member)) = members.next()
-                    && let Some(member) = self.member_of(member.entry())
+                    && let Some(held) = self.member_of(member.entry())
                 {
-                    found.list.push((value, member));
+                    let written = self.files.declared(self.unit, member.entry());
+                    found.list.push(Choice { value, held, written });
                 }
             }
         }

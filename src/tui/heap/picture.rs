@@ -29,8 +29,14 @@ pub(super) fn scale(area: Rect, heap: &Heap) -> Option<Scale> {
     let columns = area.width.checked_sub(ADDRESS)?;
     let columns = if columns >= 16 { columns / 16 * 16 } else { columns };
     let room = u64::from(columns) * u64::from(area.height);
-    let fits = |cell: &u32| (heap.range.end() - u64::from(heap.range.start())).div_ceil(u64::from(*cell)) < room;
+    let fits = |cell: &u32| (heap.range.end() - u64::from(heap.range.start())).div_ceil(u64::from(*cell)) <= room;
     (3..31).map(|power| 1 << power).find(fits).map(|cell| Scale { cell, columns })
+}
+
+/// The rows of `area` that the heap needs.
+pub(super) fn height(area: Rect, heap: &Heap) -> u16 {
+    let rows = |scale: Scale| heap.range.size().div_ceil(scale.cell).div_ceil(u32::from(scale.columns));
+    scale(area, heap).map_or(area.height, |scale| u16::try_from(rows(scale)).unwrap_or(area.height))
 }
 
 /// What is looked at: the owner whose blocks are marked, the block under the cursor, the place of the asked one.

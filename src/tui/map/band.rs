@@ -158,7 +158,7 @@ fn is_ram_with(memory: &MemoryMap, part: &Part) -> bool {
     memory.kind == MemoryKind::Ram && memory.range.covers(part.range)
 }
 
-/// What a run of parts is called: `9 blocks`, `7 blocks, 2 free`, `globals`.
+/// What a run of parts is called: `9 blocks`, `7 blk 2 free`, `globals`.
 pub(crate) fn run_name(parts: &[Part]) -> String {
     let count = |kinds: &[PartKind]| parts.iter().filter(|part| kinds.contains(&part.kind)).count();
     let (blocks, free) = (count(&[PartKind::Block, PartKind::Blocks]), count(&[PartKind::Free]));
@@ -169,7 +169,7 @@ pub(crate) fn run_name(parts: &[Part]) -> String {
         (blocks, 0) => format!("{blocks} blocks"),
         // In a heap of very many, how many does not fit beside the size.
         (10.., _) | (_, 10..) => "blocks, free".to_owned(),
-        (blocks, free) => format!("{blocks} blk, {free} free"),
+        (blocks, free) => format!("{blocks} blk {free} free"),
     }
 }
 

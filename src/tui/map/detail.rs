@@ -34,7 +34,7 @@ use crate::tui::bar::{self, Bar, Marks};
 use crate::tui::fields;
 use crate::tui::frame::Density;
 use crate::tui::lookup::{self, Condition};
-use crate::tui::paint::{self, Canvas, fit, safe, spread, wrap};
+use crate::tui::paint::{self, Canvas, fit, safe_sentence, spread, wrap};
 use crate::tui::state::State;
 use crate::tui::theme::Theme;
 use crate::tui::verdict;
@@ -112,7 +112,7 @@ impl Paper<'_> {
     }
 
     fn sentence(&self, rank: u8, text: &str) -> Block {
-        let text = safe(text, self.theme);
+        let text = safe_sentence(text, self.theme);
         let lines = wrap(&text, self.cells).into_iter().map(|line| Line::from(self.ink(line))).collect();
         Block { rank, lines }
     }

@@ -38,7 +38,11 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, density: Density, row: &
             words.push(format!("paint read {} ago", units::duration(row.model.snapshot.at.saturating_sub(at))));
         }
         if let Some(worst) = row.stack.worst_case {
-            let note = row.stack.worst_case_note.as_deref().map(|note| format!(" ({})", safe(note, canvas.theme)));
+            let note = row
+                .stack
+                .worst_case_note
+                .as_deref()
+                .map(|note| format!(" ({})", paint::safe_sentence(note, canvas.theme)));
             let bytes = units::bytes(worst.bytes.into());
             words.push(format!("static worst case {bytes}{}", note.unwrap_or_default()));
         }
@@ -48,7 +52,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, density: Density, row: &
         let suggestion = row.model.suggestion(row.stack);
         let size = suggestion.size.map(|size| format!("suggested {}: ", units::bytes(size.bytes.into())));
         let text = format!("{}{}", size.unwrap_or_default(), suggestion.because);
-        let text = safe(&text, canvas.theme);
+        let text = paint::safe_sentence(&text, canvas.theme);
         let room = area.right().saturating_sub(cells.x);
         let mut lines = paint::wrap(&text, room);
         let lost = lines.len().saturating_sub(usize::from(area.bottom().saturating_sub(y + 1))) > 0;
