@@ -6,12 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use highwater::image::Image;
-use highwater::image::layout::Memory as Chip;
 use highwater::region::Region;
 use highwater::source::{CoreStatus, Counters, Description, ReadError, Source};
 
-/// The registers of the core itself: the fault registers are read there.
-const CORE_REGISTERS: Region = Region::new(0xe000_0000, 0x10_0000);
+/// The System Control Block: the fault registers are read there. Reading the debug registers behind it has effects.
+const CORE_REGISTERS: Region = Region::new(0xe000_ed00, 0x90);
 /// Refreshes of one input at the most.
 const REFRESHES: usize = 6;
 /// Bytes that one refresh may read: the sampler's own limit, and some for the second look at what may be asleep.
@@ -64,7 +63,7 @@ fn change(bytes: &[u8], favoured: Region, ram: Region) -> Change {
 #[derive(Clone)]
 pub struct Target {
     image: Arc<Image>,
-    chips: Vec<Chip>,
+    readable: Vec<Region>,
     ram: Ram,
     changes: VecDeque<Change>,
     status: CoreStatus,
@@ -75,12 +74,12 @@ pub struct Target {
 }
 
 impl Target {
-    /// With the changes that the fuzzer's input tells.
-    pub fn new(image: Arc<Image>, chips: Vec<Chip>, ram: Ram, input: &[u8]) -> Self {
+    /// With the changes that the fuzzer's input tells. Nothing outside of `readable` may be read.
+    pub fn new(image: Arc<Image>, readable: Vec<Region>, ram: Ram, input: &[u8]) -> Self {
         Self {
             changes: input.chunks_exact(CHANGE).map(|bytes| change(bytes, ram.favoured, ram.range)).collect(),
             image,
-            chips,
+            readable,
             ram,
             status: CoreStatus::Running,
             fail: None,
@@ -126,8 +125,8 @@ impl Source for Target {
     fn read(&mut self, range: Region, into: &mut [u8]) -> Result<(), ReadError> {
         assert_eq!(range.size() as usize, into.len());
         assert!(
-            CORE_REGISTERS.covers(range) || self.chips.iter().any(|chip| chip.range.covers(range)),
-            "{range:?} is no memory of the target: a read there may disturb it"
+            CORE_REGISTERS.covers(range) || self.readable.iter().any(|memory| memory.covers(range)),
+            "{range:?} is no memory: a read there may disturb the target"
         );
         self.bytes += u64::from(range.size());
         self.reads += 1;

@@ -35,6 +35,8 @@ const BUILDS: [(&str, &[&str]); 12] = [
     ("zephyr.c", &["-g", "-DNO_MONITOR"]),
     ("threadx.c", &["-g", "-DCHECKING", "-DRANDOM"]),
 ];
+/// Where memory may lie on a Cortex-M: all but peripherals. A heap may be where the ELF puts nothing.
+const MEMORY_AREAS: [Region; 2] = [Region::new(0, 0x4000_0000), Region::new(0x6000_0000, 0x4000_0000)];
 /// More stacks than a kernel is followed for.
 const STACKS: usize = 600;
 /// Characters of the longest name: the target's own are cut, and a word may follow.
@@ -63,7 +65,7 @@ static FIRMWARES: LazyLock<Vec<Firmware>> = LazyLock::new(|| BUILDS.map(Firmware
 fuzz_target!(|data: &[u8]| {
     let Some((build, changes)) = data.split_first() else { return };
     let Firmware { image, chips, ram } = &FIRMWARES[usize::from(*build) % FIRMWARES.len()];
-    let mut target = Target::new(Arc::clone(image), chips.clone(), ram.clone(), changes);
+    let mut target = Target::new(Arc::clone(image), MEMORY_AREAS.to_vec(), ram.clone(), changes);
     let refreshes = target.refreshes();
     target.advance();
     let options = Options { rate_hz: Some(30.0) };

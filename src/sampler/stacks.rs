@@ -100,7 +100,10 @@ impl Stacks {
                 let kept = if look.canary.is_some() { 4 } else { 0 };
                 let painted = look.range.top(look.range.size().saturating_sub(kept));
                 let guard = look.guard.saturating_sub(kept);
-                self.marks.entry(look.id.clone()).or_insert_with(|| Watermark::new(painted, paint, guard));
+                // A control block that is damaged, or read while it changed, may tell of other bounds than it did.
+                if !self.marks.get(&look.id).is_some_and(|mark| mark.is_of(painted, paint)) {
+                    self.marks.insert(look.id.clone(), Watermark::new(painted, paint, guard));
+                }
             }
         }
     }

@@ -59,6 +59,12 @@ impl Watermark {
         }
     }
 
+    /// Whether it is the mark of this stack, painted with this word.
+    #[must_use]
+    pub fn is_of(&self, stack: Region, paint: u32) -> bool {
+        (self.stack, self.paint) == (stack.whole_words(), paint)
+    }
+
     /// What the next [`Watermark::refresh`] reads first.
     #[must_use]
     pub fn wants(&self, effort: Effort) -> [Region; 2] {

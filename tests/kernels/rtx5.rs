@@ -95,6 +95,18 @@ fn a_thread_that_changes_lists_is_kept_and_one_that_ended_is_gone() {
 
 #[test]
 #[ignore = "needs arm-none-eabi-gcc"]
+fn a_stack_of_which_other_bounds_are_told_is_measured_within_them() {
+    let mut fixture = Fixture::new("rtx5.c", &["-g", "-DWATERMARK"]);
+    assert_eq!(peak(&fixture.look(), "worker"), Some(30));
+    let size = fixture.address("worker", "stack_size");
+    for (bytes, used) in [(280, 20), (3, 0), (320, 30)] {
+        fixture.poke(size, bytes);
+        assert_eq!(peak(&fixture.look(), "worker"), Some(used), "of {bytes} bytes");
+    }
+}
+
+#[test]
+#[ignore = "needs arm-none-eabi-gcc"]
 fn a_damaged_rtx_list_is_survived_and_said() {
     for word in [0x2000_0001, 0x10, 0xffff_fffc] {
         let mut fixture = Fixture::new("rtx5.c", &["-g"]);
