@@ -34,6 +34,10 @@ pub struct Sentinel {
 /// From here on there are registers of the core, which may well be zero (ARM DDI 0403E B3.1: the system region).
 const PERIPHERALS: u32 = 0xE000_0000;
 
+/// The System Control Block (ARM DDI 0403E B3.2.2): the vector table's place and the faults. Reading it changes nothing, as it
+/// does in the debug registers behind it.
+const SYSTEM_CONTROL: Region = Region::new(0xE000_ED00, 0x90);
+
 /// Target memory during one refresh.
 pub struct Memory<'a> {
     source: &'a mut dyn Source,
@@ -65,7 +69,7 @@ impl<'a> Memory<'a> {
         }
     }
 
-    /// The same refresh, in which nothing is read outside of `bounds` but registers of the core: a pointer of the target
+    /// The same refresh, in which nothing is read outside of `bounds` but the System Control Block: a pointer of the target
     /// may lead anywhere, and reading a peripheral can disturb it.
     #[must_use]
     pub fn within(self, bounds: &'a [Region]) -> Self {
@@ -105,7 +109,7 @@ impl<'a> Memory<'a> {
     }
 
     fn may_read(&self, range: Region) -> bool {
-        range.start() >= PERIPHERALS || self.bounds.is_none_or(|bounds| bounds.iter().any(|bound| bound.covers(range)))
+        SYSTEM_CONTROL.covers(range) || self.bounds.is_none_or(|bounds| bounds.iter().any(|bound| bound.covers(range)))
     }
 
     /// The bytes of `range`, from the cache or the target; `None` when they cannot be had (see [`Memory::gaps`]).
@@ -248,8 +252,9 @@ mod tests {
         memory.prefetch(&[Region::new(0x2000_00fc, 4), Region::new(0x2000_0200, 4)]);
         assert_eq!(memory.bytes_read(), 8);
         assert_eq!((memory.word(0x2000_00fc), memory.word(0x2000_0200)), (Some(7), Some(8)));
-        for outside in [Region::new(0x2000_00fc, 8), Region::new(0x2000_0180, 4), Region::new(0x4000_0000, 4)] {
-            assert_eq!(memory.read(outside), None, "{outside:?}");
+        for (start, size) in [(0x2000_00fc, 8), (0x2000_0180, 4), (0x4000_0000, 4), (0xe000_edf0, 4), (0xffff_fe00, 8)]
+        {
+            assert_eq!(memory.read(Region::new(start, size)), None, "{start:08x}");
         }
         assert_eq!((memory.bytes_read(), memory.gaps()), (8, &[][..]));
     }

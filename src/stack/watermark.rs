@@ -59,6 +59,12 @@ impl Watermark {
         }
     }
 
+    /// Whether it is the mark of the stack with these bounds.
+    #[must_use]
+    pub fn is_of(&self, stack: Region) -> bool {
+        self.stack == stack.whole_words()
+    }
+
     /// What the next [`Watermark::refresh`] reads first.
     #[must_use]
     pub fn wants(&self, effort: Effort) -> [Region; 2] {
