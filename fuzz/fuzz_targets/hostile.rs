@@ -9,8 +9,10 @@ use highwater::image::Image;
 use highwater::region::Region;
 use highwater::source::{CoreStatus, Counters, Description, ReadError, Source};
 
-/// The System Control Block: the fault registers are read there. Reading the debug registers behind it has effects.
-const CORE_REGISTERS: Region = Region::new(0xe000_ed00, 0x90);
+/// The registers of the core itself: the fault registers are read there.
+const CORE_REGISTERS: Region = Region::new(0xe000_0000, 0x10_0000);
+/// Where memory may lie on a Cortex-M: all but peripherals. A heap may be where the ELF puts nothing.
+const MEMORY_AREAS: [Region; 2] = [Region::new(0, 0x4000_0000), Region::new(0x6000_0000, 0x4000_0000)];
 /// Refreshes of one input at the most.
 const REFRESHES: usize = 6;
 /// Bytes that one refresh may read: the sampler's own limit, and some for the second look at what may be asleep.
@@ -63,7 +65,6 @@ fn change(bytes: &[u8], favoured: Region, ram: Region) -> Change {
 #[derive(Clone)]
 pub struct Target {
     image: Arc<Image>,
-    readable: Vec<Region>,
     ram: Ram,
     changes: VecDeque<Change>,
     status: CoreStatus,
@@ -74,12 +75,11 @@ pub struct Target {
 }
 
 impl Target {
-    /// With the changes that the fuzzer's input tells. Nothing outside of `readable` may be read.
-    pub fn new(image: Arc<Image>, readable: Vec<Region>, ram: Ram, input: &[u8]) -> Self {
+    /// With the changes that the fuzzer's input tells.
+    pub fn new(image: Arc<Image>, ram: Ram, input: &[u8]) -> Self {
         Self {
             changes: input.chunks_exact(CHANGE).map(|bytes| change(bytes, ram.favoured, ram.range)).collect(),
             image,
-            readable,
             ram,
             status: CoreStatus::Running,
             fail: None,
@@ -125,7 +125,7 @@ impl Source for Target {
     fn read(&mut self, range: Region, into: &mut [u8]) -> Result<(), ReadError> {
         assert_eq!(range.size() as usize, into.len());
         assert!(
-            CORE_REGISTERS.covers(range) || self.readable.iter().any(|memory| memory.covers(range)),
+            CORE_REGISTERS.covers(range) || MEMORY_AREAS.iter().any(|area| area.covers(range)),
             "{range:?} is no memory: a read there may disturb the target"
         );
         self.bytes += u64::from(range.size());

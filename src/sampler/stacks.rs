@@ -100,9 +100,10 @@ impl Stacks {
                 let kept = if look.canary.is_some() { 4 } else { 0 };
                 let painted = look.range.top(look.range.size().saturating_sub(kept));
                 let guard = look.guard.saturating_sub(kept);
-                // A control block that is damaged, or read while it changed, may tell of other bounds than it did.
-                if !self.marks.get(&look.id).is_some_and(|mark| mark.is_of(painted, paint)) {
-                    self.marks.insert(look.id.clone(), Watermark::new(painted, paint, guard));
+                let mark = self.marks.entry(look.id.clone()).or_insert_with(|| Watermark::new(painted, paint, guard));
+                // A control block that says other bounds than before has another stack, of which nothing is known.
+                if !mark.is_of(painted) {
+                    *mark = Watermark::new(painted, paint, guard);
                 }
             }
         }
@@ -150,6 +151,31 @@ impl Stacks {
             priority: look.priority,
             state: look.state.clone(),
             cpu: look.cpu,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::link::LinkCost;
+    use crate::source::testing::Bytes;
+
+    #[test]
+    fn a_stack_whose_bounds_changed_is_looked_at_anew() {
+        const PAINT: u32 = 0xAAAA_AAAA;
+        let whole = Region::new(0x2000_0000, 0x100);
+        let mut bytes = Bytes::new(whole);
+        for word in (0..0x100).step_by(4) {
+            bytes.poke(whole.start() + word, if word < 0x40 { PAINT } else { 1 });
+        }
+        let mut stacks = Stacks::default();
+        for (size, peak) in [(0x100, 0xc0), (0x80, 0x40), (0x81, 0x40), (0x100, 0xc0)] {
+            let range = whole.bottom(size);
+            let look = StackLook { paint: Paint::Word(PAINT), ..StackLook::unknown("a".into(), range) };
+            let mut memory = Memory::new(&mut bytes, LinkCost::default(), 1 << 16);
+            let told = stacks.finish(&mut memory, &[look], Duration::ZERO);
+            assert_eq!(told[0].peak, Some(Measured { bytes: peak, trust: Trust::Exact }), "{size:#x} bytes");
         }
     }
 }

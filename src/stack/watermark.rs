@@ -59,10 +59,10 @@ impl Watermark {
         }
     }
 
-    /// Whether it is the mark of this stack, painted with this word.
+    /// Whether it is the mark of the stack with these bounds.
     #[must_use]
-    pub fn is_of(&self, stack: Region, paint: u32) -> bool {
-        (self.stack, self.paint) == (stack.whole_words(), paint)
+    pub fn is_of(&self, stack: Region) -> bool {
+        self.stack == stack.whole_words()
     }
 
     /// What the next [`Watermark::refresh`] reads first.
