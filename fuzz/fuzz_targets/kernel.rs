@@ -35,8 +35,6 @@ const BUILDS: [(&str, &[&str]); 12] = [
     ("zephyr.c", &["-g", "-DNO_MONITOR"]),
     ("threadx.c", &["-g", "-DCHECKING", "-DRANDOM"]),
 ];
-/// Where memory may lie on a Cortex-M: all but peripherals. A heap may be where the ELF puts nothing.
-const MEMORY_AREAS: [Region; 2] = [Region::new(0, 0x4000_0000), Region::new(0x6000_0000, 0x4000_0000)];
 /// More stacks than a kernel is followed for.
 const STACKS: usize = 600;
 /// Characters of the longest name: the target's own are cut, and a word may follow.
