@@ -14,6 +14,8 @@ use super::{Level, Line};
 pub const CHANNEL: &str = "defmt";
 /// The longest frame that is waited for: bytes. A firmware's buffer is smaller.
 const MAX_FRAME: usize = 64 * 1024;
+/// What the largest numbers of an ELF's headers are aligned to: bytes.
+const ALIGNMENT: usize = 8;
 /// The most lines of one message.
 const MAX_LINES: usize = 100;
 /// The longest path in a line: the end of it says more than its beginning.
@@ -34,6 +36,8 @@ impl Formats {
     ///
     /// It has some, and they cannot be used: another version of defmt, or damage.
     pub fn of(elf: &[u8]) -> Result<Option<Self>, String> {
+        let mut room = Vec::new();
+        let elf = aligned(elf, &mut room);
         let parsed = catch_unwind(|| Table::parse(elf)).map_err(|_| "defmt-decoder broke down over them".to_owned())?;
         let Some(table) = parsed.map_err(|error| error.to_string())? else { return Ok(None) };
         let strings = Strings::of(&table)?;
@@ -41,6 +45,19 @@ impl Formats {
         let places = catch_unwind(|| table.get_locations(elf).ok()).ok().flatten().unwrap_or_default();
         Ok(Some(Self { table, strings, places }))
     }
+}
+
+/// The bytes of an ELF where defmt-decoder can read its headers in place: it takes no others than aligned ones, and a file
+/// among a program's constants lies anywhere. They are copied into `room` when they must be.
+fn aligned<'b>(elf: &'b [u8], room: &'b mut Vec<u8>) -> &'b [u8] {
+    if elf.as_ptr().align_offset(ALIGNMENT) == 0 {
+        return elf;
+    }
+    room.resize(elf.len() + ALIGNMENT, 0);
+    let start = room.as_ptr().align_offset(ALIGNMENT);
+    let copy = &mut room[start..start + elf.len()];
+    copy.copy_from_slice(elf);
+    copy
 }
 
 /// What one frame has come to.
@@ -191,6 +208,17 @@ mod tests {
     }
 
     #[test]
+    fn the_strings_are_read_wherever_the_file_lies_in_memory() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/run/run.elf");
+        let file = std::fs::read(path).expect("it is there");
+        for before in 0..ALIGNMENT {
+            let shifted = [&vec![0; before][..], &file].concat();
+            let formats = Formats::of(&shifted[before..]).expect("they are read").expect("it has some");
+            assert_eq!(formats.places.len(), FORMATS.places.len(), "{before} bytes on");
+        }
+    }
+
+    #[test]
     fn damage_is_remarked_and_costs_the_frames_it_is_in_alone() {
         let good = frame("sensors are up", 7);
         let (told, nothing) = ("7 INFO  sensors are up (run/src/main.rs:37)".to_owned(), Vec::<String>::new());
@@ -219,7 +247,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_give_lines_and_what_follows_is_understood(bytes in proptest::collection::vec(any::<u8>(), 0..2000)) {
-                let mut frames = Frames::new(&FORMATS);
+            let mut frames = Frames::new(&FORMATS);
             frames.take(&bytes);
             frames.take(&[0]);
             let lines = frames.take(&frame("sensors are up", 1));
