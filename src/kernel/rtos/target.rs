@@ -153,6 +153,15 @@ impl<'m, 's> Target<'m, 's> {
         Some(self.record(address, 4)?.get(word))
     }
 
+    /// The words of a range, which must be word-aligned and in RAM.
+    pub(in crate::kernel) fn words(&mut self, range: Region) -> Option<Vec<u32>> {
+        if !range.start().is_multiple_of(4) || !self.in_ram(range) {
+            return None;
+        }
+        self.left = self.left.checked_sub(1)?;
+        self.memory.words(range)
+    }
+
     /// Remembers an item of a list; `false` when the walk has come by it before.
     pub(in crate::kernel) fn visit(&mut self, item: u32) -> bool {
         self.visited.insert(item)
