@@ -33,8 +33,6 @@ pub struct Effort {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Watermark {
     stack: Region,
-    /// Where it ends, to the byte: the last word may be cut.
-    end: u64,
     paint: u32,
     guard: u32,
     mark: u32,
@@ -48,11 +46,9 @@ impl Watermark {
     /// A mark that knows nothing yet, for a stack whose lowest `guard` bytes must stay paint.
     #[must_use]
     pub fn new(stack: Region, paint: u32, guard: u32) -> Self {
-        let end = stack.end();
         let stack = stack.whole_words();
         Self {
             stack,
-            end,
             paint,
             guard: guard.min(stack.size()),
             mark: stack.end_address(),
@@ -66,7 +62,7 @@ impl Watermark {
     /// Whether it is the mark of the stack with these bounds.
     #[must_use]
     pub fn is_of(&self, stack: Region) -> bool {
-        self.stack == stack.whole_words() && self.end == stack.end()
+        self.stack == stack.whole_words()
     }
 
     /// What the next [`Watermark::refresh`] reads first.
@@ -106,11 +102,7 @@ impl Watermark {
     /// Bytes from the first use down to the deepest word that was ever written.
     #[must_use]
     pub fn peak(&self) -> u32 {
-        let cut = u32::try_from(self.end - self.stack.end()).unwrap_or(0);
-        match self.stack.from(self.mark).size() {
-            0 => 0,
-            used => used + cut,
-        }
+        self.stack.from(self.mark).size()
     }
 
     /// The lowest word that is not paint; the end of the stack when there is none.
@@ -316,22 +308,6 @@ mod tests {
         );
         assert_eq!(mark.peak(), 620);
         assert_eq!(mark.trust(), Trust::AtLeast);
-    }
-
-    #[test]
-    fn a_stack_that_ends_within_a_word_is_used_from_its_end() {
-        let last = STACK.end_address() - 4;
-        for (cut, written, expected) in
-            [(0, None, 0), (2, None, 0), (2, Some(last - 8), 10), (3, Some(STACK.start()), STACK.size() - 1)]
-        {
-            let mut bytes = painted();
-            if let Some(written) = written {
-                bytes.poke(written, 1);
-            }
-            let mut mark = Watermark::new(STACK.bottom(STACK.size() - 4 + cut), PAINT, 4);
-            mark.finish_pass(&mut Memory::new(&mut bytes, LinkCost::default(), 1 << 20), Duration::ZERO);
-            assert_eq!(mark.peak(), expected, "{cut} {written:?}");
-        }
     }
 
     #[test]
