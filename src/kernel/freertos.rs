@@ -32,6 +32,12 @@ const GUARD: u32 = 16;
 const WAITING_NOTIFICATION: u8 = 1;
 /// `portBYTE_ALIGNMENT` of the Cortex-M ports.
 const ALIGNMENT: u32 = 8;
+/// What the kernel calls its own tasks (`configIDLE_TASK_NAME`, `configTIMER_SERVICE_TASK_NAME`), cut to
+/// `configMAX_TASK_NAME_LEN`.
+const IDLE: &str = "IDLE";
+const TIMER: &str = "Tmr Svc";
+/// The fewest letters of them that are believed.
+const SHORTEST_NAME: usize = 3;
 /// The most priorities that are believed.
 const MAX_PRIORITIES: u32 = 256;
 /// The most cores that are believed.
@@ -169,7 +175,7 @@ impl FreeRtos {
         let current = symbol("pxCurrentTCB").or_else(|| symbol("pxCurrentTCBs")).ok_or("pxCurrentTCB")?;
         let current = current.bottom(4 * MAX_CORES);
         let current = if current.size() < 4 { Region::new(current.start(), 4) } else { current };
-        let heap = symbol("ucHeap");
+        let (heap, linked) = (symbol("ucHeap"), layout::heap(image));
         let lists = Lists { all, pending, ranges, end, end_next, span };
         Ok(Self {
             objects: KernelObjects::find(image, &lists, &item),
@@ -180,9 +186,9 @@ impl FreeRtos {
             count: address("uxCurrentNumberOfTasks"),
             idle: symbol("xIdleTaskHandles").or_else(|| symbol("xIdleTaskHandle")),
             timer: address("xTimerTaskHandle"),
-            linked: layout::heap(image),
+            linked,
             hides_regions: symbol("vPortDefineHeapRegions").is_some() && Heap4::find(image).is_none(),
-            bounds: Bounds::find(image, heap),
+            bounds: Bounds::find(image, heap, linked),
             heap,
             interrupts: layout::main_stack(image, memories),
         })
@@ -262,10 +268,18 @@ impl FreeRtos {
         }
     }
 
-    fn kind(&self, tcb: u32, idle: &[u32], timer: Option<u32>) -> StackKind {
-        if idle.contains(&tcb) {
+    fn kind(&self, tcb: u32, record: &Record, idle: &[u32], timer: Option<u32>) -> StackKind {
+        // Nobody reads the handles unless INCLUDE_xTaskGetIdleTaskHandle is set, so that compilers leave them out. Then the
+        // names tell that the kernel itself gives.
+        let is_called = |whole: &str| {
+            let bytes = record.bytes(self.task.name);
+            let cut = bytes.len().saturating_sub(1).min(whole.len());
+            cut >= SHORTEST_NAME && bytes.starts_with(&whole.as_bytes()[..cut])
+        };
+        let is_lowest = record.get(self.task.priority) == 0;
+        if idle.contains(&tcb) || self.idle.is_none() && is_lowest && is_called(IDLE) {
             StackKind::Idle
-        } else if timer == Some(tcb) {
+        } else if timer == Some(tcb) || self.timer.is_none() && is_called(TIMER) {
             StackKind::Timer
         } else {
             StackKind::User
@@ -346,7 +360,7 @@ impl Layout for FreeRtos {
                 tcb,
                 tag: self.number(&record),
                 name,
-                kind: self.kind(tcb, &idle, timer),
+                kind: self.kind(tcb, &record, &idle, timer),
                 stack,
                 sp: Some(record.get(self.task.top)),
                 lowest_sp: None,
@@ -386,8 +400,9 @@ impl Layout for FreeRtos {
         }
         if !unpainted.is_empty() {
             hints.push(format!(
-                "The stacks of {} are not filled, so they have no high-water mark: set configCHECK_FOR_STACK_OVERFLOW to 2, \
-                 or INCLUDE_uxTaskGetStackHighWaterMark or configUSE_TRACE_FACILITY to 1.",
+                "The stacks of {} are not filled, so they have no high-water mark, and end where the blocks or arrays do \
+                 that they lie in: set configCHECK_FOR_STACK_OVERFLOW to 2, or INCLUDE_uxTaskGetStackHighWaterMark or \
+                 configUSE_TRACE_FACILITY to 1.",
                 listed(unpainted)
             ));
         }

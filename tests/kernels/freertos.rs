@@ -51,6 +51,31 @@ fn a_freertos_task_is_found_in_every_state() {
 
 #[test]
 #[ignore = "needs arm-none-eabi-gcc"]
+fn the_kernels_own_tasks_are_told_by_their_names_when_it_keeps_no_handles_of_them() {
+    for (name, priority, whole, kind) in [
+        ("idle", 0, "IDLE", StackKind::Idle),
+        ("ready", 1, "IDLE", StackKind::User),
+        ("timer", 3, "Tmr Svc", StackKind::Timer),
+        ("timer", 3, "Tmr", StackKind::User),
+    ] {
+        for (flags, kept) in [(&["-g", "-DUNHANDLED"][..], false), (&["-g"], true)] {
+            let mut fixture = Fixture::new("freertos.c", flags);
+            let at = fixture.address(name, "pcTaskName");
+            let text: Vec<u8> = whole.bytes().chain([0; 8]).take(8).collect();
+            for (word, at) in text.chunks(4).zip([at, at + 4]) {
+                fixture.poke(at, u32::from_le_bytes(word.try_into().expect("four bytes")));
+            }
+            let snapshot = fixture.look();
+            let found = stack(&snapshot, whole);
+            let handled = kept && name == "timer";
+            let expected = if handled { StackKind::Timer } else { kind };
+            assert_eq!((found.kind, found.priority), (expected, Some(priority)), "{flags:?} {name} {whole}");
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs arm-none-eabi-gcc"]
 fn peaks_of_freertos_are_counted_to_the_word() {
     for flags in VERSIONS {
         let snapshot = Fixture::new("freertos.c", flags).look();

@@ -33,7 +33,10 @@ const MAX_TYPES: u32 = 1024;
 /// What tells where stacks end in one build.
 pub(super) struct Bounds {
     heap: Option<Region>,
-    allocator: Allocator,
+    allocator: Option<Allocator>,
+    /// The C library's heap, from which stacks come in heap_3 and wherever the application asks it itself, and where that
+    /// heap is.
+    malloc: Option<(Allocator, Option<Region>)>,
     /// What was found out of the tasks of the last walk: a stack stays where it is as long as its task is there.
     found: RefCell<BTreeMap<Task, Region>>,
 }
@@ -47,12 +50,10 @@ enum Allocator {
     Linked(u32, super::Field),
     /// heap_1 hands out one piece behind the other, a task's TCB behind its stack.
     Pieces,
-    /// heap_3 on newlib's dlmalloc: the word before the payload is the chunk's size.
+    /// newlib's dlmalloc: the word before the payload is the chunk's size.
     DlMalloc,
-    /// heap_3 on newlib-nano's malloc: that word may be padding, a negative offset to the size.
+    /// newlib-nano's malloc: that word may be padding, a negative offset to the size.
     Nano,
-    /// Another one, or none.
-    Unknown,
 }
 
 /// What one TCB says of its stack.
@@ -78,21 +79,23 @@ struct Container {
 }
 
 impl Bounds {
-    pub(super) fn find(image: &Image, heap: Option<Region>) -> Self {
+    /// The heap of the kernel is `heap`, where its place is fixed, and the C library's is `linked`, where that is known.
+    pub(super) fn find(image: &Image, heap: Option<Region>, linked: Option<Region>) -> Self {
         let has = |name: &str| image.symbols.get(name).is_some();
-        let linked = || {
+        let headed = || {
             let kind = image.types().find("A_BLOCK_LINK")?;
             let header = kind.size()?.next_multiple_of(ALIGNMENT);
             Some(Allocator::Linked(header, Fields::of(kind).find("xBlockSize")?))
         };
-        let allocator = match linked() {
-            Some(linked) => linked,
-            None if heap.is_some() && has("xNextFreeByte") => Allocator::Pieces,
-            None if heap.is_none() && has("__malloc_av_") => Allocator::DlMalloc,
-            None if heap.is_none() && has("__malloc_free_list") => Allocator::Nano,
-            None => Allocator::Unknown,
+        let allocator = headed().or_else(|| (heap.is_some() && has("xNextFreeByte")).then_some(Allocator::Pieces));
+        let malloc = match (has("__malloc_av_"), has("__malloc_free_list")) {
+            (true, _) => Some(Allocator::DlMalloc),
+            (_, true) => Some(Allocator::Nano),
+            _ => None,
         };
-        Self { heap, allocator, found: RefCell::default() }
+        // Without a heap of the kernel's or a place of the library's, any address may be one of its blocks.
+        let malloc = malloc.filter(|_| linked.is_some() || heap.is_none() && allocator.is_none());
+        Self { heap, allocator, malloc: malloc.map(|malloc| (malloc, linked)), found: RefCell::default() }
     }
 
     /// Where the stacks of those tasks are; `None` where nothing tells the end.
@@ -126,43 +129,54 @@ impl Bounds {
 
     fn container(&self, target: &mut Target<'_, '_>, told: Told) -> Option<Container> {
         if self.heap.is_some_and(|heap| heap.contains(told.start)) {
-            return self.block(target, told);
+            return block(target, told, self.allocator.as_ref()?, self.heap);
         }
-        let fixed = static_at(target.image, told.start).map(|range| Container { range, slack: None });
-        // Where the heap's place is not fixed it may be an array of the application's.
-        fixed.or_else(|| if self.heap.is_none() { self.block(target, told) } else { None })
+        if let Some((malloc, Some(place))) = &self.malloc
+            && place.contains(told.start)
+        {
+            return block(target, told, malloc, Some(*place));
+        }
+        // Where a heap's place is not fixed it may be an array of the application's.
+        array(target, told).or_else(|| {
+            let anywhere = self.malloc.as_ref().filter(|(_, place)| place.is_none()).map(|(malloc, _)| malloc);
+            let allocator = self.allocator.as_ref().filter(|_| self.heap.is_none());
+            block(target, told, allocator.or(anywhere)?, None)
+        })
     }
+}
 
-    /// The block of the heap that begins there, without its header.
-    fn block(&self, target: &mut Target<'_, '_>, told: Told) -> Option<Container> {
-        let start = told.start;
-        let range = match &self.allocator {
-            Allocator::Linked(header, size) => {
-                let record = target.record(start.checked_sub(*header)?, *header)?;
-                Region::new(start, (record.get(*size) & !ALLOCATED).checked_sub(*header)?)
-            }
-            Allocator::Pieces => {
-                return (told.tcb > start)
-                    .then(|| Container { range: Region::between(start, told.tcb), slack: Some(SOUGHT) });
-            }
-            Allocator::DlMalloc => {
-                // The payload reaches over the next chunk's `prev_size`.
-                let size = target.word(start.checked_sub(4)?)? & !7;
-                Region::new(start, size.checked_sub(4)?)
-            }
-            Allocator::Nano => {
-                let before = start.checked_sub(4)?;
-                let word = target.word(before)?;
-                let padding = word.wrapping_neg();
-                let chunk = if (1..=ALIGNMENT).contains(&padding) { before.checked_sub(padding)? } else { before };
-                let size = target.word(chunk)?;
-                Region::between(start, chunk.checked_add(size)?)
-            }
-            Allocator::Unknown => return None,
-        };
-        let fits = range.size().is_multiple_of(4) && self.heap.is_none_or(|heap| heap.covers(range));
-        fits.then_some(Container { range, slack: Some(SLACK) })
-    }
+/// The array that begins there.
+fn array(target: &Target<'_, '_>, told: Told) -> Option<Container> {
+    static_at(target.image, told.start).map(|range| Container { range, slack: None })
+}
+
+/// The block that begins there, without its header; it lies in `heap`, where that is known.
+fn block(target: &mut Target<'_, '_>, told: Told, allocator: &Allocator, heap: Option<Region>) -> Option<Container> {
+    let start = told.start;
+    let range = match allocator {
+        Allocator::Linked(header, size) => {
+            let record = target.record(start.checked_sub(*header)?, *header)?;
+            Region::new(start, (record.get(*size) & !ALLOCATED).checked_sub(*header)?)
+        }
+        Allocator::Pieces => {
+            let piece = Region::between(start, told.tcb);
+            return (told.tcb > start).then_some(Container { range: piece, slack: Some(SOUGHT) });
+        }
+        Allocator::DlMalloc => {
+            // The payload reaches over the next chunk's `prev_size`.
+            let size = target.word(start.checked_sub(4)?)? & !7;
+            Region::new(start, size.checked_sub(4)?)
+        }
+        Allocator::Nano => {
+            let before = start.checked_sub(4)?;
+            let padding = target.word(before)?.wrapping_neg();
+            let chunk = if (1..=ALIGNMENT).contains(&padding) { before.checked_sub(padding)? } else { before };
+            let size = target.word(chunk)?;
+            Region::between(start, chunk.checked_add(size)?)
+        }
+    };
+    let fits = range.size().is_multiple_of(4) && heap.is_none_or(|heap| heap.covers(range));
+    fits.then_some(Container { range, slack: Some(SLACK) })
 }
 
 fn is_fill(target: &mut Target<'_, '_>, address: u32) -> bool {
