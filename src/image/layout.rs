@@ -139,20 +139,18 @@ fn is_idle_ram(index: usize, chip: &[Memory], touched: &dyn Fn(&Memory) -> bool)
     memory.kind == MemoryKind::Ram && !EXTERNAL.covers(memory.range) && !chip.iter().enumerate().any(is_same)
 }
 
-/// Adds a memory for each range in use that no memory covers: far-apart ranges are different memories.
+/// Adds a memory for each range in use that no memory covers: far-apart ranges are different memories. One in which
+/// anything is written is RAM, with all that is near: some firmware runs from RAM as a whole.
 fn add_missing(all: &mut Vec<Memory>, used: &[(MemoryKind, Region)], image: &Image) {
     // Two uses within this distance are taken for one memory; microcontroller memories are further apart.
     const SAME_MEMORY: u32 = 64 * 1024;
-    for kind in [MemoryKind::Ram, MemoryKind::Flash] {
-        let uncovered: Vec<Region> = used
-            .iter()
-            .filter(|(of, range)| *of == kind && !all.iter().any(|memory| memory.range.covers(*range)))
-            .map(|(_, range)| *range)
-            .collect();
-        for range in merge(&uncovered, SAME_MEMORY) {
-            if all.iter().any(|memory| memory.range.overlaps(range)) {
-                continue;
-            }
+    let known: Vec<Region> = all.iter().map(|memory| memory.range).collect();
+    let uncovered: Vec<Region> = used.iter().flat_map(|(_, range)| range.minus(&known)).collect();
+    for range in merge(&uncovered, SAME_MEMORY) {
+        // What lies on both sides of a known memory is not joined across it.
+        for range in range.minus(&known) {
+            let is_ram = used.iter().any(|(kind, used)| *kind == MemoryKind::Ram && used.overlaps(range));
+            let kind = if is_ram { MemoryKind::Ram } else { MemoryKind::Flash };
             all.push(Memory { name: name_of(kind, range, image).into(), kind, range, size_known: false });
         }
     }
@@ -267,7 +265,7 @@ fn pair(image: &Image, names: &[(&str, &str)]) -> Option<Region> {
 
 /// The main (MSP) stack. Its top is a linker symbol or the first word of the vector table; when no symbol gives its
 /// limit it reaches down to whatever the linker put below it, or to the start of the memory (flip-link). Within what the
-/// linker placed, it is the array or the section that ends there.
+/// linker placed, it is the array or the section in which it begins.
 #[must_use]
 pub fn main_stack(image: &Image, memories: &[Memory]) -> Option<Region> {
     if let Some(range) = linker_stack(image) {
@@ -279,7 +277,7 @@ pub fn main_stack(image: &Image, memories: &[Memory]) -> Option<Region> {
     if let Some(section) = image.sections.iter().find(|section| section.run.contains(last)) {
         let array = image.symbols.at(last).filter(|symbol| symbol.is_data).map(|symbol| symbol.range);
         let whole = Some(section.run).filter(|_| section_kind(section) == PartKind::Stack);
-        return [array, whole].into_iter().flatten().find(|range| range.end() == u64::from(top));
+        return array.or(whole).map(|range| range.below(top));
     }
     let below = image.sections.iter().map(|section| section.run).chain(heap(image));
     let limit = below.filter(|range| range.end() <= u64::from(top)).map(Region::end_address).max();
@@ -306,11 +304,41 @@ pub fn reset_handler(image: &Image) -> Option<u32> {
     (word & 1 == 1).then_some(word & !1)
 }
 
-/// The vector table in flash.
+/// Names of the vector table: Zephyr's, CMSIS's, STM32Cube's, cortex-m-rt's, pico-sdk's and mcuxpresso's, IAR's, Mbed's.
+const VECTOR_SYMBOLS: &[&str] = &[
+    "_vector_table",
+    "__Vectors",
+    "g_pfnVectors",
+    "__vector_table",
+    "__isr_vector",
+    "__VECTOR_TABLE",
+    "vector_table",
+    "__vectors",
+    "_vectors",
+    "vectors",
+];
+
+/// The vector table in flash: by its symbol, for there may be something before it in its section, else its section.
 #[must_use]
 pub fn vectors(image: &Image) -> Option<Region> {
+    /// The most that it can be: 16 of the core's and 496 of the chip's (ARM DDI 0553B B3.30).
+    const MAX_VECTORS: u32 = 4 * 512;
+    let in_flash = |address: u32| {
+        let section = image.sections.iter().find(|section| section.run.contains(address))?;
+        (!section.writable && section.load == Some(section.run)).then_some(section)
+    };
+    let named = VECTOR_SYMBOLS.iter().filter_map(|name| image.symbols.get(name)).find_map(|symbol| {
+        let start = symbol.range.start();
+        let rest = in_flash(start)?.run.from(start);
+        if !symbol.range.is_empty() {
+            return Some(symbol.range);
+        }
+        // Assembly rarely gives it a size: it ends where something else begins.
+        let next = image.symbols.within(rest.from(start.saturating_add(1))).next();
+        Some(next.map_or(rest, |next| rest.below(next.range.start())).bottom(MAX_VECTORS))
+    });
     let table = |section: &&Section| section_kind(section) == PartKind::Vectors && !section.writable;
-    image.sections.iter().find(table).map(|section| section.run)
+    named.or_else(|| image.sections.iter().find(table).map(|section| section.run))
 }
 
 fn section_name(section: &Section) -> String {
@@ -337,7 +365,8 @@ pub fn is_kept(name: &str) -> bool {
 fn section_kind(section: &Section) -> PartKind {
     let name = section.name.trim_start_matches('.').to_ascii_lowercase();
     let named = |parts: &[&str]| parts.iter().any(|part| name.contains(part));
-    if named(&["vector", "isr_vec", "intvec"]) {
+    // Zephyr's `rom_start` is the vector table and what a boot loader wants in front of it.
+    if named(&["vector", "isr_vec", "intvec", "rom_start"]) || name.starts_with("interrupts") {
         PartKind::Vectors
     } else if named(&["bootloader", "boot2", "boot_loader"]) {
         PartKind::Bootloader
