@@ -267,9 +267,17 @@ mod tests {
     use super::*;
     use crate::image::Image;
 
-    /// What the units say by a walk that reads every attribute of every entry: words, and places of variables.
-    fn plain(dwarf: &Debug) -> (BTreeSet<(u32, u32)>, BTreeSet<(usize, u32)>) {
-        let (mut words, mut places) = (BTreeSet::new(), BTreeSet::new());
+    /// Words with their unit, and where addresses are given to variables.
+    #[derive(Default)]
+    struct Plain {
+        words: BTreeSet<(u32, u32)>,
+        places: BTreeSet<(usize, u32)>,
+    }
+
+    /// What the units say by a walk that reads every attribute of every entry.
+    fn plain(dwarf: &Debug) -> Plain {
+        let mut plain = Plain::default();
+        let Plain { words, places } = &mut plain;
         let mut headers = dwarf.units();
         let mut number = 0;
         while let Ok(Some(header)) = headers.next() {
@@ -296,7 +304,7 @@ mod tests {
             }
             number += 1;
         }
-        (words, places)
+        plain
     }
 
     #[test]
@@ -304,7 +312,7 @@ mod tests {
         for file in ["assets/demo.elf", "tests/fixtures/static/tasks.elf", "tests/fixtures/run/run.elf"] {
             let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
             let debug = Image::open(&path).expect("it opens").debug();
-            let (words, places) = plain(&debug);
+            let Plain { words, places } = plain(&debug);
             let index = read(&debug);
             assert!(words.len() > 50 && !places.is_empty(), "{file}: {} {}", words.len(), places.len());
             assert!(index.words.is_sorted() && index.words.iter().copied().eq(words), "{file}");
