@@ -13,6 +13,7 @@ use highwater::region::Region;
 const FUNCTION: u8 = 2;
 const OBJECT: u8 = 1;
 const FILE: u8 = 4;
+const SECTION: u8 = 3;
 const NO_KIND: u8 = 0;
 
 /// What a section has in the file: these bytes, or only a size.
@@ -132,8 +133,8 @@ fn armlink(size: u32, routine: &'static str) -> Elf {
             (routine, 0x0800_0121, 0x20, FUNCTION),
             ("__scatterload_zeroinit", 0x0800_0141, 0x20, FUNCTION),
             ("settings", 0x2000_0008, 8, OBJECT),
-            ("Heap_Mem", 0x2000_0180, 0x80, OBJECT),
-            ("Stack_Mem", 0x2000_0200, 0x400, OBJECT),
+            ("HEAP", 0x2000_0180, 0x80, SECTION),
+            ("STACK", 0x2000_0200, 0x400, SECTION),
             ("__initial_sp", 0x2000_0600, 0, OBJECT),
         ],
     }
@@ -194,6 +195,15 @@ fn the_stack_the_heap_and_the_vectors_of_arms_startup_files_are_found() {
     assert_eq!(layout::heap(&image), Some(Region::new(0x2000_0180, 0x80)));
     let memories = layout::memories(&image, &[]);
     assert_eq!(layout::main_stack(&image, &memories), Some(Region::new(0x2000_0200, 0x400)));
+    // Without that, how much of the region is stack is not known; and a static of that name is no stack.
+    for kind in [OBJECT, FUNCTION] {
+        let mut elf = armlink(24, "__scatterload_copy");
+        for symbol in elf.symbols.iter_mut().filter(|symbol| symbol.3 == SECTION) {
+            (symbol.1, symbol.3) = (symbol.1 - 0x20, kind);
+        }
+        let image = elf.open();
+        assert_eq!((layout::heap(&image), layout::main_stack(&image, &memories)), (None, None));
+    }
     // A function that armlink puts in place of another is one; marks of instruction sets are none.
     let named = |name| image.symbols.get(name).is_some();
     assert!(named("$Sub$$main") && !named("$t.7") && !named("$v0"));

@@ -7,6 +7,7 @@ use super::{Image, Section};
 use crate::model::snapshot::{MemoryKind, PartKind};
 use crate::region::{Region, merge};
 use crate::units;
+pub(super) use names::{HEAP_PIECE, STACK_PIECE};
 use names::{
     HEAP_SYMBOLS, MEMORY_SYMBOLS, SECTION_MEMORIES, STACK_SYMBOLS, STACK_TOP_SYMBOLS, VECTOR_SYMBOLS, by_ilink,
     is_at_address,
@@ -192,14 +193,18 @@ pub fn conflicts(image: &Image) -> Vec<String> {
 /// The heap by linker symbols.
 #[must_use]
 pub fn heap(image: &Image) -> Option<Region> {
-    // Arm's startup files without microlib name only the beginning: it is an object of that size.
-    let object = || image.symbols.get("Heap_Mem").map(|symbol| symbol.range).filter(|range| !range.is_empty());
-    pair(image, HEAP_SYMBOLS).or_else(object)
+    pair(image, HEAP_SYMBOLS).or_else(|| piece(image, HEAP_PIECE))
 }
 
 /// The main stack by linker symbols that give both ends.
 fn linker_stack(image: &Image) -> Option<Region> {
-    pair(image, STACK_SYMBOLS)
+    pair(image, STACK_SYMBOLS).or_else(|| piece(image, STACK_PIECE))
+}
+
+/// A section of a startup file that armlink made part of another one. A function or a static of that name is none.
+fn piece(image: &Image, name: &str) -> Option<Region> {
+    let symbol = image.symbols.get(name).filter(|symbol| !symbol.is_code && !symbol.is_data)?;
+    (!symbol.range.is_empty()).then_some(symbol.range)
 }
 
 fn pair(image: &Image, names: &[(&str, &str)]) -> Option<Region> {
@@ -222,6 +227,10 @@ pub fn main_stack(image: &Image, memories: &[Memory]) -> Option<Region> {
     let object = image.symbols.at(last).filter(|symbol| symbol.is_data && symbol.range.end() == u64::from(top));
     if let Some(object) = object.filter(|object| object.name.to_ascii_lowercase().contains("stack")) {
         return Some(object.range);
+    }
+    if let Some(around) = image.sections.iter().find(|section| section.run.contains(last)) {
+        // How much of a section with other things in it is stack, nothing tells.
+        return (section_kind(around) == PartKind::Stack).then(|| Region::between(around.run.start(), top));
     }
     let memory = memories.iter().find(|memory| memory.kind == MemoryKind::Ram && memory.range.contains(last))?;
     let below = image.sections.iter().map(|section| section.run).chain(heap(image));

@@ -9,6 +9,7 @@ use object::{Endianness, Object, ObjectSection, SectionFlags};
 
 use super::callgraph;
 use super::content::Content;
+use super::layout::{HEAP_PIECE, STACK_PIECE};
 use super::symbols::{Name, Symbol, Symbols};
 use super::{MAX_SECTIONS, Machine, Section, Segment};
 use crate::region::Region;
@@ -173,6 +174,9 @@ fn symbols<E: FileHeader<Endian = Endianness>>(file: &ElfFile<'_, E>, content: &
             elf::STT_FUNC | elf::STT_GNU_IFUNC => (true, false),
             elf::STT_OBJECT | elf::STT_COMMON | elf::STT_TLS => (false, true),
             elf::STT_NOTYPE => (false, false),
+            elf::STT_SECTION if [STACK_PIECE, HEAP_PIECE].iter().any(|piece| name == piece.as_bytes()) => {
+                (false, false)
+            }
             _ => continue,
         };
         if !is_defined || name.is_empty() || is_mapping(name) {

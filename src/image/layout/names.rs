@@ -40,9 +40,6 @@ pub(super) const STACK_SYMBOLS: &[(&str, &str)] = &[
     ("_sstack", "_estack"),
     ("__stack_limit", "__stack"),
     ("__stack_end__", "__stack_start__"),
-    // Arm's and TI's startup files for armlink.
-    ("Stack_Mem", "__initial_sp"),
-    ("StackMem", "__initial_sp"),
     // armlink, of the region ARM_LIB_STACK; and IAR's ilink, of the block CSTACK.
     ("Image$$ARM_LIB_STACK$$ZI$$Base", "Image$$ARM_LIB_STACK$$ZI$$Limit"),
     ("CSTACK$$Base", "CSTACK$$Limit"),
@@ -51,6 +48,11 @@ pub(super) const STACK_SYMBOLS: &[(&str, &str)] = &[
 /// Names that linker scripts give only the high end of the main stack.
 pub(super) const STACK_TOP_SYMBOLS: &[&str] =
     &["_stack_start", "__StackTop", "_estack", "__stack", "__INITIAL_SP", "_vStackTop", "__initial_sp"];
+
+/// What the startup files for armlink call their pieces of memory, which it keeps as symbols of sections.
+pub(in crate::image) const STACK_PIECE: &str = "STACK";
+/// The same for the heap.
+pub(in crate::image) const HEAP_PIECE: &str = "HEAP";
 
 /// Names of a vector table, and of its end where it has a name.
 pub(super) const VECTOR_SYMBOLS: &[(&str, &str)] = &[
