@@ -37,15 +37,20 @@ pub struct Placed {
     pub range: Region,
 }
 
-/// The memories: the chip's when it is known, else the linker's, else what the segments span.
+/// Flash and RAM outside of the chip (ARM DDI 0403E B3.1: external RAM and external device).
+const EXTERNAL: Region = Region::new(0x6000_0000, 0x8000_0000);
+
+/// The memories: the chip's when it is known, with the RAM that the firmware leaves alone; else the linker's, else what the
+/// segments span.
 #[must_use]
 pub fn memories(image: &Image, chip: &[Memory]) -> Vec<Memory> {
     let used = used(image);
     if !chip.is_empty() {
-        // A chip's memory that this firmware does not touch is left out unless it is the only one of its kind.
         let touched = |memory: &Memory| used.iter().any(|(_, range)| memory.range.overlaps(*range));
         let alone = |memory: &Memory| chip.iter().filter(|other| other.kind == memory.kind).count() == 1;
-        let mut all: Vec<Memory> = chip.iter().filter(|memory| touched(memory) || alone(memory)).cloned().collect();
+        let idle = |index: usize| is_idle_ram(index, chip, &touched);
+        let shown = |(index, memory): &(usize, &Memory)| touched(memory) || alone(memory) || idle(*index);
+        let mut all: Vec<Memory> = chip.iter().enumerate().filter(shown).map(|(_, memory)| memory.clone()).collect();
         add_missing(&mut all, &used, image);
         return all;
     }
@@ -58,7 +63,32 @@ pub fn memories(image: &Image, chip: &[Memory]) -> Vec<Memory> {
         }
     }
     add_missing(&mut all, &used, image);
+    reach_up_to_stack(&mut all, image);
     all
+}
+
+/// Lets the RAM of which no size is known reach up to where the main stack begins: at the end of RAM, in most scripts.
+fn reach_up_to_stack(all: &mut [Memory], image: &Image) {
+    /// More than the RAM of any microcontroller: what is further away is another memory.
+    const FAR: u32 = 4 << 20;
+    let Some(top) = stack_top(image).filter(|top| *top > 0) else { return };
+    let last = Region::new(top - 1, 1);
+    let below = all.iter_mut().filter(|memory| memory.range.end() <= u64::from(top));
+    let Some(nearest) = below.max_by_key(|memory| memory.range.end()) else { return };
+    let is_near = nearest.range.gap_to(last).is_some_and(|gap| gap <= FAR);
+    if nearest.kind == MemoryKind::Ram && !nearest.size_known && is_near {
+        nearest.range = nearest.range.hull(last);
+    }
+}
+
+/// Whether a memory of the chip is RAM that the firmware leaves alone and could use. One of the same name is the same RAM at
+/// another address, or another core's; external RAM is on some boards only.
+fn is_idle_ram(index: usize, chip: &[Memory], touched: &dyn Fn(&Memory) -> bool) -> bool {
+    let memory = &chip[index];
+    let is_same = |(other, of): (usize, &Memory)| {
+        other != index && of.kind == memory.kind && of.name == memory.name && (other < index || touched(of))
+    };
+    memory.kind == MemoryKind::Ram && !EXTERNAL.covers(memory.range) && !chip.iter().enumerate().any(is_same)
 }
 
 /// Adds a memory for each range in use that no memory covers: far-apart ranges are different memories.
@@ -84,8 +114,6 @@ fn add_missing(all: &mut Vec<Memory>, used: &[(MemoryKind, Region)], image: &Ima
 
 /// What a memory is called that nobody describes: as its sections are, else by its place.
 fn name_of(kind: MemoryKind, range: Region, image: &Image) -> &'static str {
-    /// Flash and RAM outside of the chip (ARM DDI 0403E B3.1: external RAM and external device).
-    const EXTERNAL: Region = Region::new(0x6000_0000, 0x8000_0000);
     let within = image.sections.iter().filter(|section| range.covers(section.run));
     let mut names = within.map(|section| {
         let name = section.name.to_ascii_lowercase();
@@ -215,29 +243,31 @@ fn pair(image: &Image, names: &[(&str, &str)]) -> Option<Region> {
 }
 
 /// The main (MSP) stack. Its top is a linker symbol or the first word of the vector table; when no symbol gives its
-/// limit it reaches down to whatever the linker put below it, or to the start of the memory (flip-link).
+/// limit it reaches down to whatever the linker put below it, or to the start of the memory (flip-link). Within what the
+/// linker placed, it is the array or the section that ends there.
 #[must_use]
 pub fn main_stack(image: &Image, memories: &[Memory]) -> Option<Region> {
     if let Some(range) = linker_stack(image) {
         return Some(range);
     }
-    let top = STACK_TOP_SYMBOLS.iter().find_map(|name| image.symbols.address(name)).or_else(|| initial_sp(image))?;
+    let top = stack_top(image)?;
     let last = top.checked_sub(1)?;
-    // A startup file may keep its stack in a static: `pui32Stack`.
-    let object = image.symbols.at(last).filter(|symbol| symbol.is_data && symbol.range.end() == u64::from(top));
-    if let Some(object) = object.filter(|object| object.name.to_ascii_lowercase().contains("stack")) {
-        return Some(object.range);
-    }
-    if let Some(around) = image.sections.iter().find(|section| section.run.contains(last)) {
-        // How much of a section with other things in it is stack, nothing tells.
-        return (section_kind(around) == PartKind::Stack).then(|| Region::between(around.run.start(), top));
-    }
     let memory = memories.iter().find(|memory| memory.kind == MemoryKind::Ram && memory.range.contains(last))?;
+    if let Some(section) = image.sections.iter().find(|section| section.run.contains(last)) {
+        let array = image.symbols.at(last).filter(|symbol| symbol.is_data).map(|symbol| symbol.range);
+        let whole = Some(section.run).filter(|_| section_kind(section) == PartKind::Stack);
+        return [array, whole].into_iter().flatten().find(|range| range.end() == u64::from(top));
+    }
     let below = image.sections.iter().map(|section| section.run).chain(heap(image));
     let limit = below.filter(|range| range.end() <= u64::from(top)).map(Region::end_address).max();
     let limit = limit.filter(|limit| memory.range.contains(*limit)).unwrap_or(memory.range.start());
     let range = Region::between(limit, top);
     (!range.is_empty()).then_some(range)
+}
+
+/// Where the main stack begins, at its high end.
+fn stack_top(image: &Image) -> Option<u32> {
+    STACK_TOP_SYMBOLS.iter().find_map(|name| image.symbols.address(name)).or_else(|| initial_sp(image))
 }
 
 /// The initial SP: the first word of the vector table.
@@ -378,10 +408,43 @@ mod tests {
             chip("Flash", MemoryKind::Flash, 0x0800_0000, 0x10_0000),
             chip("CCM", MemoryKind::Ram, 0x1000_0000, 0x1_0000),
             chip("RAM", MemoryKind::Ram, 0x2000_0000, 0x2_0000),
-            chip("untouched", MemoryKind::Ram, 0x2100_0000, 0x1000),
+            chip("RAM", MemoryKind::Ram, 0x2100_0000, 0x2_0000),
+            chip("CCM", MemoryKind::Ram, 0x2002_0000, 0x1_0000),
+            chip("SRAM4", MemoryKind::Ram, 0x3800_0000, 0x1000),
+            chip("SRAM4", MemoryKind::Ram, 0x3900_0000, 0x1000),
+            chip("FMC", MemoryKind::Ram, 0x6000_0000, 0x1000),
         ];
+        // RAM that nothing lies in is shown, once: not what is another address of a memory that is shown, nor what may
+        // not be on the board.
         let mut known = vec![("Flash", 0x10_0000, true), ("CCM", 0x1_0000, true), ("RAM 1", 0x2_0000, true)];
-        known.extend(beside);
+        known.extend(&beside[..1]);
+        known.push(("SRAM4", 0x1000, true));
+        known.extend(&beside[1..]);
         assert_eq!(told(&memories(&image, &chip)), expected(&known));
+    }
+
+    #[test]
+    fn ram_of_no_known_size_reaches_up_to_where_the_stack_begins() {
+        use crate::image::symbols::{Symbol, Symbols};
+        let check = |top: u32, expected: &[(&str, u32, u64)], stack: Option<(u32, u32)>| {
+            let mut image = image(&[(".ccmram", 0x1000_0000, 0x400), (".bss", 0x2000_0000, 0x100)]);
+            let range = Region::new(top, 0);
+            let symbol = Symbol { name: "_estack".into(), range, is_code: false, is_data: false, file: None };
+            image.symbols = Symbols::new(vec![symbol]);
+            let found = memories(&image, &[]);
+            let told: Vec<_> =
+                found.iter().map(|memory| (memory.name.as_str(), memory.range.start(), memory.range.end())).collect();
+            assert_eq!(told, expected, "{top:#x}");
+            assert!(found.iter().all(|memory| !memory.size_known));
+            let stack = stack.map(|(start, end)| Region::between(start, end));
+            assert_eq!(main_stack(&image, &found), stack, "{top:#x}");
+        };
+        let (ccm, ram) = (("CCM", 0x1000_0000, 0x1000_0400), ("RAM", 0x2000_0000, 0x2000_0100));
+        check(0x2002_0000, &[ccm, ("RAM", 0x2000_0000, 0x2002_0000)], Some((0x2000_0100, 0x2002_0000)));
+        check(0x1001_0000, &[("CCM", 0x1000_0000, 0x1001_0000), ram], Some((0x1000_0400, 0x1001_0000)));
+        // Within what is there already, and in a memory that nothing tells of.
+        check(0x2000_0100, &[ccm, ram], None);
+        check(0x2400_0000, &[ccm, ram], None);
+        check(0, &[ccm, ram], None);
     }
 }
