@@ -1,9 +1,17 @@
 //! The memories of a firmware and what the linker put into them, without looking at any target.
 
+mod names;
+
+use super::symbols::Symbol;
 use super::{Image, Section};
 use crate::model::snapshot::{MemoryKind, PartKind};
 use crate::region::{Region, merge};
 use crate::units;
+pub(super) use names::{HEAP_PIECE, STACK_PIECE};
+use names::{
+    HEAP_SYMBOLS, MEMORY_SYMBOLS, SECTION_MEMORIES, STACK_SYMBOLS, STACK_TOP_SYMBOLS, VECTOR_SYMBOLS, by_ilink,
+    is_at_address,
+};
 
 /// One physical memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,64 +37,8 @@ pub struct Placed {
     pub range: Region,
 }
 
-/// Names that linker scripts give the two ends of a memory, with what they belong to.
-const MEMORY_SYMBOLS: &[(MemoryKind, &str, &str, &str)] = &[
-    // Our demo, and many hand-written scripts.
-    (MemoryKind::Ram, "RAM", "__ram_start", "__ram_end"),
-    (MemoryKind::Flash, "Flash", "__flash_start", "__flash_end"),
-    // cortex-m-rt since 0.7.4, and riscv-rt.
-    (MemoryKind::Ram, "RAM", "_ram_start", "_ram_end"),
-    (MemoryKind::Flash, "Flash", "_flash_start", "_flash_end"),
-    // NXP's MCUXpresso.
-    (MemoryKind::Ram, "RAM", "__base_RAM", "__top_RAM"),
-    (MemoryKind::Flash, "Flash", "__base_PROGRAM_FLASH", "__top_PROGRAM_FLASH"),
-    // TI's SimpleLink.
-    (MemoryKind::Ram, "RAM", "_sram_start", "_sram_end"),
-];
-
-/// Names that linker scripts give the two ends of a heap.
-const HEAP_SYMBOLS: &[(&str, &str)] = &[
-    ("__heap_start", "__heap_end"),
-    ("__HeapBase", "__HeapLimit"),
-    ("__end__", "__HeapLimit"),
-    ("_heap_start", "_heap_end"),
-    ("_sheap", "_eheap"),
-    ("__heap_start__", "__heap_end__"),
-    // armlink, of the region ARM_LIB_HEAP; and IAR's ilink, of the block HEAP.
-    ("Image$$ARM_LIB_HEAP$$ZI$$Base", "Image$$ARM_LIB_HEAP$$ZI$$Limit"),
-    ("HEAP$$Base", "HEAP$$Limit"),
-];
-
-/// Names that linker scripts give the two ends of the main (MSP) stack: low end, high end.
-const STACK_SYMBOLS: &[(&str, &str)] = &[
-    ("__isr_stack_start", "__isr_stack_end"),
-    ("_stack_end", "_stack_start"),
-    ("__StackLimit", "__StackTop"),
-    ("_sstack", "_estack"),
-    ("__stack_limit", "__stack"),
-    ("__stack_end__", "__stack_start__"),
-    // armlink, of the region ARM_LIB_STACK; and IAR's ilink, of the block CSTACK.
-    ("Image$$ARM_LIB_STACK$$ZI$$Base", "Image$$ARM_LIB_STACK$$ZI$$Limit"),
-    ("CSTACK$$Base", "CSTACK$$Limit"),
-];
-
-/// Names that linker scripts give only the high end of the main stack.
-const STACK_TOP_SYMBOLS: &[&str] = &["_stack_start", "__StackTop", "_estack", "__stack", "__INITIAL_SP", "_vStackTop"];
-
 /// Flash and RAM outside of the chip (ARM DDI 0403E B3.1: external RAM and external device).
 const EXTERNAL: Region = Region::new(0x6000_0000, 0x8000_0000);
-
-/// What linker scripts call sections that lie in a memory of their own, and what that memory is.
-const SECTION_MEMORIES: &[(&str, &str)] = &[
-    ("itcm", "ITCM"),
-    ("dtcm", "DTCM"),
-    ("ccm", "CCM"),
-    ("sdram", "external RAM"),
-    ("psram", "external RAM"),
-    ("backup", "backup RAM"),
-    ("bkp", "backup RAM"),
-    ("retain", "retained RAM"),
-];
 
 /// The memories: the chip's when it is known, with the RAM that the firmware leaves alone; else the linker's, else what the
 /// segments span.
@@ -213,10 +165,23 @@ fn used(image: &Image) -> Vec<(MemoryKind, Region)> {
 #[must_use]
 pub fn placed(image: &Image) -> Vec<Placed> {
     let mut placed = Vec::new();
+    let vectors = vectors(image);
+    // armlink gives what it stores and what startup code clears of one region the same name.
+    let is_rest = |section: &Section| {
+        let same = |other: &Section| other.is_stored && other.name == section.name;
+        !section.is_stored && image.sections.iter().any(same)
+    };
     for section in &image.sections {
-        placed.push(Placed { name: section_name(section), kind: section_kind(section), range: section.run });
+        let (name, kind) = match section_kind(section) {
+            _ if vectors == Some(section.run) => ("vector table".into(), PartKind::Vectors),
+            kind if is_rest(section) => (format!("{} ZI", section.name), kind),
+            kind => (section_name(section), kind),
+        };
+        placed.push(Placed { name, kind, range: section.run });
         if let Some(load) = section.load.filter(|load| *load != section.run) {
-            placed.push(Placed { name: format!("{} values", section.name), kind: PartKind::DataImage, range: load });
+            let packed = if section.is_packed { ", packed" } else { "" };
+            let name = format!("{} values{packed}", section.name);
+            placed.push(Placed { name, kind: PartKind::DataImage, range: load });
         }
     }
     // What lies before the firmware is what starts it.
@@ -230,6 +195,12 @@ pub fn placed(image: &Image) -> Vec<Placed> {
     }
     placed.sort_by_key(|placed| placed.range);
     placed
+}
+
+/// Whether startup code fills a section with zeros.
+#[must_use]
+pub fn starts_as_zero(section: &Section) -> bool {
+    !section.is_stored && !is_kept(&section.name) && by_ilink(&section.name) != Some(PartKind::Data)
 }
 
 /// What is wrong with the other images, in whole sentences: those that take what the firmware takes.
@@ -248,12 +219,18 @@ pub fn conflicts(image: &Image) -> Vec<String> {
 /// The heap by linker symbols.
 #[must_use]
 pub fn heap(image: &Image) -> Option<Region> {
-    pair(image, HEAP_SYMBOLS)
+    pair(image, HEAP_SYMBOLS).or_else(|| piece(image, HEAP_PIECE))
 }
 
 /// The main stack by linker symbols that give both ends.
 fn linker_stack(image: &Image) -> Option<Region> {
-    pair(image, STACK_SYMBOLS)
+    pair(image, STACK_SYMBOLS).or_else(|| piece(image, STACK_PIECE))
+}
+
+/// A section of a startup file that armlink made part of another one. A function or a static of that name is none.
+fn piece(image: &Image, name: &str) -> Option<Region> {
+    let symbol = image.symbols.get(name).filter(|symbol| !symbol.is_code && !symbol.is_data)?;
+    (!symbol.range.is_empty()).then_some(symbol.range)
 }
 
 fn pair(image: &Image, names: &[(&str, &str)]) -> Option<Region> {
@@ -304,41 +281,31 @@ pub fn reset_handler(image: &Image) -> Option<u32> {
     (word & 1 == 1).then_some(word & !1)
 }
 
-/// Names of the vector table: Zephyr's, CMSIS's, STM32Cube's, cortex-m-rt's, pico-sdk's and mcuxpresso's, IAR's, Mbed's.
-const VECTOR_SYMBOLS: &[&str] = &[
-    "_vector_table",
-    "__Vectors",
-    "g_pfnVectors",
-    "__vector_table",
-    "__isr_vector",
-    "__VECTOR_TABLE",
-    "vector_table",
-    "__vectors",
-    "_vectors",
-    "vectors",
-];
-
 /// The vector table in flash: by its symbol, for there may be something before it in its section, else its section.
 #[must_use]
 pub fn vectors(image: &Image) -> Option<Region> {
-    /// The most that it can be: 16 of the core's and 496 of the chip's (ARM DDI 0553B B3.30).
-    const MAX_VECTORS: u32 = 4 * 512;
-    let in_flash = |address: u32| {
-        let section = image.sections.iter().find(|section| section.run.contains(address))?;
-        (!section.writable && section.load == Some(section.run)).then_some(section)
-    };
-    let named = VECTOR_SYMBOLS.iter().filter_map(|name| image.symbols.get(name)).find_map(|symbol| {
-        let start = symbol.range.start();
-        let rest = in_flash(start)?.run.from(start);
-        if !symbol.range.is_empty() {
-            return Some(symbol.range);
-        }
-        // Assembly rarely gives it a size: it ends where something else begins.
-        let next = image.symbols.within(rest.from(start.saturating_add(1))).next();
-        Some(next.map_or(rest, |next| rest.below(next.range.start())).bottom(MAX_VECTORS))
-    });
     let table = |section: &&Section| section_kind(section) == PartKind::Vectors && !section.writable;
-    named.or_else(|| image.sections.iter().find(table).map(|section| section.run))
+    let named = |(start, end): &(&str, &str)| vectors_at(image, image.symbols.get(start)?, end);
+    let whole = || image.sections.iter().find(table).map(|section| section.run);
+    VECTOR_SYMBOLS.iter().find_map(named).or_else(whole)
+}
+
+/// The table that begins at a symbol, in a section with other things around it. Assembly rarely gives it a size: it ends
+/// where something else begins.
+fn vectors_at(image: &Image, symbol: &Symbol, end: &str) -> Option<Region> {
+    /// The entries that every core has (ARM DDI 0403E, B1.5.3).
+    const LEAST: u32 = 16 * 4;
+    /// The most that there can be: 16 of the core's and 496 of the chip's.
+    const MOST: u32 = 512 * 4;
+    let start = symbol.range.start();
+    let section = image.sections.iter().find(|section| section.run.contains(start) && !section.writable)?;
+    let is_table = is_at_address(&section.name) || section_kind(section) == PartKind::Vectors;
+    let all = is_table.then_some(section.run.end_address());
+    let section = section.run;
+    let next = image.symbols.within(section.from(start.saturating_add(1))).next().map(|next| next.range.start());
+    let ends = [image.symbols.address(end), Some(symbol.range.end_address()), all, next, start.checked_add(LEAST)];
+    let tables = ends.into_iter().flatten().map(|end| Region::between(start, end));
+    tables.filter(|table| (LEAST..=MOST).contains(&table.size())).find_map(|table| table.intersection(section))
 }
 
 fn section_name(section: &Section) -> String {
@@ -357,8 +324,8 @@ fn section_name(section: &Section) -> String {
 /// Whether startup code leaves a section as it is, by its name: it keeps its content over a reset.
 #[must_use]
 pub fn is_kept(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    ["uninit", "noinit"].iter().any(|part| name.contains(part))
+    let lower = name.to_ascii_lowercase();
+    ["uninit", "noinit"].iter().any(|part| lower.contains(part)) || by_ilink(name) == Some(PartKind::Uninit)
 }
 
 /// What a section is, by its name where names are conventions, else by its flags.
@@ -374,13 +341,13 @@ fn section_kind(section: &Section) -> PartKind {
         PartKind::Code
     } else if !section.writable {
         PartKind::Constants
-    } else if is_kept(&name) {
+    } else if is_kept(&section.name) {
         PartKind::Uninit
     } else if named(&["stack"]) {
         PartKind::Stack
     } else if named(&["heap"]) {
         PartKind::Heap
-    } else if section.load.is_some() {
+    } else if section.load.is_some() || by_ilink(&section.name) == Some(PartKind::Data) {
         PartKind::Data
     } else {
         PartKind::Bss
@@ -400,6 +367,7 @@ mod tests {
             run: Region::new(*start, *size),
             load: None,
             is_stored: false,
+            is_packed: false,
             writable: true,
             executable: false,
         };

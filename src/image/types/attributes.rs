@@ -53,6 +53,11 @@ impl Unit<'_> {
     /// The address of a place that is one address and nothing else.
     pub(super) fn place(self, value: &AttributeValue<Slice>) -> Option<u32> {
         let AttributeValue::Exprloc(expression) = value else { return None };
+        // Most are places on the stack.
+        let first = expression.0.bytes().first().map(|code| gimli::DwOp(*code));
+        if !matches!(first, Some(gimli::DW_OP_addr | gimli::DW_OP_addrx | gimli::DW_OP_GNU_addr_index)) {
+            return None;
+        }
         let mut operations = expression.clone().operations(self.unit.encoding());
         let address = match operations.next().ok()?? {
             gimli::Operation::Address { address } => address,
