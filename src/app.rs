@@ -229,7 +229,11 @@ fn print_snapshot(wanted: &wanted::Wanted, format: Format, fit: &FitArgs, look: 
         _ if wanted.is_saved() => Duration::ZERO,
         (_, true) => CATCHING,
         (true, _) => SNAPSHOT_AFTER,
-        (false, _) => SETTLING,
+        // From the first look on: a link may be slow to open, and a paint is believed when it was seen twice.
+        (false, _) => {
+            model.ingest(sampler.refresh());
+            sampler.now().saturating_add(SETTLING)
+        }
     };
     let caught = |model: &Model| model.snapshot.tripwire.as_ref().is_some_and(Tripwire::has_caught);
     pass_time_until(&mut sampler, &mut model, run_first.unwrap_or(time), |model| {

@@ -11,6 +11,8 @@ pub mod blocks;
 pub mod byte_pool;
 mod chain;
 pub mod fit;
+pub mod heap1;
+pub mod heap2;
 pub mod heap4;
 pub mod linked_list;
 pub mod newlib;
@@ -179,6 +181,8 @@ pub fn detect(image: &Image) -> Vec<Box<dyn Walker>> {
     let mut walkers: Vec<Box<dyn Walker>> = Vec::new();
     walkers.extend(linked_list::LinkedList::find(image).into_iter().map(boxed));
     walkers.extend(tlsf::Tlsf::find(image).into_iter().map(boxed));
+    walkers.extend(heap1::Heap1::find(image).map(boxed));
+    walkers.extend(heap2::Heap2::find(image).map(boxed));
     walkers.extend(heap4::Heap4::find(image).map(boxed));
     walkers.extend(newlib::DlMalloc::find(image).map(boxed));
     walkers.extend(newlib::Nano::find(image).map(boxed));

@@ -171,6 +171,13 @@ impl<'a> Memory<'a> {
         &self.gaps
     }
 
+    /// Remembers that something leads to `range`, if it lies outside of the bounds.
+    pub fn remember_stray(&mut self, range: Region) {
+        if !self.may_read(range) && self.strays.len() < MAX_STRAYS && !self.strays.contains(&range) {
+            self.strays.push(range);
+        }
+    }
+
     /// What was asked for outside of the bounds, the first few of it.
     #[must_use]
     pub fn strays(&self) -> &[Region] {
@@ -199,10 +206,7 @@ impl<'a> Memory<'a> {
             return;
         }
         if !self.may_read(range) {
-            if self.strays.len() < MAX_STRAYS {
-                self.strays.push(range);
-            }
-            return;
+            return self.remember_stray(range);
         }
         let over = u64::from(self.bytes) + u64::from(range.size()) > u64::from(self.limit);
         let outcome = if over {

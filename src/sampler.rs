@@ -395,6 +395,7 @@ impl Sampler {
             was_reset = true;
         }
         self.heaps.refresh(&mut memory, &mut look.heaps);
+        look.hints.extend(self.heaps.hints());
         self.notes.refresh(&mut memory, &mut look.heaps);
         self.facts.wrong_elf = self.differing.clone().or_else(|| identity::other_build(&self.image, look.build_id));
         let now = memory.now();

@@ -24,6 +24,8 @@ const FLAGS: u32 = 7;
 /// The names of the pointer to the break that `_sbrk` keeps, without the number that gcc adds: libnosys, what vendors'
 /// templates write, and Mbed OS.
 const BREAKS: &[&str] = &["heap_end", "__sbrk_heap_end", "_ZZ5_sbrkE4heap", "current_heap_end", "heap_ptr"];
+/// What other templates call it, when the number says that it is a static of a function: alone, the word says too little.
+const LOCAL_BREAKS: &[&str] = &["heap", "brk", "current_break", "curbrk", "heap_top", "program_break"];
 
 /// newlib's dlmalloc.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,7 +151,11 @@ impl Nano {
         let end = image
             .symbols
             .iter()
-            .find(|symbol| symbol.range.size() == 4 && BREAKS.contains(&plain(&symbol.name).as_str()))?
+            .find(|symbol| {
+                let (name, is_data) = (plain(&symbol.name), !symbol.is_code && symbol.range.size() == 4);
+                let is_local = symbol.name.contains('.') && LOCAL_BREAKS.contains(&name.as_str());
+                is_data && (is_local || BREAKS.contains(&name.as_str()))
+            })?
             .range
             .start();
         Some(Self { start, list, end, room: layout::heap(image) })

@@ -71,6 +71,22 @@ impl Heaps {
         }
     }
 
+    /// What is known of a heap as a whole and of none of its parts, in whole sentences.
+    #[must_use]
+    pub fn hints(&self) -> Vec<String> {
+        let told = self.watched.iter().filter_map(|watched| {
+            let walk = &watched.last.as_ref()?.walk;
+            let lowest = walk.lowest_free.filter(|_| walk.ranges.len() > 1)?;
+            let (all, name) = (walk.ranges.iter().map(|range| range.size()).sum::<u32>(), watched.walker.name());
+            Some(format!(
+                "{name} counts the fewest bytes that were ever free for its {} regions together: {lowest} B of {all} B. So \
+                 the regions have no peak, each by itself.",
+                walk.ranges.len()
+            ))
+        });
+        told.collect()
+    }
+
     /// Puts the blocks of each heap into the one of `looks` that it is, and adds those that nobody told of.
     pub fn refresh(&mut self, memory: &mut Memory<'_>, looks: &mut Vec<HeapLook>) {
         for watched in &mut self.watched {
@@ -244,6 +260,37 @@ mod tests {
     const USED: u32 = 0x2000_0100;
     /// The agent's count of calls.
     const CALLS: Region = Region::new(0x2000_0200, 4);
+
+    /// Two regions of one heap, which counts the fewest bytes ever free for both.
+    struct Two;
+
+    impl Walker for Two {
+        fn name(&self) -> &'static str {
+            "two"
+        }
+
+        fn wants(&self) -> Vec<Region> {
+            Vec::new()
+        }
+
+        fn walk(&self, _memory: &mut Memory<'_>) -> Option<Walk> {
+            let ranges = vec![HEAP.bottom(0x100), HEAP.top(0x200)];
+            let blocks = ranges.iter().map(|range| Block::new(*range, 8, BlockState::Used)).collect();
+            Some(Walk { ranges, blocks, lowest_free: Some(0x40), ..Walk::default() })
+        }
+    }
+
+    #[test]
+    fn what_is_counted_for_several_regions_together_is_told_of_none_and_in_a_hint() {
+        let mut heaps = Heaps { watched: vec![Watched { walker: Box::new(Two), last: None }], ram: vec![RAM] };
+        assert_eq!(heaps.hints(), Vec::<String>::new());
+        let mut source = Bytes::new(RAM);
+        let mut looks = Vec::new();
+        heaps.refresh(&mut Memory::new(&mut source, LinkCost::default(), 1 << 16), &mut looks);
+        assert_eq!(looks.iter().map(|look| look.heap.peak).collect::<Vec<_>>(), [None, None]);
+        let hints = heaps.hints();
+        assert!(hints.len() == 1 && hints[0].contains("2 regions") && hints[0].contains("64 B of 768 B"), "{hints:?}");
+    }
 
     /// Says that so many bytes are in use, and finds damage where its two words differ.
     struct Simple;

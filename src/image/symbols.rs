@@ -109,21 +109,23 @@ impl Symbols {
         &self.all[at as usize]
     }
 
-    /// The symbol of that (mangled) name.
+    /// The symbol of that (mangled) name. A static that link-time optimisation renamed is found by its own name, when
+    /// nothing else has that one.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Symbol> {
         let index = self.by_name.get_or_init(|| {
             let mut index: Vec<(u32, u32)> =
-                (0u32..).zip(&self.all).map(|(at, symbol)| (hash(&symbol.name), at)).collect();
+                (0u32..).zip(&self.all).map(|(at, symbol)| (hash(as_written(&symbol.name)), at)).collect();
             index.sort_unstable();
             index
         });
-        let hash = hash(name);
+        let hash = hash(as_written(name));
         let first = index.partition_point(|(other, _)| *other < hash);
         let same = index[first..].iter().take_while(|(other, _)| *other == hash);
-        let named = same.map(|(_, at)| self.symbol(*at)).filter(|symbol| symbol.name == *name);
+        let is_meant = |symbol: &&Symbol| symbol.name == *name || as_written(&symbol.name) == name;
+        let named = same.map(|(_, at)| self.symbol(*at)).filter(is_meant);
         // `min_by_key` gives the first of several.
-        named.min_by_key(|symbol| symbol.range.is_empty())
+        named.min_by_key(|symbol| (symbol.name != *name, symbol.range.is_empty()))
     }
 
     /// The address of that symbol.
@@ -157,6 +159,18 @@ impl Symbols {
     pub fn iter(&self) -> impl Iterator<Item = &Symbol> {
         self.all.iter()
     }
+}
+
+/// The name of a static without what link-time optimisation adds when it makes it known to other parts of the program:
+/// `.lto_priv.0` (GCC, `lto-partition.cc`) or `.llvm.` and a number (LLVM's ThinLTO).
+#[must_use]
+pub fn as_written(name: &str) -> &str {
+    let cut = [".lto_priv.", ".llvm."].into_iter().find_map(|mark| {
+        let (before, number) = name.rsplit_once(mark)?;
+        let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+        (is_number && !before.is_empty()).then_some(before)
+    });
+    cut.unwrap_or(name)
 }
 
 /// A few bits of a name, to find it by: made of its length and its two ends, because mangled names are long and differ at
@@ -229,6 +243,36 @@ mod tests {
         let symbols = Symbols::new(vec![symbol(one, 0), symbol(other, 8), symbol(one, 4), symbol("", 1)]);
         assert_eq!(hash(one), hash(other));
         for (name, size) in [(one, Some(4)), (other, Some(8)), ("", Some(1)), ("beginning_six_the_end", None)] {
+            assert_eq!(symbols.get(name).map(|symbol| symbol.range.size()), size, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_static_that_link_time_optimisation_renamed_is_found_by_its_own_name() {
+        let symbol = |name: &str, size| Symbol {
+            name: name.into(),
+            range: Region::new(0x100, size),
+            is_code: false,
+            is_data: true,
+            file: None,
+        };
+        let symbols = Symbols::new(vec![
+            symbol("lists.lto_priv.0", 4),
+            symbol("twice.lto_priv.12", 8),
+            symbol("twice", 12),
+            symbol("other.llvm.1234567890", 16),
+            symbol("heap.3", 20),
+            symbol("odd.lto_priv.x", 24),
+        ]);
+        for (name, size) in [
+            ("lists", Some(4)),
+            ("lists.lto_priv.0", Some(4)),
+            ("lists.lto_priv.1", None),
+            ("twice", Some(12)),
+            ("other", Some(16)),
+            ("heap", None),
+            ("odd", None),
+        ] {
             assert_eq!(symbols.get(name).map(|symbol| symbol.range.size()), size, "{name}");
         }
     }

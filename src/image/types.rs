@@ -13,6 +13,7 @@
 //! firmware has a hundred times more types than anybody looks at.
 
 mod attributes;
+mod handles;
 mod index;
 mod read;
 

@@ -5,20 +5,24 @@
 //!                                                            inside the task's TCB_t, as xStateListItem
 //! ```
 //!
-//! Names are those of `tasks.c`, `list.h` and `heap_4.c`. A TCB has no field for the size of its stack: it follows from
-//! what the stack lies in (a block of heap_2, heap_4 or heap_5, or a static array), or nearly from `pxEndOfStack`.
+//! Names are those of `tasks.c` and `list.h`. A TCB has no field for the size of its stack: `bounds` finds it.
+
+mod bounds;
+mod objects;
 
 use std::collections::BTreeMap;
 
 use super::rtos::load::Counter;
-use super::rtos::objects::{Kind, Named, Objects, Storage};
 use super::rtos::target::{Extent, Field, Fields, Record, Target};
-use super::rtos::{Fill, Layout, MAX_OBJECTS, MAX_THREADS, Thread, Walk, listed};
+use super::rtos::{Fill, Layout, MAX_THREADS, Thread, Walk, listed};
 use crate::heap::HeapLook;
+use crate::heap::heap4::Heap4;
 use crate::image::Image;
 use crate::image::layout::{self, Memory as Chip, Placed};
 use crate::model::snapshot::StackKind;
 use crate::region::Region;
+use bounds::{Bounds, Told};
+use objects::KernelObjects;
 
 /// `tskSTACK_FILL_BYTE` of tasks.c, four times.
 const FILL: u32 = 0xA5A5_A5A5;
@@ -26,8 +30,6 @@ const FILL: u32 = 0xA5A5_A5A5;
 const GUARD: u32 = 16;
 /// `taskWAITING_NOTIFICATION` of tasks.c.
 const WAITING_NOTIFICATION: u8 = 1;
-/// `heapBLOCK_ALLOCATED_BITMASK` of heap_4.c.
-const ALLOCATED: u32 = 1 << 31;
 /// `portBYTE_ALIGNMENT` of the Cortex-M ports.
 const ALIGNMENT: u32 = 8;
 /// The most priorities that are believed.
@@ -45,9 +47,13 @@ pub(super) struct FreeRtos {
     idle: Option<Region>,
     timer: Option<u32>,
     heap: Option<Region>,
-    block: Option<Block>,
+    /// The heap that the linker script makes room for.
+    linked: Option<Region>,
+    /// heap_5 is there, and nothing says where its regions are.
+    hides_regions: bool,
+    bounds: Bounds,
     interrupts: Option<Region>,
-    queues: Option<Queues>,
+    objects: KernelObjects,
 }
 
 /// The lists that tasks are in, and what being there means.
@@ -72,6 +78,8 @@ struct Item {
     next: Field,
     owner: Field,
     container: Option<Field>,
+    /// Bytes up to the end of the first two.
+    span: u32,
 }
 
 struct Task {
@@ -88,72 +96,6 @@ struct Task {
     extent: Extent,
 }
 
-/// The header in front of each block of heap_2, heap_4 and heap_5.
-struct Block {
-    header: u32,
-    size: Field,
-}
-
-/// The queues with names: the registry of queue.c (`configQUEUE_REGISTRY_SIZE`).
-struct Queues {
-    registry: Region,
-    stride: u32,
-    name: Field,
-    handle: Field,
-    head: Field,
-    item: Field,
-    read: u32,
-    objects: Objects,
-}
-
-/// What is behind each handle: semaphores and mutexes are queues too.
-const QUEUE: [Kind; 1] = [Kind {
-    block: "QueueDefinition",
-    word: "queue",
-    sign: None,
-    name: None,
-    list: None,
-    storage: Some(Storage::Items("pcHead", "uxLength", "uxItemSize")),
-}];
-
-impl Queues {
-    fn find(image: &Image) -> Option<Self> {
-        let registry = image.symbols.get("xQueueRegistry")?.range;
-        let entry = image.variable("xQueueRegistry")?.kind.array()?;
-        let mut entries = Fields::of(entry.element);
-        let mut queue = Fields::of(image.types().find("QueueDefinition")?);
-        Some(Self {
-            registry,
-            stride: entry.stride.max(8),
-            name: entries.find("pcQueueName")?,
-            handle: entries.find("xHandle")?,
-            head: queue.find("pcHead")?,
-            item: queue.find("uxItemSize")?,
-            read: queue.extent().read,
-            objects: Objects::find(image, &QUEUE),
-        })
-    }
-
-    fn read(&self, target: &mut Target<'_, '_>) -> Vec<Placed> {
-        let mut placed = Vec::new();
-        for index in 0..(self.registry.size() / self.stride).min(MAX_OBJECTS as u32) {
-            let entry = self.registry.slice(index * self.stride, self.stride);
-            let Some(entry) = target.record(entry.start(), entry.size()) else { continue };
-            let Some(name) = target.text(entry.get(self.name)) else { continue };
-            let handle = entry.get(self.handle);
-            let Some(queue) = target.record(handle, self.read) else { continue };
-            // A mutex has no head (`queueQUEUE_IS_MUTEX`), the head of a semaphore is itself: neither has items.
-            let word = match (queue.get(self.item), queue.get(self.head)) {
-                (0, 0) => "mutex",
-                (0, _) => "semaphore",
-                _ => "queue",
-            };
-            placed.extend(self.objects.at(target, handle, Some(Named { name, word })));
-        }
-        placed
-    }
-}
-
 impl FreeRtos {
     /// The kernel in this image; `None` when it is another, and the reason when it cannot be followed.
     pub(super) fn find(image: &Image, memories: &[Chip]) -> Option<Result<Self, String>> {
@@ -163,7 +105,7 @@ impl FreeRtos {
         let missing = |what: String| {
             format!(
                 "FreeRTOS is in this ELF, but its debug information does not tell `{what}`: compile tasks.c and list.c \
-                 with -g, and link without stripping. Only the main stack is shown."
+                 with -g (-g1 leaves types out), and link without stripping. Only the main stack is shown."
             )
         };
         Some(Self::read(image, memories).map_err(missing))
@@ -182,11 +124,10 @@ impl FreeRtos {
         let span = fields.span;
 
         let mut fields = Fields::of(named("xLIST_ITEM").or_else(|_| named("ListItem_t"))?);
-        let item = Item {
-            next: fields.must("pxNext")?,
-            owner: fields.must("pvOwner")?,
-            container: fields.find("pxContainer").or_else(|| fields.find("pvContainer")),
-        };
+        let (next, owner) = (fields.must("pxNext")?, fields.must("pvOwner")?);
+        let item_span = fields.span;
+        let container = fields.find("pxContainer").or_else(|| fields.find("pvContainer"));
+        let item = Item { next, owner, container, span: item_span };
 
         let tcb = named("tskTaskControlBlock").or_else(|_| named("TCB_t"))?;
         let mut fields = Fields::of(tcb);
@@ -228,23 +169,22 @@ impl FreeRtos {
         let current = symbol("pxCurrentTCB").or_else(|| symbol("pxCurrentTCBs")).ok_or("pxCurrentTCB")?;
         let current = current.bottom(4 * MAX_CORES);
         let current = if current.size() < 4 { Region::new(current.start(), 4) } else { current };
-        let mut header = types.find("A_BLOCK_LINK").map(Fields::of);
-        let block = header.as_mut().and_then(|fields| {
-            let header = types.find("A_BLOCK_LINK")?.size()?.next_multiple_of(ALIGNMENT);
-            Some(Block { header, size: fields.find("xBlockSize")? })
-        });
+        let heap = symbol("ucHeap");
+        let lists = Lists { all, pending, ranges, end, end_next, span };
         Ok(Self {
-            lists: Lists { all, pending, ranges, end, end_next, span },
+            objects: KernelObjects::find(image, &lists, &item),
+            lists,
             item,
             task,
             current,
             count: address("uxCurrentNumberOfTasks"),
             idle: symbol("xIdleTaskHandles").or_else(|| symbol("xIdleTaskHandle")),
             timer: address("xTimerTaskHandle"),
-            heap: symbol("ucHeap"),
-            block,
+            linked: layout::heap(image),
+            hides_regions: symbol("vPortDefineHeapRegions").is_some() && Heap4::find(image).is_none(),
+            bounds: Bounds::find(image, heap),
+            heap,
             interrupts: layout::main_stack(image, memories),
-            queues: Queues::find(image),
         })
     }
 
@@ -307,38 +247,19 @@ impl FreeRtos {
         }
     }
 
-    /// Where a task's stack is; `None` when nothing tells its size.
-    fn stack(&self, target: &mut Target<'_, '_>, record: &Record) -> Option<Region> {
-        let start = record.get(self.task.stack);
-        let top = record.get(self.task.top);
-        let holds = |stack: &Region| {
-            u64::from(top) <= stack.end() && top >= stack.start() && target_size(stack) && start.is_multiple_of(4)
-        };
-        let stack =
-            self.block_at(target, start).or_else(|| static_at(target.image, start, self.heap)).filter(holds).or_else(
-                || {
-                    // Rounded down to eight bytes from the last word: the word itself is in it, the next one perhaps.
-                    let last = record.get(self.task.end_of_stack?);
-                    Some(Region::between(start, Region::new(last, 4).end_address())).filter(holds)
-                },
-            )?;
-        target.in_ram(stack).then_some(stack)
+    fn number(&self, record: &Record) -> u32 {
+        self.task.number.map_or(0, |number| record.get(number))
     }
 
-    /// The block of the heap that begins at `start`, without its header.
-    fn block_at(&self, target: &mut Target<'_, '_>, start: u32) -> Option<Region> {
-        let block = self.block.as_ref()?;
-        if self.heap.is_some_and(|heap| !heap.contains(start)) {
-            return None;
+    /// What a TCB says of its stack.
+    fn told(&self, tcb: u32, record: &Record) -> Told {
+        Told {
+            tcb,
+            number: self.number(record),
+            start: record.get(self.task.stack),
+            top: record.get(self.task.top),
+            last: self.task.end_of_stack.map(|last| record.get(last)),
         }
-        // With heap_5 the regions are the application's: a static stack has a symbol of its own.
-        if self.heap.is_none() && target.image.symbols.at(start).is_some_and(|symbol| symbol.range.start() == start) {
-            return None;
-        }
-        let header = target.record(start.checked_sub(block.header)?, block.header)?;
-        let size = (header.get(block.size) & !ALLOCATED).checked_sub(block.header)?;
-        let within = Region::new(start, size);
-        (size.is_multiple_of(4) && self.heap.is_none_or(|heap| heap.covers(within))).then_some(within)
     }
 
     fn kind(&self, tcb: u32, idle: &[u32], timer: Option<u32>) -> StackKind {
@@ -354,25 +275,6 @@ impl FreeRtos {
     fn words(target: &mut Target<'_, '_>, range: Region) -> Vec<u32> {
         let range = range.bottom(4 * MAX_CORES);
         range.pages(4).filter_map(|word| target.word(word.start())).collect()
-    }
-}
-
-/// More than any stack has is taken for damage.
-fn target_size(stack: &Region) -> bool {
-    (16..=1 << 24).contains(&stack.size())
-}
-
-/// The static array, or its row, that begins at `start`.
-fn static_at(image: &Image, start: u32, heap: Option<Region>) -> Option<Region> {
-    let symbol = image.symbols.at(start).filter(|symbol| symbol.is_data)?.range;
-    if heap == Some(symbol) {
-        return None;
-    }
-    let row = image.types().variable_at(symbol.start()).and_then(|held| held.kind.array()?.row);
-    let rows = row.filter(|row| *row > 0 && *row < symbol.size());
-    match rows {
-        Some(row) => (symbol.offset_of(start)? % row == 0).then(|| symbol.from(start).bottom(row)),
-        None => (symbol.start() == start).then_some(symbol),
     }
 }
 
@@ -430,16 +332,19 @@ impl Layout for FreeRtos {
             broken = Some(format!("{} tasks are found, and it counts {}", tasks.len(), count.unwrap_or(0)));
         }
         let mut walk = Walk { broken, ..Walk::default() };
-        for (tcb, (record, state)) in tasks.into_iter().take(MAX_THREADS) {
+        let tasks: Vec<(u32, (Record, State))> = tasks.into_iter().take(MAX_THREADS).collect();
+        let told: Vec<Told> = tasks.iter().map(|(tcb, (record, _))| self.told(*tcb, record)).collect();
+        let stacks = self.bounds.stacks(target, &told);
+        for ((tcb, (record, state)), stack) in tasks.into_iter().zip(stacks) {
             let name = record.text(self.task.name).unwrap_or_else(|| format!("task {tcb:08x}"));
-            let Some(stack) = self.stack(target, &record) else {
+            let Some(stack) = stack else {
                 walk.unsized_names.push(name);
                 continue;
             };
             let running = current.contains(&tcb);
             walk.threads.push(Thread {
                 tcb,
-                tag: self.task.number.map_or(0, |number| record.get(number)),
+                tag: self.number(&record),
                 name,
                 kind: self.kind(tcb, &idle, timer),
                 stack,
@@ -466,10 +371,18 @@ impl Layout for FreeRtos {
         if !walk.unsized_names.is_empty() {
             let names: Vec<&str> = walk.unsized_names.iter().map(String::as_str).collect();
             hints.push(format!(
-                "The stacks of {} are not shown: FreeRTOS keeps no stack sizes, and these lie neither in a block of heap_2, \
-                 heap_4 or heap_5 nor in a static array of their own. Set configRECORD_STACK_HIGH_ADDRESS to 1.",
+                "The stacks of {} are not shown: FreeRTOS keeps no stack sizes, and these lie neither in a block of a heap \
+                 that is known (heap_1 to heap_5) nor in a static array of their own. Set \
+                 configRECORD_STACK_HIGH_ADDRESS to 1.",
                 listed(&names)
             ));
+        }
+        if self.hides_regions {
+            hints.push(
+                "Where the regions of heap_5 are is not known: keep the array of HeapRegion_t that vPortDefineHeapRegions \
+                 takes in a static, not on the stack."
+                    .into(),
+            );
         }
         if !unpainted.is_empty() {
             hints.push(format!(
@@ -486,10 +399,13 @@ impl Layout for FreeRtos {
     }
 
     fn heaps(&self) -> Vec<HeapLook> {
-        self.heap.map(|range| HeapLook::unknown("FreeRTOS heap", range)).into_iter().collect()
+        let own = self.heap.map(|range| HeapLook::unknown("FreeRTOS heap", range));
+        // heap_3 is the C library's, which other code asks too.
+        let linked = self.linked.filter(|linked| self.heap.is_none_or(|heap| !heap.overlaps(*linked)));
+        own.into_iter().chain(linked.map(|range| HeapLook::unknown("heap", range))).collect()
     }
 
     fn objects(&self, target: &mut Target<'_, '_>) -> Vec<Placed> {
-        self.queues.as_ref().map(|queues| queues.read(target)).unwrap_or_default()
+        self.objects.read(target)
     }
 }

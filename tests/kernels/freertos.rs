@@ -1,6 +1,7 @@
 //! FreeRTOS without an agent.
 
 use highwater::model::snapshot::{PartKind, StackKind, Trust};
+use highwater::region::Region;
 
 use crate::fixture::{Fixture, hints, names, peak, stack};
 
@@ -94,6 +95,74 @@ fn a_freertos_stack_of_unknown_size_is_named_with_the_option_that_tells_it() {
 
 #[test]
 #[ignore = "needs arm-none-eabi-gcc"]
+fn a_stack_in_a_member_of_something_larger_ends_where_its_type_says() {
+    for flags in VERSIONS {
+        let fixture = &mut Fixture::new("freertos.c", flags);
+        let snapshot = fixture.look();
+        // The second of two, each a pointer, a stack and eight words.
+        let start = fixture.address("nested", "each") + 4 * 45 + 4;
+        assert_eq!(stack(&snapshot, "inner").range, Region::new(start, 4 * 36), "{flags:?}");
+        assert_eq!(peak(&snapshot, "inner"), Some(26), "{flags:?}");
+    }
+}
+
+/// A symbol, the words from its `first` on that are changed, and the words of the stack named then.
+type Edges = (&'static str, &'static str, u32, &'static [u32], &'static str, u32);
+
+#[test]
+#[ignore = "needs arm-none-eabi-gcc"]
+fn a_freertos_stack_that_is_smaller_than_what_it_lies_in_ends_behind_the_last_word_of_fill() {
+    const FILL: u32 = 0xa5a5_a5a5;
+    let edges: [(&[&str], Edges); 6] = [
+        // A row of 40 words, of which the kernel was given 36: nobody touched the others.
+        (&["-g"], ("rows", "", 40 + 35, &[FILL, 0, 0, 0, 0], "delayed", 36)),
+        // What somebody wrote there is no rest.
+        (&["-g"], ("rows", "", 40 + 35, &[FILL, 0, 7, 0, 0], "delayed", 40)),
+        // A block of the heap has a rest of up to two headers, of whatever was there before.
+        (&["-g"], ("ucHeap", "running", 61, &[FILL, 1, 2, 3, 4], "running", 62)),
+        (&["-g"], ("ucHeap", "running", 58, &[FILL, 1, 2, 3, 4, 5, 6, 7], "running", 66)),
+        // An odd number of words, which the kernel's last word tells rounded down.
+        (&["-g", "-DHIGH"], ("ucHeap", "running", 64, &[FILL, 1], "running", 65)),
+        (&["-g", "-DHIGH"], ("ucHeap", "running", 64, &[FILL, FILL], "running", 66)),
+    ];
+    for (flags, (symbol, path, first, words, name, expected)) in edges {
+        let mut fixture = Fixture::new("freertos.c", flags);
+        let start = fixture.address(symbol, path) + 4 * first;
+        for (index, word) in (0..).zip(words) {
+            fixture.poke(start + 4 * index, *word);
+        }
+        if flags.contains(&"-DHIGH") {
+            let end = fixture.address("running", "pxEndOfStack");
+            fixture.poke(end, start);
+        }
+        let snapshot = fixture.look();
+        assert_eq!(stack(&snapshot, name).range.size(), 4 * expected, "{flags:?} {symbol} {words:x?}");
+    }
+}
+
+#[test]
+#[ignore = "needs arm-none-eabi-gcc"]
+fn a_freertos_stack_is_found_in_the_memory_of_every_allocator() {
+    for flags in [
+        &["-g", "-DPIECES"][..],
+        &["-g", "-DDLMALLOC"],
+        &["-g", "-DNANO"],
+        &["-g", "-DNANO", "-DPADDED"],
+        &["-g", "-DREGIONS"],
+    ] {
+        let snapshot = Fixture::new("freertos_heap.c", flags).look();
+        assert_eq!(stack(&snapshot, "task").range.size(), 4 * 32, "{flags:?}");
+        assert_eq!(peak(&snapshot, "task"), Some(12), "{flags:?}");
+        let hidden = flags.contains(&"-DREGIONS");
+        assert_eq!(hints(&snapshot, &["HeapRegion_t"]), hidden, "{flags:?}: {:?}", snapshot.hints);
+    }
+    let heaps = Fixture::new("freertos_heap.c", &["-g", "-DPIECES"]).look().heaps;
+    let heap = heaps.first().expect("heap_1 is told");
+    assert_eq!(heap.allocator, Some("heap_1"));
+}
+
+#[test]
+#[ignore = "needs arm-none-eabi-gcc"]
 fn stacks_that_freertos_did_not_fill_are_unpainted_and_the_option_is_named() {
     let snapshot = Fixture::new("freertos.c", &["-g", "-DUNFILLED"]).look();
     assert!(snapshot.stacks.iter().all(|stack| stack.peak.is_none() && !stack.overflowed));
@@ -158,12 +227,12 @@ fn a_task_is_gone_when_a_second_walk_agrees_and_a_new_one_in_its_place_is_anothe
     let item = fixture.address("deleted", "xStateListItem");
     fixture.poke(next, list);
     fixture.poke(container, 0);
-    fixture.poke(count, 11);
+    fixture.poke(count, 12);
     let snapshot = fixture.refresh();
     assert!(!names(&snapshot).contains(&"deleted") && !hints(&snapshot, &["cannot be followed"]));
     fixture.poke(next, item);
     fixture.poke(container, list - 8);
-    fixture.poke(count, 12);
+    fixture.poke(count, 13);
     fixture.poke(number, 99);
     assert_ne!(stack(&fixture.refresh(), "deleted").id, before);
 }

@@ -16,9 +16,13 @@ const CASES: [(&str, &[&str], &[Expected]); 5] = [
         "freertos.c",
         &["-g"],
         &[
+            ("blink timer", PartKind::Other, "timers", 0, 28),
             ("commands queue", PartKind::Buffer, "commands", 12, 40),
             ("commands queue control block", PartKind::Other, "commands", 0, 12),
             ("go semaphore", PartKind::Other, "ready_memory", 0, 12),
+            ("net.queues[1] queue", PartKind::Buffer, "spare_memory", 12, 40),
+            ("net.queues[1] queue control block", PartKind::Other, "spare_memory", 0, 12),
+            ("watchdog timer", PartKind::Other, "timers", 28, 28),
         ],
     ),
     (
@@ -120,7 +124,7 @@ fn a_list_of_objects_that_is_damaged_or_goes_in_a_circle_ends_where_it_is() {
         (1, "os_mem", "a.next", "os_mem", 8, &["bus mutex", "space semaphore"]),
         (1, "flags_info", "block_size", "", 0, &["link event flags"]),
         (1, "commands", "mp_info.block_lim", "", 0xffff_fff0, &["commands queue"]),
-        (0, "xQueueRegistry", "", "", 0xffff_fff1, &["commands queue", "commands queue control block"]),
+        (0, "xQueueRegistry", "", "", 0xffff_fff1, &["go semaphore"]),
     ];
     for (index, symbol, path, to, offset, gone) in cases {
         let (source, flags, expected) = CASES[index];

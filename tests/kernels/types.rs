@@ -47,6 +47,21 @@ fn layouts_of_c_are_found_by_name_in_every_version_of_dwarf() {
 
 #[test]
 #[ignore = "needs arm-none-eabi-gcc"]
+fn statics_are_described_after_link_time_optimisation_too() {
+    for version in ["-gdwarf-4", "-gdwarf-5"] {
+        let image = compile(&["types.c", "types_other.c"], &[version, "-flto", "-O1"]);
+        for (name, size) in [("small", 1), ("local", 4)] {
+            let held = image.types().variables().find(|held| held.name == name);
+            let held = held.unwrap_or_else(|| panic!("{version}: {name} is described"));
+            assert_eq!(held.kind.size(), Some(size), "{version}: {name}");
+            let address = held.address.expect("it has a place");
+            assert_eq!(image.types().variable_at(address).map(|held| held.name), Some(name), "{version}");
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs arm-none-eabi-gcc"]
 fn what_one_unit_declares_is_answered_with_the_definition_of_another() {
     for sources in [["types.c", "types_other.c"], ["types_other.c", "types.c"]] {
         for flags in [["-gdwarf-4", "-O0"], ["-gdwarf-5", "-Os"]] {

@@ -1,6 +1,7 @@
 //! Finds in one walk over the debug information (DWARF versions 2 to 5) which names each unit gives a meaning, and every
 //! static: enough to know which units to read when somebody asks for a type.
 
+use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
@@ -84,6 +85,7 @@ pub(super) fn read(dwarf: &Debug) -> Index {
     index.words.append(&mut listed);
     sort(&mut index.words);
     index.words.dedup();
+    complete(dwarf, &mut index);
     index
 }
 
@@ -103,6 +105,45 @@ fn sort(words: &mut [(u32, u32)]) {
 fn hash_listed(dwarf: &Debug, offset: u32) -> Option<u32> {
     let name = dwarf.string(DebugStrOffset(offset as usize)).ok()?;
     Some(hash(&printable(&name.to_string_lossy().ok()?, MAX_PATH)))
+}
+
+/// Reads the entries that statics with a place leave their names and types to, as far as they were passed over: with
+/// link-time optimisation, the unit that the compiler wrote first says what a static is, and another one where it is.
+fn complete(dwarf: &Debug, index: &mut Index) {
+    let known: HashSet<usize> = index.statics.iter().map(|(at, _)| *at).collect();
+    let wanted = index.statics.iter().filter(|(_, raw)| raw.address.is_some()).filter_map(|(_, raw)| raw.origin);
+    let mut wanted: Vec<usize> = wanted.filter(|origin| !known.contains(origin)).collect();
+    wanted.sort_unstable();
+    wanted.dedup();
+    let mut rest = wanted.as_slice();
+    while let Some(first) = rest.first() {
+        let next = index.units.partition_point(|start| start <= first);
+        let end = index.units.get(next).copied().unwrap_or(usize::MAX);
+        let (here, others) = rest.split_at(rest.partition_point(|at| *at < end));
+        rest = others;
+        let Some(start) = next.checked_sub(1).and_then(|unit| index.units.get(unit)) else { continue };
+        let header = dwarf.debug_info.header_from_offset(gimli::DebugInfoOffset(*start));
+        let Ok(unit) = header.and_then(|header| dwarf.unit(header)) else { continue };
+        let mut walk = Walk {
+            unit: Unit { dwarf, unit: &unit },
+            words: Vec::new(),
+            listed: Vec::new(),
+            statics: &mut index.statics,
+            scopes: Vec::new(),
+            path: String::new(),
+            entered: Vec::new(),
+            files: Files::default(),
+        };
+        for at in here {
+            let Some(offset) = gimli::DebugInfoOffset(*at).to_unit_offset(&unit.header) else { continue };
+            if let Ok(entry) = unit.entry(offset)
+                && entry.tag() == gimli::DW_TAG_variable
+            {
+                let raw = walk.told(&entry);
+                walk.statics.push((*at, raw));
+            }
+        }
+    }
 }
 
 /// A walk over one unit.
@@ -216,25 +257,30 @@ impl Walk<'_> {
     }
 
     fn variable(&mut self, entry: &Entry) {
+        let Some(offset) = self.unit.offset(entry) else { return };
+        let is_placed = entry.attr_value(gimli::DW_AT_location).is_some_and(|place| self.unit.place(&place).is_some());
+        let links = [gimli::DW_AT_specification, gimli::DW_AT_abstract_origin];
+        let is_linked = links.into_iter().any(|link| self.unit.reference(entry, link).is_some());
+        if is_placed || is_linked || flag(entry, gimli::DW_AT_external) {
+            let raw = self.told(entry);
+            self.statics.push((offset, raw));
+        }
+    }
+
+    fn told(&mut self, entry: &Entry) -> Raw {
         let unit = self.unit;
-        let Some(offset) = unit.offset(entry) else { return };
-        let raw = Raw {
-            name: None,
-            linkage: None,
+        let path = self.path();
+        let scoped = |name| if path.is_empty() { name } else { format!("{path}::{name}") };
+        let name = unit.name(entry).map(scoped);
+        Raw {
+            name,
+            linkage: entry.attr_value(gimli::DW_AT_linkage_name).and_then(|name| unit.string(name)),
             address: entry.attr_value(gimli::DW_AT_location).and_then(|place| unit.place(&place)),
             kind: unit.kind(entry),
             origin: unit
                 .reference(entry, gimli::DW_AT_specification)
                 .or_else(|| unit.reference(entry, gimli::DW_AT_abstract_origin)),
-            declared: None,
-        };
-        if raw.address.is_some() || raw.origin.is_some() || flag(entry, gimli::DW_AT_external) {
-            let path = self.path();
-            let scoped = |name| if path.is_empty() { name } else { format!("{path}::{name}") };
-            let name = unit.name(entry).map(scoped);
-            let linkage = entry.attr_value(gimli::DW_AT_linkage_name).and_then(|name| unit.string(name));
-            let declared = self.files.declared(unit, entry);
-            self.statics.push((offset, Raw { name, linkage, declared, ..raw }));
+            declared: self.files.declared(unit, entry),
         }
     }
 }

@@ -70,7 +70,8 @@ impl Reader<'_> {
         let mut children = node.children();
         while let Ok(Some(child)) = children.next() {
             match child.entry().tag() {
-                gimli::DW_TAG_member => self.member(offset, child.entry()),
+                // What a class inherits lies in it as a member without a name.
+                gimli::DW_TAG_member | gimli::DW_TAG_inheritance => self.member(offset, child.entry()),
                 gimli::DW_TAG_subrange_type => self.dimension(offset, child.entry()),
                 gimli::DW_TAG_enumerator => self.enumerator(offset, child.entry()),
                 gimli::DW_TAG_variant_part => self.variants(offset, child),

@@ -140,7 +140,11 @@ impl<'m, 's> Target<'m, 's> {
     /// The structure at `address`, which must be word-aligned and in RAM.
     pub(in crate::kernel) fn record(&mut self, address: u32, span: u32) -> Option<Record> {
         let range = Region::new(address, span);
-        if !address.is_multiple_of(4) || !self.in_ram(range) {
+        if !address.is_multiple_of(4) {
+            return None;
+        }
+        if !self.in_ram(range) {
+            self.memory.remember_stray(range);
             return None;
         }
         self.left = self.left.checked_sub(1)?;
@@ -151,6 +155,15 @@ impl<'m, 's> Target<'m, 's> {
     pub(in crate::kernel) fn word(&mut self, address: u32) -> Option<u32> {
         let word = Field { offset: 0, size: 4, signed: false };
         Some(self.record(address, 4)?.get(word))
+    }
+
+    /// The words of a range, which must be word-aligned and in RAM.
+    pub(in crate::kernel) fn words(&mut self, range: Region) -> Option<Vec<u32>> {
+        if !range.start().is_multiple_of(4) || !self.in_ram(range) {
+            return None;
+        }
+        self.left = self.left.checked_sub(1)?;
+        self.memory.words(range)
     }
 
     /// Remembers an item of a list; `false` when the walk has come by it before.
