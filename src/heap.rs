@@ -145,6 +145,8 @@ pub struct Walk {
     pub failures: Option<u32>,
     /// Allocations that succeeded, where it counts them.
     pub allocations: Option<u32>,
+    /// What the program calls this heap, printable, where it says so.
+    pub name: Option<String>,
 }
 
 impl Walk {

@@ -185,7 +185,7 @@ impl Walker for Heap4 {
             }
         }
         let lowest_free = memory.word(self.lowest);
-        Some(Walk { ranges, blocks: blocks.into(), damage, lowest_free, failures: None, allocations })
+        Some(Walk { ranges, blocks: blocks.into(), damage, lowest_free, allocations, ..Walk::default() })
     }
 }
 

@@ -29,10 +29,9 @@ impl RtxMemory {
     /// The pools of this firmware.
     #[must_use]
     pub fn find(image: &Image) -> Vec<Self> {
-        if image.symbols.get("osRtxInfo").is_none() {
-            return Vec::new();
-        }
-        let Some(info) = image.types().variable("osRtxInfo") else { return Vec::new() };
+        let Some(info) = image.symbols.address("osRtxInfo") else { return Vec::new() };
+        // The application may be described where the kernel is not: they share the type.
+        let Some(kind) = image.types().find("osRtxInfo_t") else { return Vec::new() };
         let pools = [
             ("mem.stack", "RTX5 stack memory"),
             ("mem.mp_data", "RTX5 pool memory"),
@@ -41,10 +40,7 @@ impl RtxMemory {
         ];
         pools
             .into_iter()
-            .filter_map(|(path, name)| {
-                let field = info.kind.field(path)?;
-                Some(Self { name, pointer: info.address?.checked_add(field.offset)? })
-            })
+            .filter_map(|(path, name)| Some(Self { name, pointer: info.checked_add(kind.field(path)?.offset)? }))
             .collect()
     }
 }

@@ -210,7 +210,8 @@ fn tell(seen: &Seen, allocator: &'static str, began: Duration, looks: &mut Vec<H
     for (index, range) in seen.walk.ranges.iter().enumerate() {
         let found = look_of(&[*range], looks);
         let place = found.unwrap_or_else(|| {
-            let name = if single { allocator.to_owned() } else { format!("{allocator} {}", index + 1) };
+            let own = seen.walk.name.as_deref().unwrap_or(allocator);
+            let name = if single { own.to_owned() } else { format!("{own} {}", index + 1) };
             looks.push(HeapLook::unknown(&name, *range));
             looks.len() - 1
         });

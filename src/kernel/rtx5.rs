@@ -176,8 +176,8 @@ impl Rtx5 {
         let info = image.symbols.address("osRtxInfo")?;
         let missing = |what: String| {
             format!(
-                "RTX5 is in this ELF, but its debug information does not tell `{what}`: compile the kernel with -g (Mbed: \
-                 a build profile with -g), and link without stripping. Only the main stack is shown."
+                "RTX5 is in this ELF, but its debug information does not tell `{what}`: compile the kernel with -g, not \
+                 -g1 (Mbed: a build profile with -g), and link without stripping. Only the main stack is shown."
             )
         };
         Some(Self::read(image, memories, info).map_err(missing))
@@ -211,15 +211,16 @@ impl Rtx5 {
             entry: fields.must("thread_addr")?,
             extent: fields.extent(),
         };
-        let flags =
-            named("osRtxConfig_t").and_then(|config| config.field("flags").ok_or("osRtxConfig.flags".into()))?;
-        let config = image.symbols.get("osRtxConfig").ok_or("osRtxConfig")?.range;
-        let flags = image.word(config.slice(flags.offset, 4).start()).unwrap_or(0);
         Ok(Self {
             info,
             roots,
             thread,
-            fill: if flags & WATERMARK != 0 { Fill::Told(FILL) } else { Fill::Own(MAGIC) },
+            fill: match flags(image) {
+                Some(flags) if flags & WATERMARK != 0 => Fill::Told(FILL),
+                Some(_) => Fill::Own(MAGIC),
+                // Link-time optimisation may leave nothing of the constants.
+                None => Fill::AllOrNone(FILL),
+            },
             main_stack: ["_main_stack", "mbed_stack_main"]
                 .iter()
                 .find_map(|name| image.symbols.get(name))
@@ -300,6 +301,12 @@ impl Rtx5 {
             ran: None,
         })
     }
+}
+
+/// `osRtxConfig.flags`, as it was linked.
+fn flags(image: &Image) -> Option<u32> {
+    let flags = image.types().find("osRtxConfig_t")?.field("flags")?;
+    image.word(image.symbols.get("osRtxConfig")?.range.slice(flags.offset, 4).start())
 }
 
 /// The threads that are something special.

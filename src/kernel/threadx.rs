@@ -169,7 +169,9 @@ impl ThreadX {
         let entry = fields.entry.map(|entry| record.get(entry)).filter(|entry| *entry != 0);
         let running = tcb == current;
         let fill = match fields.fill.map(|fill| record.get(fill)) {
-            // Random for each thread: what the kernel keeps of it is certain.
+            // Random for each thread: what the kernel keeps of it is certain, unless it cleared the control block behind
+            // it, as tx_thread_create.c of 6.4 does. Then the lowest byte tells.
+            Some(0) => Fill::Own(target.word(stack.start()).map_or(FILL, |word| (word & 0xFF) * 0x0101_0101)),
             Some(word) => Fill::Told(word),
             None => Fill::AllOrNone(FILL),
         };
@@ -180,7 +182,8 @@ impl ThreadX {
             kind: if self.timer == Some(tcb) { StackKind::Timer } else { StackKind::User },
             stack,
             sp: Some(record.get(fields.sp)),
-            lowest_sp: fields.highest.map(|highest| record.get(highest)),
+            // Its own search looks for the byte that it forgot.
+            lowest_sp: fields.highest.filter(|_| !matches!(fill, Fill::Own(_))).map(|highest| record.get(highest)),
             running,
             priority: Some(record.get(fields.priority).cast_signed()),
             state: if running { "running" } else { state(record.get(fields.state)) }.into(),
@@ -274,15 +277,24 @@ impl Layout for ThreadX {
         Some(walk)
     }
 
-    fn hints(&self, _walk: &Walk, unpainted: &[&str]) -> Vec<String> {
-        if unpainted.is_empty() {
-            return Vec::new();
+    fn hints(&self, walk: &Walk, unpainted: &[&str]) -> Vec<String> {
+        let mut hints = Vec::new();
+        if walk.threads.iter().any(|thread| matches!(thread.fill, Fill::Own(_))) {
+            hints.push(
+                "This ThreadX clears the random bytes that it filled the stacks with \
+                 (TX_ENABLE_RANDOM_NUMBER_STACK_FILLING): they are told by the stacks themselves, and the kernel's own \
+                 stack checking looks for zeros. Build it without that option."
+                    .into(),
+            );
         }
-        vec![format!(
-            "The stacks of {} are not filled, so they have no high-water mark: build ThreadX without \
-             TX_DISABLE_STACK_FILLING.",
-            listed(unpainted)
-        )]
+        if !unpainted.is_empty() {
+            hints.push(format!(
+                "The stacks of {} are not filled, so they have no high-water mark: build ThreadX without \
+                 TX_DISABLE_STACK_FILLING.",
+                listed(unpainted)
+            ));
+        }
+        hints
     }
 
     fn interrupt_stack(&self) -> Option<(Region, &'static [u32])> {

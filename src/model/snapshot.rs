@@ -262,7 +262,12 @@ impl Stack {
     /// Bytes never used so far.
     #[must_use]
     pub fn margin(&self) -> Option<u32> {
-        self.deepest().map(|deepest| self.range.size().saturating_sub(deepest.bytes))
+        let deepest = self.deepest()?;
+        // A peak is counted from the end of the last whole word, a stack pointer from the very end.
+        let is_counted = self.peak == Some(deepest);
+        let cut = if is_counted { self.range.end() - self.range.whole_words().end() } else { 0 };
+        let left = u64::from(self.range.size()).saturating_sub(cut).saturating_sub(deepest.bytes.into());
+        u32::try_from(left).ok()
     }
 }
 
@@ -394,4 +399,19 @@ pub struct Link {
     pub gaps: u32,
     /// Refreshes dropped because the screen was slower than the link, since the attach.
     pub drops: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::stack;
+    use super::*;
+
+    #[test]
+    fn what_is_left_of_a_stack_that_ends_within_a_word_is_left_of_its_whole_words() {
+        let peak = |bytes| Some(Measured { bytes, trust: Trust::Exact });
+        for (size, lowest_sp, expected) in [(400, None, 236), (402, None, 236), (402, peak(200), 202), (2, None, 0)] {
+            let stack = Stack { range: Region::new(0x2000_0000, size), lowest_sp, ..stack("cut", 164) };
+            assert_eq!(stack.margin(), Some(expected), "{size}");
+        }
+    }
 }

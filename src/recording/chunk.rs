@@ -149,6 +149,10 @@ impl Unpacker {
     /// The next payload of the stream, of at most `limit` bytes.
     pub(super) fn unpack(&mut self, packed: &[u8], limit: usize) -> Result<Vec<u8>, RecordingError> {
         let damaged = || RecordingError::Damaged("its compression is broken");
+        // Nothing behind a flush is not flushed again.
+        if packed.is_empty() {
+            return Ok(Vec::new());
+        }
         let whole = [packed, &FLUSHED].concat();
         let (mut rest, mut plain) = (whole.as_slice(), Vec::new());
         loop {
@@ -187,6 +191,18 @@ mod tests {
         fn damage_is_an_error(bytes: Vec<u8>) {
             let _ = Unpacker::new().unpack(&bytes, 10_000);
             let _ = next(&mut bytes.as_slice()).unwrap();
+        }
+    }
+
+    #[test]
+    fn an_empty_payload_is_unpacked_wherever_it_stands() {
+        for payloads in [&[&b""[..], b"", b"one", b"two"][..], &[b"one", b"", b"", b"two"], &[b"one", b"two", b""]] {
+            let (mut packer, mut unpacker) = (Packer::new(), Unpacker::new());
+            for payload in payloads {
+                let mut packed = Vec::new();
+                packer.pack(payload, &mut packed);
+                assert_eq!(unpacker.unpack(&packed, 9000).unwrap(), *payload, "{payloads:?}");
+            }
         }
     }
 
