@@ -91,20 +91,18 @@ fn is_idle_ram(index: usize, chip: &[Memory], touched: &dyn Fn(&Memory) -> bool)
     memory.kind == MemoryKind::Ram && !EXTERNAL.covers(memory.range) && !chip.iter().enumerate().any(is_same)
 }
 
-/// Adds a memory for each range in use that no memory covers: far-apart ranges are different memories.
+/// Adds a memory for each range in use that no memory covers: far-apart ranges are different memories. One in which
+/// anything is written is RAM, with all that is near: some firmware runs from RAM as a whole.
 fn add_missing(all: &mut Vec<Memory>, used: &[(MemoryKind, Region)], image: &Image) {
     // Two uses within this distance are taken for one memory; microcontroller memories are further apart.
     const SAME_MEMORY: u32 = 64 * 1024;
-    for kind in [MemoryKind::Ram, MemoryKind::Flash] {
-        let uncovered: Vec<Region> = used
-            .iter()
-            .filter(|(of, range)| *of == kind && !all.iter().any(|memory| memory.range.covers(*range)))
-            .map(|(_, range)| *range)
-            .collect();
-        for range in merge(&uncovered, SAME_MEMORY) {
-            if all.iter().any(|memory| memory.range.overlaps(range)) {
-                continue;
-            }
+    let known: Vec<Region> = all.iter().map(|memory| memory.range).collect();
+    let uncovered: Vec<Region> = used.iter().flat_map(|(_, range)| range.minus(&known)).collect();
+    for range in merge(&uncovered, SAME_MEMORY) {
+        // What lies on both sides of a known memory is not joined across it.
+        for range in range.minus(&known) {
+            let is_ram = used.iter().any(|(kind, used)| *kind == MemoryKind::Ram && used.overlaps(range));
+            let kind = if is_ram { MemoryKind::Ram } else { MemoryKind::Flash };
             all.push(Memory { name: name_of(kind, range, image).into(), kind, range, size_known: false });
         }
     }
@@ -244,7 +242,7 @@ fn pair(image: &Image, names: &[(&str, &str)]) -> Option<Region> {
 
 /// The main (MSP) stack. Its top is a linker symbol or the first word of the vector table; when no symbol gives its
 /// limit it reaches down to whatever the linker put below it, or to the start of the memory (flip-link). Within what the
-/// linker placed, it is the array or the section that ends there.
+/// linker placed, it is the array or the section in which it begins.
 #[must_use]
 pub fn main_stack(image: &Image, memories: &[Memory]) -> Option<Region> {
     if let Some(range) = linker_stack(image) {
@@ -256,7 +254,7 @@ pub fn main_stack(image: &Image, memories: &[Memory]) -> Option<Region> {
     if let Some(section) = image.sections.iter().find(|section| section.run.contains(last)) {
         let array = image.symbols.at(last).filter(|symbol| symbol.is_data).map(|symbol| symbol.range);
         let whole = Some(section.run).filter(|_| section_kind(section) == PartKind::Stack);
-        return [array, whole].into_iter().flatten().find(|range| range.end() == u64::from(top));
+        return array.or(whole).map(|range| range.below(top));
     }
     let below = image.sections.iter().map(|section| section.run).chain(heap(image));
     let limit = below.filter(|range| range.end() <= u64::from(top)).map(Region::end_address).max();
@@ -283,25 +281,31 @@ pub fn reset_handler(image: &Image) -> Option<u32> {
     (word & 1 == 1).then_some(word & !1)
 }
 
-/// The vector table in flash.
+/// The vector table in flash: by its symbol, for there may be something before it in its section, else its section.
 #[must_use]
 pub fn vectors(image: &Image) -> Option<Region> {
     let table = |section: &&Section| section_kind(section) == PartKind::Vectors && !section.writable;
-    let named = image.sections.iter().find(table).map(|section| section.run);
-    named.or_else(|| VECTOR_SYMBOLS.iter().find_map(|(start, end)| vectors_at(image, image.symbols.get(start)?, end)))
+    let named = |(start, end): &(&str, &str)| vectors_at(image, image.symbols.get(start)?, end);
+    let whole = || image.sections.iter().find(table).map(|section| section.run);
+    VECTOR_SYMBOLS.iter().find_map(named).or_else(whole)
 }
 
-/// The table that begins at a symbol, in a section with other things behind it.
+/// The table that begins at a symbol, in a section with other things around it. Assembly rarely gives it a size: it ends
+/// where something else begins.
 fn vectors_at(image: &Image, symbol: &Symbol, end: &str) -> Option<Region> {
     /// The entries that every core has (ARM DDI 0403E, B1.5.3).
     const LEAST: u32 = 16 * 4;
+    /// The most that there can be: 16 of the core's and 496 of the chip's.
+    const MOST: u32 = 512 * 4;
     let start = symbol.range.start();
     let section = image.sections.iter().find(|section| section.run.contains(start) && !section.writable)?;
-    let all = is_at_address(&section.name).then_some(section.run.end_address());
+    let is_table = is_at_address(&section.name) || section_kind(section) == PartKind::Vectors;
+    let all = is_table.then_some(section.run.end_address());
     let section = section.run;
-    let ends = [image.symbols.address(end), Some(symbol.range.end_address()), all, start.checked_add(LEAST)];
+    let next = image.symbols.within(section.from(start.saturating_add(1))).next().map(|next| next.range.start());
+    let ends = [image.symbols.address(end), Some(symbol.range.end_address()), all, next, start.checked_add(LEAST)];
     let tables = ends.into_iter().flatten().map(|end| Region::between(start, end));
-    tables.filter(|table| table.size() >= LEAST).find_map(|table| table.intersection(section))
+    tables.filter(|table| (LEAST..=MOST).contains(&table.size())).find_map(|table| table.intersection(section))
 }
 
 fn section_name(section: &Section) -> String {
@@ -328,7 +332,8 @@ pub fn is_kept(name: &str) -> bool {
 fn section_kind(section: &Section) -> PartKind {
     let name = section.name.trim_start_matches('.').to_ascii_lowercase();
     let named = |parts: &[&str]| parts.iter().any(|part| name.contains(part));
-    if named(&["vector", "isr_vec", "intvec"]) {
+    // Zephyr's `rom_start` is the vector table and what a boot loader wants in front of it.
+    if named(&["vector", "isr_vec", "intvec", "rom_start"]) || name.starts_with("interrupts") {
         PartKind::Vectors
     } else if named(&["bootloader", "boot2", "boot_loader"]) {
         PartKind::Bootloader

@@ -70,6 +70,7 @@ pub(super) fn read<E: FileHeader<Endian = Endianness>>(content: &Content) -> obj
         });
     }
 
+    let is_arm = file.elf_header().e_machine(endian) == elf::EM_ARM;
     let loaded = segments.len();
     let mut sections = Vec::new();
     let mut chip = None;
@@ -93,17 +94,22 @@ pub(super) fn read<E: FileHeader<Endian = Endianness>>(content: &Content) -> obj
         let run = Region::new(start, size);
         let has_content = section.kind() != object::SectionKind::UninitializedData
             && section.elf_section_header().sh_type(endian) != elf::SHT_NOBITS;
+        // What each thread has a zeroed copy of is nowhere itself.
+        if !has_content && sh_flags.contains(elf::SHF_TLS) {
+            continue;
+        }
         if has_content && segments.len() < loaded + MOST_MOVED {
             let start = section.elf_section_header().sh_offset(endian).into();
             segments.extend(usize::try_from(start).ok().and_then(|start| moved(run, start, &segments)));
         }
+        let load = has_content.then(|| load_of(run, &segments)).flatten();
         sections.push(Section {
             name,
             run,
             is_stored: has_content,
-            load: has_content.then(|| load_of(run, &segments)).flatten(),
+            load,
             is_packed: false,
-            writable: sh_flags.contains(elf::SHF_WRITE),
+            writable: sh_flags.contains(elf::SHF_WRITE) && !(is_arm && is_flash(run, load)),
             executable: sh_flags.contains(elf::SHF_EXECINSTR),
         });
     }
@@ -118,6 +124,13 @@ pub(super) fn read<E: FileHeader<Endian = Endianness>>(content: &Content) -> obj
 /// A number of the file's class as one of 32 bits, when it is one.
 fn narrow(value: impl Into<u64>) -> Option<u32> {
     u32::try_from(value.into()).ok()
+}
+
+/// Whether a section of a Cortex-M is flash though its flags call it writable, as some of Zephyr's tables: it is stored where
+/// it runs, in the code region (ARM DDI 0403E B3.1). What is written in RAM there is copied or zeroed first.
+fn is_flash(run: Region, load: Option<Region>) -> bool {
+    const CODE: Region = Region::new(0, 0x2000_0000);
+    load == Some(run) && CODE.covers(run)
 }
 
 fn load_of(run: Region, segments: &[Segment]) -> Option<Region> {

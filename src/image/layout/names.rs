@@ -59,6 +59,15 @@ pub(super) const VECTOR_SYMBOLS: &[(&str, &str)] = &[
     // Arm's startup files for armlink, and IAR's.
     ("__Vectors", "__Vectors_End"),
     ("__vector_table", "__Vectors_End"),
+    // Zephyr.
+    ("_vector_table", ""),
+    // STM32Cube, CMSIS of GCC, cortex-m-rt, pico-sdk.
+    ("g_pfnVectors", ""),
+    ("__isr_vector", ""),
+    ("__VECTOR_TABLE", ""),
+    ("vector_table", ""),
+    ("__vectors", ""),
+    ("__VECTORS", ""),
 ];
 
 /// What linker scripts call sections that lie in a memory of their own, and what that memory is.
