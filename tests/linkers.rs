@@ -1,5 +1,5 @@
-//! What armlink and IAR's linker make of a firmware, in ELF files that have what theirs have and nothing else: sections,
-//! segments and symbols as in files of Arm Compiler 5.06 and 6.14 and of IAR's linker 8.40.
+//! What linkers make of a firmware, in ELF files that have what theirs have and nothing else: sections, segments and symbols
+//! as in files of Arm Compiler 5.06 and 6.14, of IAR's linker 8.40, and of Zephyr's and ESP-IDF's scripts for GNU ld.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use highwater::image::layout::{self, Placed};
 use highwater::image::{Image, Section};
 use highwater::inventory::owner::Names;
 use highwater::inventory::{Copied, Inventory, What};
-use highwater::model::snapshot::PartKind;
+use highwater::model::snapshot::{MemoryKind, PartKind};
 use highwater::region::Region;
 
 const FUNCTION: u8 = 2;
@@ -49,6 +49,8 @@ impl Elf {
                 Held::Size(size) => (8, *size),
             };
             let flags = if *is_written { 0b011 } else { 0b110 };
+            // What each thread has its own copy of.
+            let flags = flags | if *name == "tbss" { 0x400 } else { 0 };
             headers.push([name_of(name), kind, flags, *address, file.len() as u32, size, 0, 0, 4, 0]);
             if let Held::Bytes(bytes) = held {
                 file.extend(bytes);
@@ -296,4 +298,62 @@ fn the_sections_of_iars_linker_are_what_their_names_say() {
     let inventory = inventory(&image);
     let stack = inventory.things.iter().find(|thing| thing.name == "pui32Stack").expect("it is there");
     assert_eq!(stack.module.name(), "startup_ewarm.c");
+}
+
+/// The memories of a file with their kinds and ranges.
+fn memories(image: &Image) -> Vec<(MemoryKind, u32, u64)> {
+    let told = layout::memories(image, &[]);
+    told.iter().map(|memory| (memory.kind, memory.range.start(), memory.range.end())).collect()
+}
+
+#[test]
+fn a_table_that_zephyr_calls_writable_is_in_flash_and_what_threads_copy_is_nowhere() {
+    let mut start = vec![0; 0x300];
+    start[0x200..0x208].copy_from_slice(&words(&[0x2000_0400, 0x0001_0301]));
+    let elf = Elf {
+        sections: vec![
+            // Bytes for a boot loader before the vector table, in one section with it.
+            ("rom_start", 0x0001_0000, false, Held::Bytes(start)),
+            ("text", 0x0001_0300, false, Held::Bytes(vec![0; 0x100])),
+            ("sw_isr_table", 0x0001_0400, true, Held::Bytes(vec![0; 0x80])),
+            ("tbss", 0x0001_0480, true, Held::Size(4)),
+            ("rodata", 0x0001_0480, false, Held::Bytes(vec![0; 0x80])),
+            ("bss", 0x2000_0000, true, Held::Size(0x80)),
+            ("noinit", 0x2000_0080, true, Held::Size(0x400)),
+        ],
+        symbols: vec![
+            ("_vector_table", 0x0001_0200, 0, NO_KIND),
+            ("__reset", 0x0001_0301, 4, FUNCTION),
+            // The stack ends before its array does: there is a guard in it.
+            ("z_main_stack", 0x2000_0100, 0x320, OBJECT),
+        ],
+    };
+    let image = elf.open();
+    let found = layout::memories(&image, &[]);
+    assert_eq!(
+        memories(&image),
+        [(MemoryKind::Flash, 0x0001_0000, 0x0001_0500), (MemoryKind::Ram, 0x2000_0000, 0x2000_0480)]
+    );
+    assert_eq!(layout::vectors(&image), Some(Region::new(0x0001_0200, 0x100)));
+    assert_eq!(layout::reset_handler(&image), Some(0x0001_0300));
+    assert_eq!(layout::main_stack(&image, &found), Some(Region::between(0x2000_0100, 0x2000_0400)));
+    let kind = |name: &str| layout::placed(&image).iter().find(|placed| placed.name == name).map(|placed| placed.kind);
+    assert_eq!((kind("sw_isr_table"), kind("tbss")), (Some(PartKind::Constants), None));
+}
+
+#[test]
+fn a_program_that_runs_from_ram_is_one_memory_with_all_its_parts() {
+    let elf = Elf {
+        sections: vec![
+            (".iram.text", 0x2000_0000, false, Held::Bytes(vec![0; 0x200])),
+            (".dram.data", 0x2000_0200, true, Held::Bytes(vec![0; 0x20])),
+            (".dram.rodata", 0x2000_0220, false, Held::Bytes(vec![0; 0x60])),
+            (".dram.bss", 0x2000_0280, true, Held::Size(0x80)),
+            (".iram.late", 0x2000_0300, false, Held::Size(0x100)),
+        ],
+        symbols: Vec::new(),
+    };
+    let image = elf.open();
+    assert_eq!(memories(&image), [(MemoryKind::Ram, 0x2000_0000, 0x2000_0400)]);
+    assert_eq!(layout::placed(&image).len(), 5);
 }

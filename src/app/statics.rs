@@ -176,8 +176,8 @@ fn link_map(path: &Path) -> Result<LinkMap, Failure> {
     let map = LinkMap::parse(&text(path)?);
     if map.is_empty() {
         return Err(Failure::Error(format!(
-            "{} has no input sections in it; give the map of GNU ld or lld: -Wl,-Map=FILE, or for Rust \
-             -C link-arg=-Map=FILE",
+            "{} has no input sections in it; give the map of GNU ld or lld (-Wl,-Map=FILE, or for Rust \
+             -C link-arg=-Map=FILE), or of armlink or IAR's linker (--map)",
             path.display()
         )));
     }

@@ -5,11 +5,10 @@ use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use gimli::{Abbreviation, AttributeValue, DebugStrOffset, EntriesRaw, Reader};
+use gimli::{Abbreviation, AttributeValue, DebugStrOffset, EntriesRaw};
 
-use super::attributes::{Files, MAX_DEPTH, MAX_PATH, Unit, enter, flag};
+use super::attributes::{Files, MAX_DEPTH, Unit, enter, flag, listed};
 use crate::image::dwarf::{Debug, Entry, Slice};
-use crate::units::printable;
 
 /// The most entries that are looked at.
 const MAX_ENTRIES: usize = 1 << 23;
@@ -47,7 +46,7 @@ pub(super) fn hash(name: &str) -> u32 {
 /// Looks through all units.
 pub(super) fn read(dwarf: &Debug) -> Index {
     let mut index = Index::default();
-    let mut listed = Vec::new();
+    let mut by_offset = Vec::new();
     let mut budget = MAX_ENTRIES;
     let mut headers = dwarf.units();
     while let Ok(Some(header)) = headers.next()
@@ -68,21 +67,21 @@ pub(super) fn read(dwarf: &Debug) -> Index {
         let _ = walk.entries(&mut budget);
         let number = u32::try_from(index.units.len()).unwrap_or(u32::MAX);
         note(&mut index.words, walk.words, number);
-        note(&mut listed, walk.listed, number);
+        note(&mut by_offset, walk.listed, number);
         index.units.push(offset.0);
     }
-    sort(&mut listed);
+    sort(&mut by_offset);
     let mut last = None;
-    listed.retain_mut(|(word, _)| {
+    by_offset.retain_mut(|(word, _)| {
         let hash = match last {
             Some((offset, hash)) if offset == *word => hash,
-            _ => hash_listed(dwarf, *word),
+            _ => listed(dwarf, DebugStrOffset(*word as usize)).map(|name| hash(&name)),
         };
         last = Some((*word, hash));
         *word = hash.unwrap_or_default();
         hash.is_some()
     });
-    index.words.append(&mut listed);
+    index.words.append(&mut by_offset);
     sort(&mut index.words);
     index.words.dedup();
     complete(dwarf, &mut index);
@@ -99,12 +98,6 @@ fn note(all: &mut Vec<(u32, u32)>, mut words: Vec<u32>, unit: u32) {
 /// Sorts pairs as one number each, which takes half the time.
 fn sort(words: &mut [(u32, u32)]) {
     words.sort_unstable_by_key(|(word, unit)| u64::from(*word) << 32 | u64::from(*unit));
-}
-
-/// The hash of a name in the table of strings.
-fn hash_listed(dwarf: &Debug, offset: u32) -> Option<u32> {
-    let name = dwarf.string(DebugStrOffset(offset as usize)).ok()?;
-    Some(hash(&printable(&name.to_string_lossy().ok()?, MAX_PATH)))
 }
 
 /// Reads the entries that statics with a place leave their names and types to, as far as they were passed over: with
@@ -214,12 +207,7 @@ impl Walk<'_> {
 
     /// Notes that the unit gives a name a meaning.
     fn name(&mut self, name: &AttributeValue<Slice>) {
-        let listed = match *name {
-            AttributeValue::DebugStrRef(offset) => Some(offset),
-            AttributeValue::DebugStrOffsetsIndex(index) => self.unit.dwarf.string_offset(self.unit.unit, index).ok(),
-            _ => None,
-        };
-        match listed.map(|offset| u32::try_from(offset.0)) {
+        match self.unit.listed(name).map(|offset| u32::try_from(offset.0)) {
             Some(offset) => self.listed.extend(offset),
             None => self.words.extend(self.unit.string(name.clone()).map(|name| hash(&name))),
         }
@@ -382,5 +370,25 @@ mod tests {
             }
         }
         assert!(known > 3, "{known}");
+    }
+
+    #[test]
+    fn names_without_an_end_are_cut() {
+        use object::{Object, ObjectSection};
+
+        use super::super::attributes::MAX_PATH;
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo.elf");
+        let mut bytes = std::fs::read(&path).expect("the demo is there");
+        let file = object::File::parse(&*bytes).expect("it is an ELF");
+        let (start, size) =
+            file.section_by_name(".debug_str").and_then(|held| held.file_range()).expect("it has names");
+        for byte in &mut bytes[start as usize..(start + size) as usize] {
+            *byte = if *byte == 0 { b'x' } else { *byte };
+        }
+        let image = Image::parse(&path, &bytes).expect("it opens");
+        let longest =
+            read(&image.debug()).statics.iter().filter_map(|(_, raw)| raw.linkage.as_ref()?.len().into()).max();
+        // The last character stands for the rest.
+        assert_eq!(longest, Some(MAX_PATH - 1 + '…'.len_utf8()));
     }
 }
