@@ -5,6 +5,7 @@ mod doctor;
 mod export;
 mod film;
 pub mod find;
+mod firmware;
 pub mod flash;
 mod ledger;
 pub mod listen;
@@ -19,6 +20,7 @@ mod run;
 mod statics;
 mod stream;
 mod transport;
+pub mod wanted;
 mod watch;
 
 use std::io::{self, IsTerminal, Write};
@@ -148,7 +150,7 @@ fn carry_out(command: &Command, look: &Look, settings: &Settings) -> Result<(), 
     match command {
         #[cfg(feature = "simulator")]
         Command::Demo(args) => {
-            let wanted = open::Wanted::demo(args, settings.rules(args.sizing.margin));
+            let wanted = wanted::Wanted::demo(args, settings.rules(args.sizing.margin));
             match args.serve.prometheus {
                 Some(address) => export::run(&wanted, address),
                 None => watch(&wanted, args.format, &args.fit, look),
@@ -156,10 +158,10 @@ fn carry_out(command: &Command, look: &Look, settings: &Settings) -> Result<(), 
         }
         Command::Run(args) => {
             let loading = flash::Loading { verify: args.verify, ascii: look.ascii.unwrap_or(false) };
-            run::run(&open::Wanted::run(args, loading, settings.rules(args.sizing.margin)), args.lines, look)
+            run::run(&wanted::Wanted::run(args, loading, settings.rules(args.sizing.margin)), args.lines, look)
         }
         Command::Attach(args) => {
-            let wanted = open::Wanted::attach(args, settings.rules(args.sizing.margin));
+            let wanted = wanted::Wanted::attach(args, settings.rules(args.sizing.margin));
             match args.serve.prometheus {
                 Some(address) => export::run(&wanted, address),
                 None if args.rtt => run::run(&wanted, false, look),
@@ -173,7 +175,7 @@ fn carry_out(command: &Command, look: &Look, settings: &Settings) -> Result<(), 
             Err(Failure::Usage("a snapshot has no log: `highwater attach --rtt` shows what the firmware says".into()))
         }
         Command::Snapshot(args) => {
-            let wanted = open::Wanted::attach(args, settings.rules(args.sizing.margin));
+            let wanted = wanted::Wanted::attach(args, settings.rules(args.sizing.margin));
             print_snapshot(&wanted, args.format.unwrap_or(Format::Human), &args.fit, look)
         }
         Command::Record(args) => record::record(args, settings),
@@ -204,7 +206,7 @@ fn carry_out(command: &Command, look: &Look, settings: &Settings) -> Result<(), 
 }
 
 /// The live screen on a terminal; elsewhere, or when a format is asked for, one snapshot or a stream of reports.
-fn watch(wanted: &open::Wanted, format: Option<Format>, fit: &FitArgs, look: &Look) -> Result<(), Failure> {
+fn watch(wanted: &wanted::Wanted, format: Option<Format>, fit: &FitArgs, look: &Look) -> Result<(), Failure> {
     let on_terminal = io::stdout().is_terminal() && io::stdin().is_terminal();
     if let Some(format) = format.filter(|format| format.is_stream()) {
         return stream::watch(wanted, format, fit, look);
@@ -217,7 +219,7 @@ fn watch(wanted: &open::Wanted, format: Option<Format>, fit: &FitArgs, look: &Lo
 }
 
 /// One report, after a thorough look.
-fn print_snapshot(wanted: &open::Wanted, format: Format, fit: &FitArgs, look: &Look) -> Result<(), Failure> {
+fn print_snapshot(wanted: &wanted::Wanted, format: Format, fit: &FitArgs, look: &Look) -> Result<(), Failure> {
     // Before the target is touched: from then on the process is not to end without a word.
     let ended = if wanted.may_stop_the_core() { live::note_the_end()? } else { Arc::default() };
     let Opened { mut sampler, mut model, run_first, .. } =
@@ -286,14 +288,14 @@ fn pass_time_until(sampler: &mut Sampler, model: &mut Model, until: Duration, mu
 const MALLOC_ALIGN: u32 = 8;
 
 fn print_layout(args: &LayoutArgs, look: &Look, rules: Rules) -> Result<(), Failure> {
-    let path = open::path(&args.firmware)?;
+    let path = firmware::path(&args.firmware)?;
     let opened = Stamp::of(&path);
-    let image = open::read(&args.firmware, &path)?;
-    let chip = open::chip(&args.firmware.chip, &image)?;
+    let image = firmware::read(&args.firmware, &path)?;
+    let chip = firmware::chip(&args.firmware.chip, &image)?;
     let known = chip.map(|chip| chip.memories()).unwrap_or_default();
     let chips = layout::memories(&image, &known);
     if args.tui {
-        let watcher = open::watcher(&args.firmware, &path, opened, known);
+        let watcher = firmware::watcher(&args.firmware, &path, opened, known);
         return live::browse(image, chips, look, rules, watcher);
     }
     print(&Report::new(&rules.apply(Model::new(static_snapshot(&image, &chips)))), args.format, look)

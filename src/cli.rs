@@ -655,7 +655,7 @@ pub struct SymbolsArgs {
     /// The order within a group
     #[arg(long, value_enum, default_value_t = Order::Size)]
     pub sort: Order,
-    /// The linker's map, of GNU ld or lld: it knows which library member each byte came from
+    /// The linker's map, of GNU ld, lld, armlink or IAR: it knows which library member each byte came from
     #[arg(long, value_name = "FILE")]
     pub map: Option<PathBuf>,
     /// Format of the listing

@@ -13,6 +13,7 @@ pub mod lines;
 pub mod link_map;
 pub mod other;
 mod parts;
+mod scatter;
 pub mod symbols;
 pub mod types;
 pub mod units;
@@ -117,6 +118,8 @@ pub struct Section {
     pub load: Option<Region>,
     /// Whether the file has content for it; else it is set up at run time.
     pub is_stored: bool,
+    /// Whether that is compressed: then `load` is smaller than `run`, and what was linked is not known.
+    pub is_packed: bool,
     /// Whether the program may write it.
     pub writable: bool,
     /// Whether it holds instructions.
@@ -211,7 +214,7 @@ impl Image {
         if is_wide {
             return Err(ImageError::WrongMachine { path, machine: "a machine with addresses past 4 GiB".into() });
         }
-        Ok(Self {
+        let mut image = Self {
             machine,
             segments,
             sections,
@@ -230,7 +233,9 @@ impl Image {
             largest_frame: OnceLock::new(),
             content: Arc::new(content),
             path,
-        })
+        };
+        scatter::unpack(&mut image);
+        Ok(image)
     }
 
     /// The same image when it is for a microcontroller that is known.

@@ -127,12 +127,16 @@ impl Inventory {
                     what => what,
                 };
                 placed.push(Item { range, section: Some(index), copy: Copied::Run, what });
-                let offset = section.run.offset_of(range.start());
+                let offset = section.run.offset_of(range.start()).filter(|_| !section.is_packed);
                 if let (Some(load), Some(offset)) = (section.load.filter(|load| *load != section.run), offset) {
                     let range = load.slice(offset, range.size());
                     placed.push(Item { range, section: Some(index), copy: Copied::Load, what });
                 }
             }
+        }
+        for (index, section) in image.sections.iter().enumerate().filter(|(_, section)| section.is_packed) {
+            let whole = |range| Item { range, section: Some(index), copy: Copied::Load, what: What::Unnamed };
+            placed.extend(section.load.map(whole));
         }
         for (range, what) in reserved {
             placed.extend(range.map(|range| Item { range, section: None, copy: Copied::Run, what }));

@@ -38,12 +38,16 @@ const PERIPHERALS: u32 = 0xE000_0000;
 /// does in the debug registers behind it.
 const SYSTEM_CONTROL: Region = Region::new(0xE000_ED00, 0x90);
 
+/// Reads outside of the bounds that are remembered.
+const MAX_STRAYS: usize = 16;
+
 /// Target memory during one refresh.
 pub struct Memory<'a> {
     source: &'a mut dyn Source,
     cost: LinkCost,
     cache: Vec<(Region, Vec<u8>)>,
     gaps: Vec<Gap>,
+    strays: Vec<Region>,
     bytes: u32,
     limit: u32,
     max_age: Duration,
@@ -60,6 +64,7 @@ impl<'a> Memory<'a> {
             cost,
             cache: Vec::new(),
             gaps: Vec::new(),
+            strays: Vec::new(),
             bytes: 0,
             limit,
             max_age: Duration::ZERO,
@@ -166,6 +171,19 @@ impl<'a> Memory<'a> {
         &self.gaps
     }
 
+    /// Remembers that something leads to `range`, if it lies outside of the bounds.
+    pub fn remember_stray(&mut self, range: Region) {
+        if !self.may_read(range) && self.strays.len() < MAX_STRAYS && !self.strays.contains(&range) {
+            self.strays.push(range);
+        }
+    }
+
+    /// What was asked for outside of the bounds, the first few of it.
+    #[must_use]
+    pub fn strays(&self) -> &[Region] {
+        &self.strays
+    }
+
     /// Bytes read so far.
     #[must_use]
     pub fn bytes_read(&self) -> u32 {
@@ -184,8 +202,11 @@ impl<'a> Memory<'a> {
 
     fn fetch(&mut self, range: Region) {
         // A link that is gone answers nothing: asking for each range in turn would only take its time-out each time.
-        if self.failure.is_some() || !self.may_read(range) {
+        if self.failure.is_some() {
             return;
+        }
+        if !self.may_read(range) {
+            return self.remember_stray(range);
         }
         let over = u64::from(self.bytes) + u64::from(range.size()) > u64::from(self.limit);
         let outcome = if over {
@@ -257,5 +278,7 @@ mod tests {
             assert_eq!(memory.read(Region::new(start, size)), None, "{start:08x}");
         }
         assert_eq!((memory.bytes_read(), memory.gaps()), (8, &[][..]));
+        let strays: Vec<u32> = memory.strays().iter().map(|stray| stray.start()).collect();
+        assert_eq!(strays, [0x2000_00fc, 0x2000_0180, 0x4000_0000, 0xe000_edf0, 0xffff_fe00]);
     }
 }

@@ -38,6 +38,7 @@ use crate::region::{Region, merge};
 use crate::source::link::LinkCost;
 use crate::source::{CoreStatus, Counters, Depth, ReadError, Source};
 use crate::stack::{Paint, victim};
+use crate::units;
 use budget::Plan;
 pub use compose::{first_snapshot, static_snapshot};
 use detail::Detail;
@@ -111,15 +112,30 @@ pub struct Sampler {
 
 /// Where memory may lie on any Cortex-M: code, SRAM, and external RAM. What is between them are peripherals (ARM DDI 0403E
 /// B3.1, ARM DDI 0553B B8.1).
-const MEMORY_AREAS: [(u32, u32); 3] = [(0, 0x2000_0000), (0x2000_0000, 0x2000_0000), (0x6000_0000, 0x4000_0000)];
+const MEMORY_AREAS: [Region; 3] =
+    [Region::new(0, 0x2000_0000), Region::new(0x2000_0000, 0x2000_0000), Region::new(0x6000_0000, 0x4000_0000)];
 
-/// Where something may be read: the memories that are known, joined where they touch, and then what may be memory without
-/// anybody having said so. A heap can lie in a memory that the ELF puts nothing into.
+/// Where something may be read: the memories, joined where they touch. When nobody said how large one of them is, whatever
+/// may be memory is open as well: a heap can lie where the ELF puts nothing.
 fn bounds(chips: &[Chip]) -> Vec<Region> {
     let known: Vec<Region> = chips.iter().map(|chip| chip.range).collect();
     let mut bounds = merge(&known, 0);
-    bounds.extend(MEMORY_AREAS.map(|(start, size)| Region::new(start, size)));
+    if chips.iter().any(|chip| !chip.size_known) {
+        bounds.extend(MEMORY_AREAS);
+    }
     bounds
+}
+
+/// What is said of a pointer into what may be memory and is not known to be.
+fn astray(strays: &[Region]) -> Option<String> {
+    /// What is read through a null pointer lies below that.
+    const NULL_END: u32 = 0x400;
+    let may_be = |stray: &&Region| stray.start() >= NULL_END && MEMORY_AREAS.iter().any(|area| area.covers(**stray));
+    let stray = strays.iter().find(may_be)?;
+    let address = units::address(stray.start().into());
+    Some(format!(
+        "something is kept at {address}, where no memory is known: --chip NAME tells of all that the chip has"
+    ))
 }
 
 impl Sampler {
@@ -426,6 +442,7 @@ impl Sampler {
             look.hints.extend(painter.tell(&stacks));
         }
         let gaps = u32::try_from(memory.gaps().len()).unwrap_or(u32::MAX);
+        look.hints.extend(astray(memory.strays()));
         let held = self.tripwire.as_ref().is_some_and(Tripwire::holds);
         self.facts.heartbeat = look.heartbeat.filter(|_| !held);
         self.facts.refused = look.refused;

@@ -60,7 +60,7 @@ fuzz_target!(|data: &[u8]| {
     let image = Arc::clone(&IMAGE);
     let chips = layout::memories(&image, &[]);
     let ram = Ram { range: RAM_RANGE, bytes: RAM.clone(), favoured: Region::new(block_start(), BLOCK_BYTES) };
-    let mut target = Target::new(Arc::clone(&image), ram, data);
+    let mut target = Target::new(Arc::clone(&image), &chips, ram, data);
     let refreshes = target.refreshes();
     target.advance();
     walk(target.clone(), refreshes);

@@ -6,13 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use highwater::image::Image;
+use highwater::image::layout::Memory as Chip;
 use highwater::region::Region;
 use highwater::source::{CoreStatus, Counters, Description, ReadError, Source};
 
 /// The registers of the core itself: the fault registers are read there.
 const CORE_REGISTERS: Region = Region::new(0xe000_0000, 0x10_0000);
-/// Where memory may lie on a Cortex-M: all but peripherals. A heap may be where the ELF puts nothing.
-const MEMORY_AREAS: [Region; 2] = [Region::new(0, 0x4000_0000), Region::new(0x6000_0000, 0x4000_0000)];
 /// Refreshes of one input at the most.
 const REFRESHES: usize = 6;
 /// Bytes that one refresh may read: the sampler's own limit, and some for the second look at what may be asleep.
@@ -64,6 +63,7 @@ fn change(bytes: &[u8], favoured: Region, ram: Region) -> Change {
 /// The target as a source.
 #[derive(Clone)]
 pub struct Target {
+    chips: Vec<Chip>,
     image: Arc<Image>,
     ram: Ram,
     changes: VecDeque<Change>,
@@ -75,9 +75,10 @@ pub struct Target {
 }
 
 impl Target {
-    /// With the changes that the fuzzer's input tells.
-    pub fn new(image: Arc<Image>, ram: Ram, input: &[u8]) -> Self {
+    /// Of those memories, with the changes that the fuzzer's input tells.
+    pub fn new(image: Arc<Image>, chips: &[Chip], ram: Ram, input: &[u8]) -> Self {
         Self {
+            chips: chips.to_vec(),
             changes: input.chunks_exact(CHANGE).map(|bytes| change(bytes, ram.favoured, ram.range)).collect(),
             image,
             ram,
@@ -125,8 +126,8 @@ impl Source for Target {
     fn read(&mut self, range: Region, into: &mut [u8]) -> Result<(), ReadError> {
         assert_eq!(range.size() as usize, into.len());
         assert!(
-            CORE_REGISTERS.covers(range) || MEMORY_AREAS.iter().any(|area| area.covers(range)),
-            "{range:?} is no memory: a read there may disturb the target"
+            CORE_REGISTERS.covers(range) || self.chips.iter().any(|chip| chip.range.covers(range)),
+            "{range:?} is no memory of the target: a read there may disturb it"
         );
         self.bytes += u64::from(range.size());
         self.reads += 1;

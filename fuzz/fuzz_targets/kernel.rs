@@ -63,7 +63,7 @@ static FIRMWARES: LazyLock<Vec<Firmware>> = LazyLock::new(|| BUILDS.map(Firmware
 fuzz_target!(|data: &[u8]| {
     let Some((build, changes)) = data.split_first() else { return };
     let Firmware { image, chips, ram } = &FIRMWARES[usize::from(*build) % FIRMWARES.len()];
-    let mut target = Target::new(Arc::clone(image), ram.clone(), changes);
+    let mut target = Target::new(Arc::clone(image), chips, ram.clone(), changes);
     let refreshes = target.refreshes();
     target.advance();
     let options = Options { rate_hz: Some(30.0) };

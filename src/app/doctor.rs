@@ -6,7 +6,9 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Failure, as_last_seen, open, pass_time};
+use super::open::{self, For, Opened};
+use super::wanted::Wanted;
+use super::{Failure, as_last_seen, firmware, pass_time};
 use crate::cli::{DoctorArgs, ListFormat};
 use crate::config::Settings;
 use crate::doctor::{self, Examination, Finding};
@@ -16,7 +18,6 @@ use crate::model::snapshot::Health;
 use crate::source::chip::Chip;
 use crate::source::probe;
 use crate::view;
-use open::{For, Opened, Wanted};
 
 /// How long the link is watched, at full speed.
 const WATCHING: Duration = Duration::from_secs(2);
@@ -48,9 +49,9 @@ fn examine(args: &DoctorArgs, settings: &Settings, found: &mut Examination) -> R
     let wanted = Wanted::doctor(args, settings.rules(None));
     found.steps.push(of_settings(settings));
     probes(&wanted, found);
-    let image = attempt(found, "firmware", open::image(&args.firmware))?;
+    let image = attempt(found, "firmware", firmware::image(&args.firmware))?;
     found.steps.push(firmware(&image));
-    let chip = attempt(found, "chip", open::chip(&args.firmware.chip, &image))?;
+    let chip = attempt(found, "chip", firmware::chip(&args.firmware.chip, &image))?;
     found.steps.push(of_chip(chip.as_ref()));
     // From then on a signal does not end the process with the core left standing: the examination ends by itself.
     let _noted = if wanted.may_stop_the_core() { Some(super::live::note_the_end()?) } else { None };

@@ -20,7 +20,8 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
-use super::open::{Opened, Wanted};
+use super::open::Opened;
+use super::wanted::Wanted;
 use super::{Failure, live, open};
 use crate::model::Model;
 use crate::report::Report;

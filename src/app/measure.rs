@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::open::{self, Opened, Wanted};
+use super::open::{self, Opened};
 use super::replay::Player;
-use super::{Failure, as_last_seen, ledger, live, pass_time, pass_time_until, uses_color};
+use super::wanted::Wanted;
+use super::{Failure, as_last_seen, firmware, ledger, live, pass_time, pass_time_until, uses_color};
 use crate::check::{self, Watch};
 use crate::cli::Look;
 use crate::cli::measure::{CheckArgs, CheckFormat, MeasureArgs, SizesArgs};
@@ -124,8 +125,8 @@ fn watch(wanted: &Wanted, duration: Duration) -> Result<(Report, Watch), Failure
 /// What the ELF tells without one.
 fn without_target(args: &CheckArgs) -> Result<Report, Failure> {
     let firmware = args.measure.firmware();
-    let image = open::image(&firmware)?;
-    let chip = open::chip(&firmware.chip, &image)?;
+    let image = firmware::image(&firmware)?;
+    let chip = firmware::chip(&firmware.chip, &image)?;
     let chips = layout::memories(&image, &chip.map(|chip| chip.memories()).unwrap_or_default());
     Ok(Report::new(&Model::new(static_snapshot(&image, &chips))))
 }

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::open::{self, For, Opened, Taping, Wanted};
+use super::open::{self, For, Opened, Taping};
+use super::wanted::Wanted;
 use super::{Failure, as_last_seen, live, pass_time_until};
 use crate::cli::record::RecordArgs;
 use crate::config::Settings;

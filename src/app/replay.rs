@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::stream::Stream;
-use super::{Failure, MALLOC_ALIGN, film, live, open, print};
+use super::{Failure, MALLOC_ALIGN, film, firmware, live, print};
 use crate::cli::Look;
 use crate::cli::record::ReplayArgs;
 use crate::config::{Rules, Settings};
@@ -247,7 +247,7 @@ fn image(recording: &Recording, args: &ReplayArgs) -> Result<Image, Failure> {
         }
     };
     let mut image = Image::parse(Path::new(&identity.name), &content).map_err(|error| unfit(&error))?;
-    open::beside(&mut image, &args.firmware())?;
+    firmware::beside(&mut image, &args.firmware())?;
     Ok(image)
 }
 

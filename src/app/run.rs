@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::listen::{End, Listener};
-use super::open::{self, For, Opened, Taping, Wanted};
+use super::open::{self, For, Opened, Taping};
+use super::wanted::Wanted;
 use super::{Failure, live};
 use crate::cli::Look;
 use crate::console::{Line, Shared};

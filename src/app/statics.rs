@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use super::{Failure, open};
+use super::{Failure, firmware};
 use crate::cli::{DiffArgs, SymbolsArgs, TasksArgs};
 use crate::image::Image;
 use crate::image::layout;
@@ -28,9 +28,9 @@ const MAX_TEXT: u64 = 512 << 20;
 ///
 /// A file cannot be used, or the output cannot be written.
 pub(super) fn symbols(args: &SymbolsArgs) -> Result<(), Failure> {
-    let image = open::any_image(&args.firmware)?;
+    let image = firmware::any_image(&args.firmware)?;
     let map = args.map.as_deref().map(link_map).transpose()?.unwrap_or_default();
-    let chip = open::chip(&args.firmware.chip, &image)?;
+    let chip = firmware::chip(&args.firmware.chip, &image)?;
     let memories = layout::memories(&image, &chip.map(|chip| chip.memories()).unwrap_or_default());
     let levels: Vec<Level> = args.by.iter().map(|level| level.level()).collect();
     // The debug information is most of the file: it is read when somebody wants to see or find what it tells.
@@ -60,7 +60,7 @@ pub(super) fn symbols(args: &SymbolsArgs) -> Result<(), Failure> {
 ///
 /// The file cannot be used or has no debug information, or the output cannot be written.
 pub(super) fn tasks(args: &TasksArgs) -> Result<(), Failure> {
-    let image = open::image(&args.firmware)?;
+    let image = firmware::image(&args.firmware)?;
     if image.types().is_empty() {
         return Err(Failure::Error(format!(
             "{} has no debug information, which alone tells what is in a task: build it with `debug = 2` in its profile \
@@ -160,7 +160,7 @@ fn side(path: &Path) -> Result<Side, Failure> {
 }
 
 fn of_build(image: &Image, args: &DiffArgs, by_region: bool) -> Result<Listing, Failure> {
-    let chip = open::chip(&args.chip, image)?;
+    let chip = firmware::chip(&args.chip, image)?;
     let memories = layout::memories(image, &chip.map(|chip| chip.memories()).unwrap_or_default());
     if !by_region {
         let names = Names { units: image.units(), map: LinkMap::default() };
@@ -176,8 +176,8 @@ fn link_map(path: &Path) -> Result<LinkMap, Failure> {
     let map = LinkMap::parse(&text(path)?);
     if map.is_empty() {
         return Err(Failure::Error(format!(
-            "{} has no input sections in it; give the map of GNU ld or lld: -Wl,-Map=FILE, or for Rust \
-             -C link-arg=-Map=FILE",
+            "{} has no input sections in it; give the map of GNU ld or lld (-Wl,-Map=FILE, or for Rust \
+             -C link-arg=-Map=FILE), or of armlink or IAR's linker (--map)",
             path.display()
         )));
     }

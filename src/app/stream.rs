@@ -3,7 +3,8 @@
 use std::io::{self, Write};
 use std::sync::atomic::Ordering;
 
-use super::open::{Opened, Wanted};
+use super::open::Opened;
+use super::wanted::Wanted;
 use super::{Failure, MALLOC_ALIGN, live, open, style};
 use crate::cli::{FitArgs, Look};
 use crate::model::Model;

@@ -1,9 +1,17 @@
 //! The memories of a firmware and what the linker put into them, without looking at any target.
 
+mod names;
+
+use super::symbols::Symbol;
 use super::{Image, Section};
 use crate::model::snapshot::{MemoryKind, PartKind};
 use crate::region::{Region, merge};
 use crate::units;
+pub(super) use names::{HEAP_PIECE, STACK_PIECE};
+use names::{
+    HEAP_SYMBOLS, MEMORY_SYMBOLS, SECTION_MEMORIES, STACK_SYMBOLS, STACK_TOP_SYMBOLS, VECTOR_SYMBOLS, by_ilink,
+    is_at_address,
+};
 
 /// One physical memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,71 +37,20 @@ pub struct Placed {
     pub range: Region,
 }
 
-/// Names that linker scripts give the two ends of a memory, with what they belong to.
-const MEMORY_SYMBOLS: &[(MemoryKind, &str, &str, &str)] = &[
-    // Our demo, and many hand-written scripts.
-    (MemoryKind::Ram, "RAM", "__ram_start", "__ram_end"),
-    (MemoryKind::Flash, "Flash", "__flash_start", "__flash_end"),
-    // cortex-m-rt since 0.7.4, and riscv-rt.
-    (MemoryKind::Ram, "RAM", "_ram_start", "_ram_end"),
-    (MemoryKind::Flash, "Flash", "_flash_start", "_flash_end"),
-    // NXP's MCUXpresso.
-    (MemoryKind::Ram, "RAM", "__base_RAM", "__top_RAM"),
-    (MemoryKind::Flash, "Flash", "__base_PROGRAM_FLASH", "__top_PROGRAM_FLASH"),
-    // TI's SimpleLink.
-    (MemoryKind::Ram, "RAM", "_sram_start", "_sram_end"),
-];
+/// Flash and RAM outside of the chip (ARM DDI 0403E B3.1: external RAM and external device).
+const EXTERNAL: Region = Region::new(0x6000_0000, 0x8000_0000);
 
-/// Names that linker scripts give the two ends of a heap.
-const HEAP_SYMBOLS: &[(&str, &str)] = &[
-    ("__heap_start", "__heap_end"),
-    ("__HeapBase", "__HeapLimit"),
-    ("__end__", "__HeapLimit"),
-    ("_heap_start", "_heap_end"),
-    ("_sheap", "_eheap"),
-    ("__heap_start__", "__heap_end__"),
-    // armlink, of the region ARM_LIB_HEAP; and IAR's ilink, of the block HEAP.
-    ("Image$$ARM_LIB_HEAP$$ZI$$Base", "Image$$ARM_LIB_HEAP$$ZI$$Limit"),
-    ("HEAP$$Base", "HEAP$$Limit"),
-];
-
-/// Names that linker scripts give the two ends of the main (MSP) stack: low end, high end.
-const STACK_SYMBOLS: &[(&str, &str)] = &[
-    ("__isr_stack_start", "__isr_stack_end"),
-    ("_stack_end", "_stack_start"),
-    ("__StackLimit", "__StackTop"),
-    ("_sstack", "_estack"),
-    ("__stack_limit", "__stack"),
-    ("__stack_end__", "__stack_start__"),
-    // armlink, of the region ARM_LIB_STACK; and IAR's ilink, of the block CSTACK.
-    ("Image$$ARM_LIB_STACK$$ZI$$Base", "Image$$ARM_LIB_STACK$$ZI$$Limit"),
-    ("CSTACK$$Base", "CSTACK$$Limit"),
-];
-
-/// Names that linker scripts give only the high end of the main stack.
-const STACK_TOP_SYMBOLS: &[&str] = &["_stack_start", "__StackTop", "_estack", "__stack", "__INITIAL_SP", "_vStackTop"];
-
-/// What linker scripts call sections that lie in a memory of their own, and what that memory is.
-const SECTION_MEMORIES: &[(&str, &str)] = &[
-    ("itcm", "ITCM"),
-    ("dtcm", "DTCM"),
-    ("ccm", "CCM"),
-    ("sdram", "external RAM"),
-    ("psram", "external RAM"),
-    ("backup", "backup RAM"),
-    ("bkp", "backup RAM"),
-    ("retain", "retained RAM"),
-];
-
-/// The memories: the chip's when it is known, else the linker's, else what the segments span.
+/// The memories: the chip's when it is known, with the RAM that the firmware leaves alone; else the linker's, else what the
+/// segments span.
 #[must_use]
 pub fn memories(image: &Image, chip: &[Memory]) -> Vec<Memory> {
     let used = used(image);
     if !chip.is_empty() {
-        // A chip's memory that this firmware does not touch is left out unless it is the only one of its kind.
         let touched = |memory: &Memory| used.iter().any(|(_, range)| memory.range.overlaps(*range));
         let alone = |memory: &Memory| chip.iter().filter(|other| other.kind == memory.kind).count() == 1;
-        let mut all: Vec<Memory> = chip.iter().filter(|memory| touched(memory) || alone(memory)).cloned().collect();
+        let idle = |index: usize| is_idle_ram(index, chip, &touched);
+        let shown = |(index, memory): &(usize, &Memory)| touched(memory) || alone(memory) || idle(*index);
+        let mut all: Vec<Memory> = chip.iter().enumerate().filter(shown).map(|(_, memory)| memory.clone()).collect();
         add_missing(&mut all, &used, image);
         return all;
     }
@@ -106,23 +63,46 @@ pub fn memories(image: &Image, chip: &[Memory]) -> Vec<Memory> {
         }
     }
     add_missing(&mut all, &used, image);
+    reach_up_to_stack(&mut all, image);
     all
 }
 
-/// Adds a memory for each range in use that no memory covers: far-apart ranges are different memories.
+/// Lets the RAM of which no size is known reach up to where the main stack begins: at the end of RAM, in most scripts.
+fn reach_up_to_stack(all: &mut [Memory], image: &Image) {
+    /// More than the RAM of any microcontroller: what is further away is another memory.
+    const FAR: u32 = 4 << 20;
+    let Some(top) = stack_top(image).filter(|top| *top > 0) else { return };
+    let last = Region::new(top - 1, 1);
+    let below = all.iter_mut().filter(|memory| memory.range.end() <= u64::from(top));
+    let Some(nearest) = below.max_by_key(|memory| memory.range.end()) else { return };
+    let is_near = nearest.range.gap_to(last).is_some_and(|gap| gap <= FAR);
+    if nearest.kind == MemoryKind::Ram && !nearest.size_known && is_near {
+        nearest.range = nearest.range.hull(last);
+    }
+}
+
+/// Whether a memory of the chip is RAM that the firmware leaves alone and could use. One of the same name is the same RAM at
+/// another address, or another core's; external RAM is on some boards only.
+fn is_idle_ram(index: usize, chip: &[Memory], touched: &dyn Fn(&Memory) -> bool) -> bool {
+    let memory = &chip[index];
+    let is_same = |(other, of): (usize, &Memory)| {
+        other != index && of.kind == memory.kind && of.name == memory.name && (other < index || touched(of))
+    };
+    memory.kind == MemoryKind::Ram && !EXTERNAL.covers(memory.range) && !chip.iter().enumerate().any(is_same)
+}
+
+/// Adds a memory for each range in use that no memory covers: far-apart ranges are different memories. One in which
+/// anything is written is RAM, with all that is near: some firmware runs from RAM as a whole.
 fn add_missing(all: &mut Vec<Memory>, used: &[(MemoryKind, Region)], image: &Image) {
     // Two uses within this distance are taken for one memory; microcontroller memories are further apart.
     const SAME_MEMORY: u32 = 64 * 1024;
-    for kind in [MemoryKind::Ram, MemoryKind::Flash] {
-        let uncovered: Vec<Region> = used
-            .iter()
-            .filter(|(of, range)| *of == kind && !all.iter().any(|memory| memory.range.covers(*range)))
-            .map(|(_, range)| *range)
-            .collect();
-        for range in merge(&uncovered, SAME_MEMORY) {
-            if all.iter().any(|memory| memory.range.overlaps(range)) {
-                continue;
-            }
+    let known: Vec<Region> = all.iter().map(|memory| memory.range).collect();
+    let uncovered: Vec<Region> = used.iter().flat_map(|(_, range)| range.minus(&known)).collect();
+    for range in merge(&uncovered, SAME_MEMORY) {
+        // What lies on both sides of a known memory is not joined across it.
+        for range in range.minus(&known) {
+            let is_ram = used.iter().any(|(kind, used)| *kind == MemoryKind::Ram && used.overlaps(range));
+            let kind = if is_ram { MemoryKind::Ram } else { MemoryKind::Flash };
             all.push(Memory { name: name_of(kind, range, image).into(), kind, range, size_known: false });
         }
     }
@@ -132,8 +112,6 @@ fn add_missing(all: &mut Vec<Memory>, used: &[(MemoryKind, Region)], image: &Ima
 
 /// What a memory is called that nobody describes: as its sections are, else by its place.
 fn name_of(kind: MemoryKind, range: Region, image: &Image) -> &'static str {
-    /// Flash and RAM outside of the chip (ARM DDI 0403E B3.1: external RAM and external device).
-    const EXTERNAL: Region = Region::new(0x6000_0000, 0x8000_0000);
     let within = image.sections.iter().filter(|section| range.covers(section.run));
     let mut names = within.map(|section| {
         let name = section.name.to_ascii_lowercase();
@@ -187,10 +165,23 @@ fn used(image: &Image) -> Vec<(MemoryKind, Region)> {
 #[must_use]
 pub fn placed(image: &Image) -> Vec<Placed> {
     let mut placed = Vec::new();
+    let vectors = vectors(image);
+    // armlink gives what it stores and what startup code clears of one region the same name.
+    let is_rest = |section: &Section| {
+        let same = |other: &Section| other.is_stored && other.name == section.name;
+        !section.is_stored && image.sections.iter().any(same)
+    };
     for section in &image.sections {
-        placed.push(Placed { name: section_name(section), kind: section_kind(section), range: section.run });
+        let (name, kind) = match section_kind(section) {
+            _ if vectors == Some(section.run) => ("vector table".into(), PartKind::Vectors),
+            kind if is_rest(section) => (format!("{} ZI", section.name), kind),
+            kind => (section_name(section), kind),
+        };
+        placed.push(Placed { name, kind, range: section.run });
         if let Some(load) = section.load.filter(|load| *load != section.run) {
-            placed.push(Placed { name: format!("{} values", section.name), kind: PartKind::DataImage, range: load });
+            let packed = if section.is_packed { ", packed" } else { "" };
+            let name = format!("{} values{packed}", section.name);
+            placed.push(Placed { name, kind: PartKind::DataImage, range: load });
         }
     }
     // What lies before the firmware is what starts it.
@@ -204,6 +195,12 @@ pub fn placed(image: &Image) -> Vec<Placed> {
     }
     placed.sort_by_key(|placed| placed.range);
     placed
+}
+
+/// Whether startup code fills a section with zeros.
+#[must_use]
+pub fn starts_as_zero(section: &Section) -> bool {
+    !section.is_stored && !is_kept(&section.name) && by_ilink(&section.name) != Some(PartKind::Data)
 }
 
 /// What is wrong with the other images, in whole sentences: those that take what the firmware takes.
@@ -222,12 +219,18 @@ pub fn conflicts(image: &Image) -> Vec<String> {
 /// The heap by linker symbols.
 #[must_use]
 pub fn heap(image: &Image) -> Option<Region> {
-    pair(image, HEAP_SYMBOLS)
+    pair(image, HEAP_SYMBOLS).or_else(|| piece(image, HEAP_PIECE))
 }
 
 /// The main stack by linker symbols that give both ends.
 fn linker_stack(image: &Image) -> Option<Region> {
-    pair(image, STACK_SYMBOLS)
+    pair(image, STACK_SYMBOLS).or_else(|| piece(image, STACK_PIECE))
+}
+
+/// A section of a startup file that armlink made part of another one. A function or a static of that name is none.
+fn piece(image: &Image, name: &str) -> Option<Region> {
+    let symbol = image.symbols.get(name).filter(|symbol| !symbol.is_code && !symbol.is_data)?;
+    (!symbol.range.is_empty()).then_some(symbol.range)
 }
 
 fn pair(image: &Image, names: &[(&str, &str)]) -> Option<Region> {
@@ -238,20 +241,31 @@ fn pair(image: &Image, names: &[(&str, &str)]) -> Option<Region> {
 }
 
 /// The main (MSP) stack. Its top is a linker symbol or the first word of the vector table; when no symbol gives its
-/// limit it reaches down to whatever the linker put below it, or to the start of the memory (flip-link).
+/// limit it reaches down to whatever the linker put below it, or to the start of the memory (flip-link). Within what the
+/// linker placed, it is the array or the section in which it begins.
 #[must_use]
 pub fn main_stack(image: &Image, memories: &[Memory]) -> Option<Region> {
     if let Some(range) = linker_stack(image) {
         return Some(range);
     }
-    let top = STACK_TOP_SYMBOLS.iter().find_map(|name| image.symbols.address(name)).or_else(|| initial_sp(image))?;
+    let top = stack_top(image)?;
     let last = top.checked_sub(1)?;
     let memory = memories.iter().find(|memory| memory.kind == MemoryKind::Ram && memory.range.contains(last))?;
+    if let Some(section) = image.sections.iter().find(|section| section.run.contains(last)) {
+        let array = image.symbols.at(last).filter(|symbol| symbol.is_data).map(|symbol| symbol.range);
+        let whole = Some(section.run).filter(|_| section_kind(section) == PartKind::Stack);
+        return array.or(whole).map(|range| range.below(top));
+    }
     let below = image.sections.iter().map(|section| section.run).chain(heap(image));
     let limit = below.filter(|range| range.end() <= u64::from(top)).map(Region::end_address).max();
     let limit = limit.filter(|limit| memory.range.contains(*limit)).unwrap_or(memory.range.start());
     let range = Region::between(limit, top);
     (!range.is_empty()).then_some(range)
+}
+
+/// Where the main stack begins, at its high end.
+fn stack_top(image: &Image) -> Option<u32> {
+    STACK_TOP_SYMBOLS.iter().find_map(|name| image.symbols.address(name)).or_else(|| initial_sp(image))
 }
 
 /// The initial SP: the first word of the vector table.
@@ -267,11 +281,31 @@ pub fn reset_handler(image: &Image) -> Option<u32> {
     (word & 1 == 1).then_some(word & !1)
 }
 
-/// The vector table in flash.
+/// The vector table in flash: by its symbol, for there may be something before it in its section, else its section.
 #[must_use]
 pub fn vectors(image: &Image) -> Option<Region> {
     let table = |section: &&Section| section_kind(section) == PartKind::Vectors && !section.writable;
-    image.sections.iter().find(table).map(|section| section.run)
+    let named = |(start, end): &(&str, &str)| vectors_at(image, image.symbols.get(start)?, end);
+    let whole = || image.sections.iter().find(table).map(|section| section.run);
+    VECTOR_SYMBOLS.iter().find_map(named).or_else(whole)
+}
+
+/// The table that begins at a symbol, in a section with other things around it. Assembly rarely gives it a size: it ends
+/// where something else begins.
+fn vectors_at(image: &Image, symbol: &Symbol, end: &str) -> Option<Region> {
+    /// The entries that every core has (ARM DDI 0403E, B1.5.3).
+    const LEAST: u32 = 16 * 4;
+    /// The most that there can be: 16 of the core's and 496 of the chip's.
+    const MOST: u32 = 512 * 4;
+    let start = symbol.range.start();
+    let section = image.sections.iter().find(|section| section.run.contains(start) && !section.writable)?;
+    let is_table = is_at_address(&section.name) || section_kind(section) == PartKind::Vectors;
+    let all = is_table.then_some(section.run.end_address());
+    let section = section.run;
+    let next = image.symbols.within(section.from(start.saturating_add(1))).next().map(|next| next.range.start());
+    let ends = [image.symbols.address(end), Some(symbol.range.end_address()), all, next, start.checked_add(LEAST)];
+    let tables = ends.into_iter().flatten().map(|end| Region::between(start, end));
+    tables.filter(|table| (LEAST..=MOST).contains(&table.size())).find_map(|table| table.intersection(section))
 }
 
 fn section_name(section: &Section) -> String {
@@ -290,15 +324,16 @@ fn section_name(section: &Section) -> String {
 /// Whether startup code leaves a section as it is, by its name: it keeps its content over a reset.
 #[must_use]
 pub fn is_kept(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    ["uninit", "noinit"].iter().any(|part| name.contains(part))
+    let lower = name.to_ascii_lowercase();
+    ["uninit", "noinit"].iter().any(|part| lower.contains(part)) || by_ilink(name) == Some(PartKind::Uninit)
 }
 
 /// What a section is, by its name where names are conventions, else by its flags.
 fn section_kind(section: &Section) -> PartKind {
     let name = section.name.trim_start_matches('.').to_ascii_lowercase();
     let named = |parts: &[&str]| parts.iter().any(|part| name.contains(part));
-    if named(&["vector", "isr_vec", "intvec"]) {
+    // Zephyr's `rom_start` is the vector table and what a boot loader wants in front of it.
+    if named(&["vector", "isr_vec", "intvec", "rom_start"]) || name.starts_with("interrupts") {
         PartKind::Vectors
     } else if named(&["bootloader", "boot2", "boot_loader"]) {
         PartKind::Bootloader
@@ -306,13 +341,13 @@ fn section_kind(section: &Section) -> PartKind {
         PartKind::Code
     } else if !section.writable {
         PartKind::Constants
-    } else if is_kept(&name) {
+    } else if is_kept(&section.name) {
         PartKind::Uninit
     } else if named(&["stack"]) {
         PartKind::Stack
     } else if named(&["heap"]) {
         PartKind::Heap
-    } else if section.load.is_some() {
+    } else if section.load.is_some() || by_ilink(&section.name) == Some(PartKind::Data) {
         PartKind::Data
     } else {
         PartKind::Bss
@@ -332,6 +367,7 @@ mod tests {
             run: Region::new(*start, *size),
             load: None,
             is_stored: false,
+            is_packed: false,
             writable: true,
             executable: false,
         };
@@ -377,10 +413,43 @@ mod tests {
             chip("Flash", MemoryKind::Flash, 0x0800_0000, 0x10_0000),
             chip("CCM", MemoryKind::Ram, 0x1000_0000, 0x1_0000),
             chip("RAM", MemoryKind::Ram, 0x2000_0000, 0x2_0000),
-            chip("untouched", MemoryKind::Ram, 0x2100_0000, 0x1000),
+            chip("RAM", MemoryKind::Ram, 0x2100_0000, 0x2_0000),
+            chip("CCM", MemoryKind::Ram, 0x2002_0000, 0x1_0000),
+            chip("SRAM4", MemoryKind::Ram, 0x3800_0000, 0x1000),
+            chip("SRAM4", MemoryKind::Ram, 0x3900_0000, 0x1000),
+            chip("FMC", MemoryKind::Ram, 0x6000_0000, 0x1000),
         ];
+        // RAM that nothing lies in is shown, once: not what is another address of a memory that is shown, nor what may
+        // not be on the board.
         let mut known = vec![("Flash", 0x10_0000, true), ("CCM", 0x1_0000, true), ("RAM 1", 0x2_0000, true)];
-        known.extend(beside);
+        known.extend(&beside[..1]);
+        known.push(("SRAM4", 0x1000, true));
+        known.extend(&beside[1..]);
         assert_eq!(told(&memories(&image, &chip)), expected(&known));
+    }
+
+    #[test]
+    fn ram_of_no_known_size_reaches_up_to_where_the_stack_begins() {
+        use crate::image::symbols::{Symbol, Symbols};
+        let check = |top: u32, expected: &[(&str, u32, u64)], stack: Option<(u32, u32)>| {
+            let mut image = image(&[(".ccmram", 0x1000_0000, 0x400), (".bss", 0x2000_0000, 0x100)]);
+            let range = Region::new(top, 0);
+            let symbol = Symbol { name: "_estack".into(), range, is_code: false, is_data: false, file: None };
+            image.symbols = Symbols::new(vec![symbol]);
+            let found = memories(&image, &[]);
+            let told: Vec<_> =
+                found.iter().map(|memory| (memory.name.as_str(), memory.range.start(), memory.range.end())).collect();
+            assert_eq!(told, expected, "{top:#x}");
+            assert!(found.iter().all(|memory| !memory.size_known));
+            let stack = stack.map(|(start, end)| Region::between(start, end));
+            assert_eq!(main_stack(&image, &found), stack, "{top:#x}");
+        };
+        let (ccm, ram) = (("CCM", 0x1000_0000, 0x1000_0400), ("RAM", 0x2000_0000, 0x2000_0100));
+        check(0x2002_0000, &[ccm, ("RAM", 0x2000_0000, 0x2002_0000)], Some((0x2000_0100, 0x2002_0000)));
+        check(0x1001_0000, &[("CCM", 0x1000_0000, 0x1001_0000), ram], Some((0x1000_0400, 0x1001_0000)));
+        // Within what is there already, and in a memory that nothing tells of.
+        check(0x2000_0100, &[ccm, ram], None);
+        check(0x2400_0000, &[ccm, ram], None);
+        check(0, &[ccm, ram], None);
     }
 }

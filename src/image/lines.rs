@@ -314,6 +314,11 @@ fn shorten(path: &str, base: &str) -> String {
     if let Some(at) = parts.iter().position(registry).filter(|at| at + 1 < parts.len()) {
         return parts[at + 1..].join("/");
     }
+    // CMSIS packs, wherever they are installed: `ARM/CMSIS/5.6.0/CMSIS/Core/Include/core_cm4.h`.
+    let packs = |pair: &[&str]| pair[0].eq_ignore_ascii_case("arm") && pair[1].eq_ignore_ascii_case("packs");
+    if let Some(at) = parts.windows(2).position(packs).filter(|at| at + 2 < parts.len()) {
+        return parts[at + 2..].join("/");
+    }
     let base = self::clean(base);
     let shared = parts.iter().zip(base.split('/')).take_while(|(one, other)| **one == *other).count();
     // Only the root in common says nothing of a project.
@@ -397,6 +402,7 @@ mod tests {
             ("/home/u/app/src/main.rs", "/home/u/app", "src/main.rs"),
             ("/home/u/app/build/../src/main.c", "/home/u/app/build", "src/main.c"),
             ("/opt/sdk/port.c", "/home/u/app", "/opt/sdk/port.c"),
+            ("C:/Users/u/AppData/Local/Arm/Packs/ARM/CMSIS/5.6.0/core.h", "C:/w", "ARM/CMSIS/5.6.0/core.h"),
             ("C:\\w\\app\\src\\main.c", "C:\\w\\app", "src/main.c"),
             ("src/main.rs", "", "src/main.rs"),
             ("../../x.c", "", "../../x.c"),

@@ -1,7 +1,9 @@
 //! The linker's map: which object file, and which member of which library, each range came from.
 //!
 //! Read are the maps of GNU ld (`-Map=FILE`, binutils manual, "Linker map file") and of lld (`-Map=FILE`,
-//! `lld/ELF/MapFile.cpp`). A line that is neither is passed over.
+//! `lld/ELF/MapFile.cpp`), and those of armlink and IAR's linker. A line that is none of theirs is passed over.
+
+mod vendors;
 
 use crate::region::Region;
 use crate::units::printable;
@@ -32,7 +34,12 @@ impl LinkMap {
     /// Reads the text of a map; empty when it is none.
     #[must_use]
     pub fn parse(text: &str) -> Self {
-        let mut inputs = if is_lld(text) { lld(text) } else { gnu(text) };
+        let mut inputs = match text {
+            text if is_lld(text) => lld(text),
+            text if vendors::is_ilink(text) => vendors::ilink(text),
+            text if vendors::is_armlink(text) => vendors::armlink(text),
+            text => gnu(text),
+        };
         inputs.sort_by_key(|input| input.range);
         Self { inputs }
     }
@@ -179,13 +186,67 @@ LOAD /opt/lib/crti.o
 20000000 20000000        4     4         <internal>:(.bss)
 ";
 
+    const ARMLINK: &str = "\
+Image Symbol Table
+
+    main                                     0x080000ed   Thumb Code    24  main.o(.text.main)
+
+Memory Map of the image
+
+  Load Region LR_IROM1 (Base: 0x08000000, Size: 0x00000128, Max: 0x00010000, ABSOLUTE, COMPRESSED[0x00000110])
+
+    Execution Region ER_IROM1 (Exec base: 0x08000000, Load base: 0x08000000, Size: 0x00000104, Max: 0x00010000, ABSOLUTE)
+
+    Exec Addr    Load Addr    Size         Type   Attr      Idx    E Section Name        Object
+
+    0x08000000   0x08000000   0x000000ec   Data   RO          331    RESET               startup_stm32.o
+    0x080000ec   0x080000ec   0x00000008   Code   RO          852  * !!!main             c_w.l(__main.o)
+    0x080000f4   0x080000f4   0x00000004   PAD
+    0x20000000   COMPRESSED   0x00000020   Data   RW          229    .data               my file.o
+    0x20000020        -       0x00000060   Zero   RW          890    .bss                c_w.l(libspace.o)
+    0x20000080   0x00000400   Zero   RW            1    STACK               startup_stm32.o
+    0x20000480   0x00000000   Zero   RW            2    HEAP                startup_stm32.o
+";
+
+    const ILINK: &str = "\
+###############################################################################
+#
+# IAR ELF Linker V8.40.1.212/W32 for ARM                  26/Aug/2020  13:42:33
+
+*** PLACEMENT SUMMARY
+***
+
+  Section            Kind         Address      Size  Object
+  -------            ----         -------      ----  ------
+\"A0\":                                         0x188
+  .intvec            ro code   0x800'0000     0x188  startup_stm32f4xx.o [1]
+                             - 0x800'0188     0x188
+
+\"P1\":                                        0x1ec8
+  .text              ro code   0x800'0188   0x1'0a30  tasks.o [1]
+  .text              ro code   0x801'0bb8      0x66  ABImemset.o [4]
+  .iar.init_table    const     0x801'0c1e      0x24  - Linker created -
+  Initializer bytes  const     0x801'0c42      0x10  <for P4 s0>
+
+  P4 s0                        0x2000'0000      0x10  <Init block>
+    .data            inited    0x2000'0000       0x4  heap_2.o [1]
+                             - 0x2000'0010      0x10
+
+*** INIT TABLE
+***
+    .data            inited    0x2000'0008       0x4  other.o [1]
+
+[1] = D:\\STM32\\FreeRTOS_Library\\Debug\\Obj
+[4] = rt7M_tl.a
+";
+
     fn found(map: &LinkMap, address: u32) -> Option<String> {
         let input = map.at(address)?;
         Some(format!("{} {} {}", input.section, input.object, input.member.as_deref().unwrap_or("-")))
     }
 
     #[test]
-    fn both_linkers_maps_tell_where_a_range_came_from() {
+    fn the_maps_of_all_linkers_tell_where_a_range_came_from() {
         for (text, address, expected) in [
             (GNU, 0x8004, Some(".text crti.o -")),
             (GNU, 0x8068, Some(".text.a_name_that_is_long main.o -")),
@@ -197,6 +258,20 @@ LOAD /opt/lib/crti.o
             (LLD, 0x8087, Some(".text.main liba.rlib main.o")),
             (LLD, 0x8088, None),
             (LLD, 0x2000_0000, Some(".bss linker -")),
+            (ARMLINK, 0x0800_0000, Some("RESET startup_stm32.o -")),
+            (ARMLINK, 0x0800_00ed, Some("!!!main c_w.l __main.o")),
+            (ARMLINK, 0x0800_00f4, None),
+            (ARMLINK, 0x2000_001f, Some(".data my file.o -")),
+            (ARMLINK, 0x2000_0020, Some(".bss c_w.l libspace.o")),
+            (ARMLINK, 0x2000_047f, Some("STACK startup_stm32.o -")),
+            (ARMLINK, 0x2000_0480, None),
+            (ILINK, 0x0800_0000, Some(".intvec startup_stm32f4xx.o -")),
+            (ILINK, 0x0801_0bb7, Some(".text tasks.o -")),
+            (ILINK, 0x0801_0bb8, Some(".text rt7M_tl.a ABImemset.o")),
+            (ILINK, 0x0801_0c1e, Some(".iar.init_table linker -")),
+            (ILINK, 0x0801_0c42, None),
+            (ILINK, 0x2000_0000, Some(".data heap_2.o -")),
+            (ILINK, 0x2000_0008, None),
             ("no map", 0, None),
         ] {
             assert_eq!(found(&LinkMap::parse(text), address).as_deref(), expected, "{address:#x}");
@@ -205,8 +280,10 @@ LOAD /opt/lib/crti.o
 
     proptest! {
         #[test]
-        fn any_text_is_survived(text in "[ .0-9a-fx()\n:A-Z]{0,400}") {
+        fn any_text_is_survived(text in "[ .0-9a-fx()\n:A-Z'<\\[\\]=-]{0,400}") {
             let _ = LinkMap::parse(&text);
+            let _ = LinkMap::parse(&format!("Memory Map of the image\n{text}\n0x10 {text} Code RO {text}"));
+            let _ = LinkMap::parse(&format!("IAR ELF Linker\n*** PLACEMENT SUMMARY\n{text}\n{text} 0x{text} 0x{text}"));
             let _ = LinkMap::parse(&format!("VMA LMA Align\n{text}"));
             let _ = LinkMap::parse(&format!("Linker script and memory map\n{text}"));
         }

@@ -9,6 +9,7 @@ use object::{Endianness, Object, ObjectSection, SectionFlags};
 
 use super::callgraph;
 use super::content::Content;
+use super::layout::{HEAP_PIECE, STACK_PIECE};
 use super::symbols::{Name, Symbol, Symbols};
 use super::{MAX_SECTIONS, Machine, Section, Segment};
 use crate::region::Region;
@@ -16,6 +17,9 @@ use crate::units::printable;
 
 /// The most symbols that are looked at: the largest firmware known has a hundredth of it.
 const MAX_SYMBOLS: usize = 1 << 22;
+
+/// The most sections that run elsewhere than their segment tells: scatter files have a handful.
+const MOST_MOVED: usize = 256;
 
 /// Where instructions or data begin.
 type Mark = (u32, callgraph::Content);
@@ -66,11 +70,15 @@ pub(super) fn read<E: FileHeader<Endian = Endianness>>(content: &Content) -> obj
         });
     }
 
+    let is_arm = file.elf_header().e_machine(endian) == elf::EM_ARM;
+    let loaded = segments.len();
     let mut sections = Vec::new();
     let mut chip = None;
     for section in file.sections().take(MAX_SECTIONS) {
         is_whole &= section.data().is_ok();
-        let name = printable(&String::from_utf8_lossy(section.name_bytes().unwrap_or_default()), 256);
+        // IAR's linker leaves blanks behind some.
+        let name = String::from_utf8_lossy(section.name_bytes().unwrap_or_default());
+        let name = printable(name.trim_end(), 256);
         if name == ".probe-rs.chip" {
             let text = String::from_utf8_lossy(section.data().unwrap_or_default());
             chip = Some(printable(text.trim_matches('\0').trim(), 64)).filter(|chip| !chip.is_empty());
@@ -86,12 +94,22 @@ pub(super) fn read<E: FileHeader<Endian = Endianness>>(content: &Content) -> obj
         let run = Region::new(start, size);
         let has_content = section.kind() != object::SectionKind::UninitializedData
             && section.elf_section_header().sh_type(endian) != elf::SHT_NOBITS;
+        // What each thread has a zeroed copy of is nowhere itself.
+        if !has_content && sh_flags.contains(elf::SHF_TLS) {
+            continue;
+        }
+        if has_content && segments.len() < loaded + MOST_MOVED {
+            let start = section.elf_section_header().sh_offset(endian).into();
+            segments.extend(usize::try_from(start).ok().and_then(|start| moved(run, start, &segments)));
+        }
+        let load = has_content.then(|| load_of(run, &segments)).flatten();
         sections.push(Section {
             name,
             run,
             is_stored: has_content,
-            load: has_content.then(|| load_of(run, &segments)).flatten(),
-            writable: sh_flags.contains(elf::SHF_WRITE),
+            load,
+            is_packed: false,
+            writable: sh_flags.contains(elf::SHF_WRITE) && !(is_arm && is_flash(run, load)),
             executable: sh_flags.contains(elf::SHF_EXECINSTR),
         });
     }
@@ -108,12 +126,31 @@ fn narrow(value: impl Into<u64>) -> Option<u32> {
     u32::try_from(value.into()).ok()
 }
 
+/// Whether a section of a Cortex-M is flash though its flags call it writable, as some of Zephyr's tables: it is stored where
+/// it runs, in the code region (ARM DDI 0403E B3.1). What is written in RAM there is copied or zeroed first.
+fn is_flash(run: Region, load: Option<Region>) -> bool {
+    const CODE: Region = Region::new(0, 0x2000_0000);
+    load == Some(run) && CODE.covers(run)
+}
+
 fn load_of(run: Region, segments: &[Segment]) -> Option<Region> {
     segments.iter().find(|segment| segment.run.covers(run)).and_then(|segment| {
         let offset = segment.run.offset_of(run.start())?;
         let load = segment.load.slice(offset, run.size());
         (!load.is_empty()).then_some(load)
     })
+}
+
+/// What a section is made of that lies in a segment of the file but not of the memory: armlink stores code and data as one
+/// segment, and tells only of the code where it runs.
+fn moved(run: Region, start: usize, segments: &[Segment]) -> Option<Segment> {
+    if segments.iter().any(|segment| segment.run.covers(run)) {
+        return None;
+    }
+    let end = start.checked_add(run.size() as usize)?;
+    let whole = segments.iter().find(|segment| segment.stored.start <= start && end <= segment.stored.end)?;
+    let load = whole.load.slice(u32::try_from(start - whole.stored.start).ok()?, run.size());
+    Some(Segment { run, load, stored: start..end })
 }
 
 /// The symbols, each local one with the file whose name stands before it (System V ABI, "Symbol Table": `STT_FILE`).
@@ -150,10 +187,12 @@ fn symbols<E: FileHeader<Endian = Endianness>>(file: &ElfFile<'_, E>, content: &
             elf::STT_FUNC | elf::STT_GNU_IFUNC => (true, false),
             elf::STT_OBJECT | elf::STT_COMMON | elf::STT_TLS => (false, true),
             elf::STT_NOTYPE => (false, false),
+            elf::STT_SECTION if [STACK_PIECE, HEAP_PIECE].iter().any(|piece| name == piece.as_bytes()) => {
+                (false, false)
+            }
             _ => continue,
         };
-        // Mapping symbols ($t, $d, $a) mark instruction sets, not things.
-        if !is_defined || name.is_empty() || name.starts_with(b"$") {
+        if !is_defined || name.is_empty() || is_mapping(name) {
             continue;
         }
         let name = match &whole {
@@ -171,6 +210,16 @@ fn symbols<E: FileHeader<Endian = Endianness>>(file: &ElfFile<'_, E>, content: &
     }
     marks.sort_unstable();
     (Symbols::new(symbols), marks)
+}
+
+/// Whether a symbol marks an instruction set, not a thing: `$t`, `$d.12`, `$v0`. armlink's `$Sub$$main` is a function.
+fn is_mapping(name: &[u8]) -> bool {
+    match name {
+        [b'$', letter, rest @ ..] => {
+            letter.is_ascii_lowercase() && rest.first().is_none_or(|next| *next == b'.' || next.is_ascii_digit())
+        }
+        _ => false,
+    }
 }
 
 /// What a mapping symbol says of the bytes behind it: `$t` and `$t.name` are Thumb instructions, `$a` and `$d` are not.

@@ -79,7 +79,9 @@ impl Names {
                 None => Module::File(input.object.clone()),
             };
         }
-        match self.units.at(address).or(symbol.file.as_deref()) {
+        // IAR's linker names files with their folders.
+        let noted = || symbol.file.as_deref().and_then(|file| file.rsplit(['/', '\\']).next());
+        match self.units.at(address).or_else(noted) {
             Some(file) => codegen_unit(file).map_or_else(|| Module::File(printable(file, 256)), Module::Crate),
             None => Module::Unknown,
         }

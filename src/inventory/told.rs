@@ -55,11 +55,8 @@ impl Look for Linked<'_> {
         if let Some(bytes) = self.0.bytes(range) {
             return Some(bytes.to_vec());
         }
-        let cleared = self
-            .0
-            .sections
-            .iter()
-            .any(|section| !section.is_stored && section.run.covers(range) && !layout::is_kept(&section.name));
+        let cleared =
+            self.0.sections.iter().any(|section| section.run.covers(range) && layout::starts_as_zero(section));
         cleared.then(|| vec![0; range.size() as usize])
     }
 

@@ -139,6 +139,7 @@ pub(super) struct Rtos<L> {
     flash: Vec<Chip>,
     vectors: Option<Option<Region>>,
     objects: Vec<Placed>,
+    strays: Vec<Region>,
     looks: u32,
 }
 
@@ -156,6 +157,7 @@ impl<L: Layout + 'static> Rtos<L> {
             flash: of(MemoryKind::Flash).cloned().collect(),
             vectors: None,
             objects: Vec::new(),
+            strays: Vec::new(),
             looks: 0,
         })
     }
@@ -310,8 +312,12 @@ impl<L: Layout + 'static> Kernel for Rtos<L> {
         let mut named = self.named(memory, image);
         named.extend(self.control_blocks(&heaps));
         if self.looks.is_multiple_of(SLOW) {
+            let before = memory.strays().len();
             self.objects = self.layout.objects(&mut Target::new(memory, image, &self.ram));
+            self.strays = memory.strays()[before..].to_vec();
         }
+        // Where the objects led outside is as true until they are looked at again.
+        self.strays.iter().for_each(|stray| memory.remember_stray(*stray));
         self.looks = self.looks.wrapping_add(1);
         named.extend(self.objects.iter().cloned());
         Some(Look { stacks, heaps, named, hints, ..Look::default() })

@@ -141,11 +141,14 @@ fn field(row: &Row, cells: u16, theme: &Theme) -> Line<'static> {
 fn of_task(row: &tasks::Row, cells: u16, theme: &Theme) -> Line<'static> {
     let size = units::bytes(row.size.into());
     let room = cells.saturating_sub(paint::width(&size) + 1);
-    let note = if row.kind.is_empty() { row.source.clone() } else { short(&row.kind) };
-    let text = fit(&format!("{}{}  {note}", " ".repeat(row.depth * 2), row.name), room, theme);
+    let name = format!("{}{}  ", " ".repeat(row.depth * 2), row.name);
+    let left = room.saturating_sub(paint::width(&name));
+    // Of a place in the source the end says most.
+    let note = if row.kind.is_empty() { paint::fit_path(&row.source, left, theme) } else { short(&row.kind) };
+    let text = fit(&(name + &note), room, theme);
     let pad = " ".repeat(usize::from(room.saturating_sub(paint::width(&text))) + 1);
-    let name = if row.depth == 0 { theme.styles.strong } else { theme.styles.muted };
-    Line::from(vec![Span::styled(text + &pad, name), Span::styled(size, theme.styles.ink)])
+    let style = if row.depth == 0 { theme.styles.strong } else { theme.styles.muted };
+    Line::from(vec![Span::styled(text + &pad, style), Span::styled(size, theme.styles.ink)])
 }
 
 /// Draws all of it in a box over the body, from line `scroll` on.

@@ -57,7 +57,8 @@ fn write_all(out: &mut String, report: &Report, style: Style) -> std::fmt::Resul
     verdict(out, report, style)?;
     for memory in memories(report) {
         writeln!(out)?;
-        let title = format!("{} {}", memory.name, units::memory(memory.size));
+        let more = if memory.size_known { "" } else { " or more" };
+        let title = format!("{} {}{more}", memory.name, units::memory(memory.size));
         if memory.memory == "ram" {
             writeln!(out, "{title:<69}  now /  peak")?;
         } else {

@@ -13,13 +13,15 @@ use crate::compile::{compile, loaded};
 
 /// The vector table offset register.
 const VTOR: u32 = 0xE000_ED08;
-/// The registers of whatever is on the chip: reading one can disturb it.
-const PERIPHERALS: [Region; 2] = [Region::new(0x4000_0000, 0x2000_0000), Region::new(0xA000_0000, 0x4000_0000)];
+/// The registers of the core, of which the faults are read.
+const SYSTEM_CONTROL: Region = Region::new(0xE000_ED00, 0x90);
 pub(crate) const RAM: Region = Region::new(0x2000_0000, 64 * 1024);
 
 /// Memory that answers at once.
 struct Ram {
     image: Arc<Image>,
+    /// What the linker calls memory: nothing else is to be read.
+    memories: Vec<Region>,
     content: Vec<u8>,
     now: Duration,
     /// What the vector table offset register says.
@@ -51,7 +53,10 @@ impl Source for Shared {
             into.copy_from_slice(&ram.vectors.to_le_bytes());
             return Ok(());
         }
-        assert!(!PERIPHERALS.iter().any(|area| area.overlaps(range)), "{range:?} is no memory");
+        assert!(
+            SYSTEM_CONTROL.covers(range) || ram.memories.iter().any(|memory| memory.covers(range)),
+            "{range:?} is no memory of the target"
+        );
         match ram.image.bytes(range) {
             Some(bytes) => into.copy_from_slice(bytes),
             None => return Err(ReadError::Unreadable { range, why: "nothing there".into() }),
@@ -98,7 +103,14 @@ impl Fixture {
         let image = Arc::new(image);
         let content = loaded(&image, RAM);
         let memories = layout::memories(&image, &[]);
-        let ram = Ram { image: Arc::clone(&image), content, now: Duration::ZERO, vectors: 0, torn: None };
+        let ram = Ram {
+            image: Arc::clone(&image),
+            memories: memories.iter().map(|memory| memory.range).collect(),
+            content,
+            now: Duration::ZERO,
+            vectors: 0,
+            torn: None,
+        };
         let ram = Shared(Arc::new(Mutex::new(ram)));
         let sampler = Sampler::new(Box::new(ram.clone()), Arc::clone(&image), memories, Options::default());
         Self { sampler: sampler.expect("the link works"), image, ram }

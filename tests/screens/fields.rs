@@ -23,8 +23,12 @@ use crate::{fixtures, shown};
 const SIZE: (u16, u16) = (120, 36);
 
 fn demo() -> (Arc<Image>, Model) {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo.elf");
-    let image = Image::open(&path).expect("the demo opens");
+    opened("assets/demo.elf")
+}
+
+fn opened(file: &str) -> (Arc<Image>, Model) {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+    let image = Image::open(&path).expect("the ELF opens");
     let memories = layout::memories(&image, &[]);
     let model = Model::new(static_snapshot(&image, &memories));
     (Arc::new(image), model)
@@ -148,6 +152,25 @@ fn the_map_lists_what_is_largest_in_a_part_and_looks_into_it() {
     assert_eq!(state.thing(&model.snapshot), Some(first));
     press(&mut state, &model, &image, &[KeyCode::Esc]);
     assert_eq!((state.thing(&model.snapshot), state.wanted(&model)), (None, None));
+}
+
+/// The map with what is largest in the tasks' RAM selected, and what else follows with that many keys.
+fn task(image: &Arc<Image>, model: &Model, keys: usize) -> State {
+    let mut state = start(image, Screen::Map);
+    let memories = &model.snapshot.memories;
+    let part = memories.iter().flat_map(|memory| &memory.parts).find(|part| part.name == ".bss").expect("it has one");
+    state.selection = highwater::tui::state::Selection::Part(part.id.clone());
+    press(&mut state, model, image, &vec![KeyCode::Char('n'); keys]);
+    state
+}
+
+#[test]
+fn the_static_of_a_task_shows_its_awaits_and_fields_on_the_map() {
+    let (image, model) = opened("tests/fixtures/static/tasks.elf");
+    for (name, keys) in [("embassy", 1), ("rtic", 2)] {
+        let state = task(&image, &model, keys);
+        insta::assert_snapshot!(format!("map_task_{name}"), shown(&model, &state, (120, 50)));
+    }
 }
 
 #[test]

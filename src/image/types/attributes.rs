@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use gimli::{AttributeValue, Reader};
+use gimli::{AttributeValue, DebugStrOffset, Reader, Section};
 
 use crate::image::dwarf::{Debug, Entry, Slice};
 use crate::image::lines;
@@ -32,8 +32,19 @@ impl Unit<'_> {
 
     /// A text, printable.
     pub(super) fn string(self, value: AttributeValue<Slice>) -> Option<String> {
-        let text = self.dwarf.attr_string(self.unit, value).ok()?;
-        Some(crate::units::printable(&text.to_string_lossy().ok()?, MAX_PATH))
+        match self.listed(&value) {
+            Some(offset) => listed(self.dwarf, offset),
+            None => safe(&self.dwarf.attr_string(self.unit, value).ok()?),
+        }
+    }
+
+    /// Where a text is in the table of strings, when it is there.
+    pub(super) fn listed(self, value: &AttributeValue<Slice>) -> Option<DebugStrOffset> {
+        match *value {
+            AttributeValue::DebugStrRef(offset) => Some(offset),
+            AttributeValue::DebugStrOffsetsIndex(index) => self.dwarf.string_offset(self.unit, index).ok(),
+            _ => None,
+        }
     }
 
     /// The type that an entry has.
@@ -53,6 +64,11 @@ impl Unit<'_> {
     /// The address of a place that is one address and nothing else.
     pub(super) fn place(self, value: &AttributeValue<Slice>) -> Option<u32> {
         let AttributeValue::Exprloc(expression) = value else { return None };
+        // Most are places on the stack.
+        let first = expression.0.bytes().first().map(|code| gimli::DwOp(*code));
+        if !matches!(first, Some(gimli::DW_OP_addr | gimli::DW_OP_addrx | gimli::DW_OP_GNU_addr_index)) {
+            return None;
+        }
         let mut operations = expression.clone().operations(self.unit.encoding());
         let address = match operations.next().ok()?? {
             gimli::Operation::Address { address } => address,
@@ -61,6 +77,23 @@ impl Unit<'_> {
         };
         operations.next().ok()?.is_none().then(|| u32::try_from(address).ok())?
     }
+}
+
+/// A text of the table of strings, printable: as far as it counts, for a damaged table may have no end of one in it.
+pub(super) fn listed(dwarf: &Debug, offset: DebugStrOffset) -> Option<String> {
+    /// More than the bytes of as many characters as are kept.
+    const MOST: usize = 4 * (MAX_PATH + 2);
+    let mut text = dwarf.debug_str.reader().clone();
+    text.skip(offset.0).ok()?;
+    let length = text.len().min(MOST);
+    text.truncate(length).ok()?;
+    let end = text.find(0).ok().or((length == MOST).then_some(MOST))?;
+    text.truncate(end).ok()?;
+    safe(&text)
+}
+
+fn safe(text: &Slice) -> Option<String> {
+    Some(crate::units::printable(&text.to_string_lossy().ok()?, MAX_PATH))
 }
 
 /// Paths of source files, by their number in one unit.

@@ -140,7 +140,11 @@ impl<'m, 's> Target<'m, 's> {
     /// The structure at `address`, which must be word-aligned and in RAM.
     pub(in crate::kernel) fn record(&mut self, address: u32, span: u32) -> Option<Record> {
         let range = Region::new(address, span);
-        if !address.is_multiple_of(4) || !self.in_ram(range) {
+        if !address.is_multiple_of(4) {
+            return None;
+        }
+        if !self.in_ram(range) {
+            self.memory.remember_stray(range);
             return None;
         }
         self.left = self.left.checked_sub(1)?;

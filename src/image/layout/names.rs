@@ -1,0 +1,106 @@
+//! The names that linkers, their scripts and startup files give to what they place.
+
+use crate::model::snapshot::{MemoryKind, PartKind};
+
+/// Names that linker scripts give the two ends of a memory, with what they belong to.
+pub(super) const MEMORY_SYMBOLS: &[(MemoryKind, &str, &str, &str)] = &[
+    // Our demo, and many hand-written scripts.
+    (MemoryKind::Ram, "RAM", "__ram_start", "__ram_end"),
+    (MemoryKind::Flash, "Flash", "__flash_start", "__flash_end"),
+    // cortex-m-rt since 0.7.4, and riscv-rt.
+    (MemoryKind::Ram, "RAM", "_ram_start", "_ram_end"),
+    (MemoryKind::Flash, "Flash", "_flash_start", "_flash_end"),
+    // NXP's MCUXpresso.
+    (MemoryKind::Ram, "RAM", "__base_RAM", "__top_RAM"),
+    (MemoryKind::Flash, "Flash", "__base_PROGRAM_FLASH", "__top_PROGRAM_FLASH"),
+    // TI's SimpleLink.
+    (MemoryKind::Ram, "RAM", "_sram_start", "_sram_end"),
+];
+
+/// Names that linker scripts give the two ends of a heap.
+pub(super) const HEAP_SYMBOLS: &[(&str, &str)] = &[
+    ("__heap_start", "__heap_end"),
+    ("__HeapBase", "__HeapLimit"),
+    ("__end__", "__HeapLimit"),
+    ("_heap_start", "_heap_end"),
+    ("_sheap", "_eheap"),
+    ("__heap_start__", "__heap_end__"),
+    // Arm's startup files with microlib.
+    ("__heap_base", "__heap_limit"),
+    // armlink, of the region ARM_LIB_HEAP; and IAR's ilink, of the block HEAP.
+    ("Image$$ARM_LIB_HEAP$$ZI$$Base", "Image$$ARM_LIB_HEAP$$ZI$$Limit"),
+    ("HEAP$$Base", "HEAP$$Limit"),
+];
+
+/// Names that linker scripts give the two ends of the main (MSP) stack: low end, high end.
+pub(super) const STACK_SYMBOLS: &[(&str, &str)] = &[
+    ("__isr_stack_start", "__isr_stack_end"),
+    ("_stack_end", "_stack_start"),
+    ("__StackLimit", "__StackTop"),
+    ("_sstack", "_estack"),
+    ("__stack_limit", "__stack"),
+    ("__stack_end__", "__stack_start__"),
+    // armlink, of the region ARM_LIB_STACK; and IAR's ilink, of the block CSTACK.
+    ("Image$$ARM_LIB_STACK$$ZI$$Base", "Image$$ARM_LIB_STACK$$ZI$$Limit"),
+    ("CSTACK$$Base", "CSTACK$$Limit"),
+];
+
+/// Names that linker scripts give only the high end of the main stack.
+pub(super) const STACK_TOP_SYMBOLS: &[&str] =
+    &["_stack_start", "__StackTop", "_estack", "__stack", "__INITIAL_SP", "_vStackTop", "__initial_sp"];
+
+/// What the startup files for armlink call their pieces of memory, which it keeps as symbols of sections.
+pub(in crate::image) const STACK_PIECE: &str = "STACK";
+/// The same for the heap.
+pub(in crate::image) const HEAP_PIECE: &str = "HEAP";
+
+/// Names of a vector table, and of its end where it has a name.
+pub(super) const VECTOR_SYMBOLS: &[(&str, &str)] = &[
+    // Arm's startup files for armlink, and IAR's.
+    ("__Vectors", "__Vectors_End"),
+    ("__vector_table", "__Vectors_End"),
+    // Zephyr.
+    ("_vector_table", ""),
+    // STM32Cube, CMSIS of GCC, cortex-m-rt, pico-sdk.
+    ("g_pfnVectors", ""),
+    ("__isr_vector", ""),
+    ("__VECTOR_TABLE", ""),
+    ("vector_table", ""),
+    ("__vectors", ""),
+    ("__VECTORS", ""),
+];
+
+/// What linker scripts call sections that lie in a memory of their own, and what that memory is.
+pub(super) const SECTION_MEMORIES: &[(&str, &str)] = &[
+    ("itcm", "ITCM"),
+    ("dtcm", "DTCM"),
+    ("ccm", "CCM"),
+    ("sdram", "external RAM"),
+    ("psram", "external RAM"),
+    ("backup", "backup RAM"),
+    ("bkp", "backup RAM"),
+    ("retain", "retained RAM"),
+];
+
+/// What IAR's linker says of a section in its name, which is that of the directive and a word: `P2 rw`, `P3 zi`. What it
+/// fills from a table of its own it marks as without content (`rw`, and `s0` and so on where there are several).
+pub(super) fn by_ilink(name: &str) -> Option<PartKind> {
+    let (directive, what) = name.split_once(' ')?;
+    match what {
+        _ if !(is_numbered(directive, 'A') || is_numbered(directive, 'P')) => None,
+        "rw" => Some(PartKind::Data),
+        "zi" => Some(PartKind::Bss),
+        "ui" => Some(PartKind::Uninit),
+        batch => is_numbered(batch, 's').then_some(PartKind::Data),
+    }
+}
+
+/// Whether IAR's linker was told the address of a section (`place at address`): it holds one thing.
+pub(super) fn is_at_address(name: &str) -> bool {
+    is_numbered(name.split(' ').next().unwrap_or_default(), 'A')
+}
+
+fn is_numbered(text: &str, letter: char) -> bool {
+    let number = text.strip_prefix(letter);
+    number.is_some_and(|number| !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit()))
+}
