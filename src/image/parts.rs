@@ -70,7 +70,6 @@ pub(super) fn read<E: FileHeader<Endian = Endianness>>(content: &Content) -> obj
         });
     }
 
-    let is_arm = file.elf_header().e_machine(endian) == elf::EM_ARM;
     let loaded = segments.len();
     let mut sections = Vec::new();
     let mut chip = None;
@@ -109,10 +108,11 @@ pub(super) fn read<E: FileHeader<Endian = Endianness>>(content: &Content) -> obj
             is_stored: has_content,
             load,
             is_packed: false,
-            writable: sh_flags.contains(elf::SHF_WRITE) && !(is_arm && is_flash(run, load)),
+            writable: sh_flags.contains(elf::SHF_WRITE),
             executable: sh_flags.contains(elf::SHF_EXECINSTR),
         });
     }
+    correct(&mut sections, file.elf_header().e_machine(endian) == elf::EM_ARM);
     sections.sort_by_key(|section| section.run);
 
     let (symbols, marks) = symbols(&file, content);
@@ -126,11 +126,15 @@ fn narrow(value: impl Into<u64>) -> Option<u32> {
     u32::try_from(value.into()).ok()
 }
 
-/// Whether a section of a Cortex-M is flash though its flags call it writable, as some of Zephyr's tables: it is stored where
-/// it runs, in the code region (ARM DDI 0403E B3.1). What is written in RAM there is copied or zeroed first.
-fn is_flash(run: Region, load: Option<Region>) -> bool {
+/// Takes it back of sections in flash that their flags call writable, as some of Zephyr's tables: they are stored where they
+/// run. On a Cortex-M, that is in the code region (ARM DDI 0403E B3.1); elsewhere, in a program that copies other sections.
+fn correct(sections: &mut [Section], is_arm: bool) {
     const CODE: Region = Region::new(0, 0x2000_0000);
-    load == Some(run) && CODE.covers(run)
+    let is_copied = |section: &Section| section.writable && section.load.is_some_and(|load| load != section.run);
+    let is_from_flash = sections.iter().any(is_copied);
+    for section in sections.iter_mut().filter(|section| section.load == Some(section.run)) {
+        section.writable &= !(if is_arm { CODE.covers(section.run) } else { is_from_flash });
+    }
 }
 
 fn load_of(run: Region, segments: &[Segment]) -> Option<Region> {
