@@ -53,16 +53,7 @@ pub(super) fn read(dwarf: &Debug) -> Index {
         && budget > 0
     {
         let (Some(offset), Ok(unit)) = (header.debug_info_offset(), dwarf.unit(header)) else { continue };
-        let mut walk = Walk {
-            unit: Unit { dwarf, unit: &unit },
-            words: Vec::new(),
-            listed: Vec::new(),
-            statics: &mut index.statics,
-            scopes: Vec::new(),
-            path: String::new(),
-            entered: Vec::new(),
-            files: Files::default(),
-        };
+        let mut walk = Walk::new(Unit { dwarf, unit: &unit }, &mut index.statics);
         // What a damaged unit says before the damage counts.
         let _ = walk.entries(&mut budget);
         let number = u32::try_from(index.units.len()).unwrap_or(u32::MAX);
@@ -117,16 +108,7 @@ fn complete(dwarf: &Debug, index: &mut Index) {
         let Some(start) = next.checked_sub(1).and_then(|unit| index.units.get(unit)) else { continue };
         let header = dwarf.debug_info.header_from_offset(gimli::DebugInfoOffset(*start));
         let Ok(unit) = header.and_then(|header| dwarf.unit(header)) else { continue };
-        let mut walk = Walk {
-            unit: Unit { dwarf, unit: &unit },
-            words: Vec::new(),
-            listed: Vec::new(),
-            statics: &mut index.statics,
-            scopes: Vec::new(),
-            path: String::new(),
-            entered: Vec::new(),
-            files: Files::default(),
-        };
+        let mut walk = Walk::new(Unit { dwarf, unit: &unit }, &mut index.statics);
         for at in here {
             let Some(offset) = gimli::DebugInfoOffset(*at).to_unit_offset(&unit.header) else { continue };
             if let Ok(entry) = unit.entry(offset)
@@ -156,7 +138,20 @@ struct Walk<'a> {
     files: Files,
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    fn new(unit: Unit<'a>, statics: &'a mut Vec<(usize, Raw)>) -> Self {
+        Self {
+            unit,
+            words: Vec::new(),
+            listed: Vec::new(),
+            statics,
+            scopes: Vec::new(),
+            path: String::new(),
+            entered: Vec::new(),
+            files: Files::default(),
+        }
+    }
+
     fn entries(&mut self, budget: &mut usize) -> gimli::Result<()> {
         let mut entries = self.unit.unit.entries_raw(None)?;
         while *budget > 0 && !entries.is_empty() {
