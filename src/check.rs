@@ -48,6 +48,8 @@ pub struct Check {
     pub kind: &'static str,
     /// Whose: a stack's name, a heap's.
     pub name: String,
+    /// Where the stack or heap begins, which tells those of one name apart; `null` for what is judged by its name alone.
+    pub start: Option<u32>,
     /// What is held: `margin`, `peak`, `overflow`, `suggested`, `fragmentation`, `leak`, `failures`, `used`, `size`,
     /// `faults`, `worst ever`.
     pub rule: &'static str,
@@ -225,6 +227,7 @@ impl Check {
         Self {
             kind,
             name: name.to_owned(),
+            start: None,
             rule,
             sense,
             limit: 0.0,
@@ -280,15 +283,15 @@ pub fn check(
     match watch {
         Some(watch) => {
             names_exist("stack", budgets.stack.keys(), watch.stacks.keys().map(|(name, _)| name.as_str()))?;
-            names_exist("heap", budgets.heap.keys(), watch.heaps.keys().map(String::as_str))?;
+            names_exist("heap", budgets.heap.keys(), watch.heaps.keys().map(|(name, _)| name.as_str()))?;
             if !budgets.allow_faults {
                 checks.push(faults(watch, report));
             }
             for ((name, start), seen) in &watch.stacks {
                 stack(&mut checks, (name, *start), seen, report, budgets.of_stack(name));
             }
-            for (name, seen) in &watch.heaps {
-                heap(&mut checks, name, seen, report, budgets.of_heap(name));
+            for ((name, start), seen) in &watch.heaps {
+                heap(&mut checks, (name, *start), seen, report, budgets.of_heap(name));
             }
         }
         None => {
@@ -346,7 +349,8 @@ fn stack(checks: &mut Vec<Check>, (name, start): (&str, u32), seen: &StackSeen, 
     let size = f64::from(seen.size);
     let required = budget.required.unwrap_or_default();
     let painted = seen.trust.is_some();
-    let mut add = |check: Check| checks.push(Check { required, trust: seen.trust.map(trust), ..check });
+    let mut add =
+        |check: Check| checks.push(Check { required, start: Some(start), trust: seen.trust.map(trust), ..check });
     let of_this = |rule, sense| Check::new("stack", name, rule, sense, Unit::Bytes);
     if budget.allow_overflow != Some(true) {
         let check = Check::new("stack", name, "overflow", Sense::AtMost, Unit::Count);
@@ -377,9 +381,9 @@ fn stack(checks: &mut Vec<Check>, (name, start): (&str, u32), seen: &StackSeen, 
     }
 }
 
-fn heap(checks: &mut Vec<Check>, name: &str, seen: &HeapSeen, report: &Report, budget: HeapBudget) {
+fn heap(checks: &mut Vec<Check>, (name, start): (&str, u32), seen: &HeapSeen, report: &Report, budget: HeapBudget) {
     let required = budget.required.unwrap_or_default();
-    let mut add = |check: Check| checks.push(Check { required, ..check });
+    let mut add = |check: Check| checks.push(Check { required, start: Some(start), ..check });
     let of_this = |rule, unit| Check::new("heap", name, rule, Sense::AtMost, unit);
     if let Some(peak) = budget.peak {
         let limit = peak.of(seen.size.into()) as f64;
@@ -399,7 +403,7 @@ fn heap(checks: &mut Vec<Check>, name: &str, seen: &HeapSeen, report: &Report, b
         let check = of_this("leak", Unit::BytesPerMinute).limit(leak.of(seen.size.into()) as f64, written);
         let why = "what is in use was not measured long enough";
         let check = check.judge(seen.used.per_minute().map(f64::round), why);
-        let owner = grower(report, name).filter(|_| check.verdict == Verdict::Failed);
+        let owner = grower(report, start).filter(|_| check.verdict == Verdict::Failed);
         add(match owner {
             Some(owner) => check.noting(owner),
             None => check,
@@ -412,8 +416,8 @@ fn heap(checks: &mut Vec<Check>, name: &str, seen: &HeapSeen, report: &Report, b
 }
 
 /// The call site whose memory grows fastest, where somebody keeps account of that.
-fn grower(report: &Report, heap: &str) -> Option<String> {
-    let owners = report.heaps.iter().find(|one| one.name == heap)?.owners.as_ref()?;
+fn grower(report: &Report, start: u32) -> Option<String> {
+    let owners = report.heaps.iter().find(|one| one.start == u64::from(start))?.owners.as_ref()?;
     let growing = owners.iter().filter_map(|owner| Some((owner, owner.bytes_per_minute.filter(|rate| *rate > 0.0)?)));
     let (owner, rate) = growing.max_by(|one, other| one.1.total_cmp(&other.1))?;
     let place = match (&owner.file, owner.line) {

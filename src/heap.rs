@@ -165,6 +165,11 @@ pub trait Walker: Send {
     /// The allocator's name as people write it: `heap_4`.
     fn name(&self) -> &'static str;
 
+    /// Where the object lies that holds this heap's structures; `None` for an allocator of which a program has but one.
+    fn object(&self) -> Option<u32> {
+        None
+    }
+
     /// The statics that each walk reads.
     fn wants(&self) -> Vec<Region>;
 

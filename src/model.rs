@@ -184,6 +184,7 @@ impl Model {
                     since: at,
                     until: None,
                     stack: None,
+                    heap: None,
                     acknowledged: None,
                     count: 0,
                 })
@@ -206,6 +207,7 @@ impl Model {
             since: self.snapshot.at,
             until: Some(self.snapshot.at),
             stack: None,
+            heap: None,
             acknowledged: None,
             count: 0,
         }
@@ -259,7 +261,7 @@ fn sort(alerts: &mut [Alert]) {
 /// Keeps the highest end of each heap's blocks that was ever seen.
 fn raise_high_water(before: &Snapshot, now: &mut Snapshot) {
     for heap in &mut now.heaps {
-        let earlier = before.heaps.iter().find(|earlier| earlier.name == heap.name && earlier.range == heap.range);
+        let earlier = before.heaps.iter().find(|earlier| earlier.id() == heap.id() && earlier.range == heap.range);
         heap.high_water = heap.high_water.max(earlier.and_then(|earlier| earlier.high_water));
     }
 }
@@ -341,6 +343,46 @@ mod tests {
         ingest(&mut model, snapshot(3, 100));
         assert_eq!(peaks(&model), [Some(100), None, Some(100)]);
         assert_eq!(model.snapshot.stacks[0].peak.map(|peak| peak.bytes), Some(100));
+    }
+
+    #[test]
+    fn heaps_of_one_name_are_told_apart_in_all_that_is_followed_over_time() {
+        let heap = |start, seconds: u32, failures| {
+            let site = snapshot::CallSite { function: "worker".into(), ..snapshot::CallSite::default() };
+            let bytes = 100 + failures * 32 * seconds;
+            let used = Some(snapshot::Measured { bytes, trust: snapshot::Trust::Exact });
+            Heap {
+                owners: Some(vec![snapshot::Owner { site, blocks: 1, bytes, growth: None, leaks: false }]),
+                owners_trust: snapshot::Trust::Exact,
+                allocations: Some(10 * failures * seconds),
+                failures: Some(failures),
+                high_water: Some(start + 0x100 * failures),
+                used,
+                peak: used,
+                ..Heap::unknown("sys_heap", Region::new(start, 0x1000))
+            }
+        };
+        let (first, second) = (0x2000_0000, 0x2000_4000);
+        let mut model = Model::new(testing::live(0));
+        for seconds in 1..=10 {
+            let heaps = vec![heap(first, seconds, 1), heap(second, seconds, 0)];
+            ingest(&mut model, Snapshot { heaps, ..testing::live(seconds.into()) });
+        }
+        let [leaking, idle] = model.snapshot.heaps.as_slice() else { panic!("there are two") };
+        let growth =
+            |heap: &Heap| heap.owners.as_ref().map(|owners| (owners[0].growth.map(f64::round), owners[0].leaks));
+        assert_eq!((growth(leaking), growth(idle)), (Some((Some(1920.0), true)), Some((Some(0.0), false))));
+        assert_eq!((leaking.alloc_rate, idle.alloc_rate), (Some(10.0), Some(0.0)));
+        assert_eq!((leaking.high_water, idle.high_water), (Some(first + 0x100), Some(second)));
+        let last = |heap: &Heap| model.history.series(history::Quantity::Used, &heap.id()).and_then(|kept| kept.last());
+        assert_eq!((last(leaking), last(idle)), (Some(420), Some(100)));
+        let whose: Vec<_> = model.active_alerts().map(|alert| (alert.kind, alert.heap.clone())).collect();
+        assert_eq!(whose, [(AlertKind::HeapFailure, Some(leaking.id())), (AlertKind::Leak, Some(leaking.id()))]);
+        // The other one's failure is news, whatever is known of the first.
+        know_all(&mut model);
+        ingest(&mut model, Snapshot { heaps: vec![heap(first, 10, 1), heap(second, 10, 1)], ..testing::live(11) });
+        let news: Vec<_> = model.alerts.iter().filter(|alert| alert.is_news()).map(|alert| &alert.heap).collect();
+        assert_eq!(news, [&Some(format!("{second:08x}"))]);
     }
 
     #[test]

@@ -178,7 +178,9 @@ pub struct StackReport {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct HeapReport {
-    /// Its name.
+    /// Its address: tells two heaps of one name apart.
+    pub id: String,
+    /// Its name: the object that holds it, where one does.
     pub name: String,
     /// First address.
     pub start: u64,
@@ -335,6 +337,8 @@ pub struct AlertReport {
     pub severity: &'static str,
     /// Whom it concerns.
     pub subject: String,
+    /// The id of the stack or heap that it concerns; `null` when it concerns neither.
+    pub id: Option<String>,
     /// The whole sentence.
     pub text: String,
     /// When it began, in seconds since the attach.
@@ -612,6 +616,7 @@ fn stack(stack: &Stack, suggestion: Suggestion) -> StackReport {
 
 fn heap(heap: &Heap, now: Duration) -> HeapReport {
     HeapReport {
+        id: heap.id(),
         name: heap.name.clone(),
         start: heap.range.start().into(),
         size: heap.range.size().into(),
@@ -714,6 +719,7 @@ fn alert(alert: &crate::model::alert::Alert) -> AlertReport {
             Severity::Info => "info",
         },
         subject: alert.subject.clone(),
+        id: alert.stack.clone().or_else(|| alert.heap.clone()),
         text: alert.text.clone(),
         since_s: seconds(alert.since),
     }

@@ -72,7 +72,7 @@ fn a_scrape_has_every_stack_and_heap_and_leaves_the_target_alone() {
         "\nhighwater_up 1\n",
         "\nhighwater_core_halts_total 0\n",
         "\nhighwater_memory_writes_total 0\n",
-        "highwater_heap_size_bytes{heap=\"heap\"} 50032",
+        "highwater_heap_size_bytes{heap=\"heap\",id=\"20003890\"} 50032",
         "highwater_memory_size_bytes{memory=\"RAM\"} 65536",
         "core=\"Cortex-M3\"",
     ] {

@@ -27,7 +27,7 @@ const HEAD: &str =
 pub struct Ledger {
     /// Stacks by name; threads of one name are one.
     stack: BTreeMap<String, Entry>,
-    /// Heaps by name.
+    /// Heaps by name; those of one name are one.
     heap: BTreeMap<String, Entry>,
 }
 
@@ -115,7 +115,7 @@ impl Ledger {
 fn figures(watch: &Watch) -> Vec<(&'static str, String, u32)> {
     let mut worst: BTreeMap<(&'static str, &str), u32> = BTreeMap::new();
     let stacks = watch.stacks.iter().filter_map(|((name, _), seen)| Some((("stack", name.as_str()), seen.deepest?)));
-    let heaps = watch.heaps.iter().filter_map(|(name, seen)| Some((("heap", name.as_str()), seen.peak?)));
+    let heaps = watch.heaps.iter().filter_map(|((name, _), seen)| Some((("heap", name.as_str()), seen.peak?)));
     for (key, peak) in stacks.chain(heaps) {
         let known = worst.entry(key).or_default();
         *known = peak.max(*known);
@@ -137,7 +137,7 @@ mod tests {
             let seen = StackSeen { size: 4096, deepest: *deepest, ..StackSeen::default() };
             watch.stacks.insert(((*name).to_owned(), *start), seen);
         }
-        watch.heaps.insert("heap".into(), HeapSeen { peak: heap, ..HeapSeen::default() });
+        watch.heaps.insert(("heap".into(), 0), HeapSeen { peak: heap, ..HeapSeen::default() });
         watch
     }
 

@@ -71,6 +71,10 @@ impl Walker for LinkedList {
         "linked_list_allocator"
     }
 
+    fn object(&self) -> Option<u32> {
+        Some(self.list)
+    }
+
     fn wants(&self) -> Vec<Region> {
         self.fields().into_iter().collect()
     }

@@ -58,6 +58,10 @@ impl Walker for SysHeap {
         "sys_heap"
     }
 
+    fn object(&self) -> Option<u32> {
+        Some(self.pointer)
+    }
+
     fn wants(&self) -> Vec<Region> {
         vec![Region::new(self.pointer, 4)]
     }

@@ -64,6 +64,10 @@ impl Walker for Tlsf {
         "rlsf"
     }
 
+    fn object(&self) -> Option<u32> {
+        Some(self.pointer)
+    }
+
     fn wants(&self) -> Vec<Region> {
         vec![Region::new(self.pointer, 4), Region::new(self.length, 4)]
     }

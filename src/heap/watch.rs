@@ -14,6 +14,7 @@ use highwater_agent::layout::owner;
 use super::{HeapLook, Walk, Walker, detect};
 use crate::image::Image;
 use crate::image::layout::Memory as Chip;
+use crate::image::symbols::{as_written, demangle};
 use crate::memory::Memory;
 use crate::model::snapshot::{Block, BlockState, Heap, Measured, MemoryKind, Trust};
 use crate::region::Region;
@@ -35,6 +36,8 @@ pub struct Heaps {
 /// One allocator and its last walk.
 struct Watched {
     walker: Box<dyn Walker>,
+    /// What the program calls the object that holds it.
+    object: Option<String>,
     last: Option<Seen>,
 }
 
@@ -55,7 +58,13 @@ impl Heaps {
     #[must_use]
     pub fn new(image: &Image, memories: &[Chip]) -> Self {
         let ram = memories.iter().filter(|memory| memory.kind == MemoryKind::Ram).map(|memory| memory.range).collect();
-        Self { watched: detect(image).into_iter().map(|walker| Watched { walker, last: None }).collect(), ram }
+        let walkers = detect(image);
+        let objects: Vec<Option<u32>> = walkers.iter().map(|walker| walker.object()).collect();
+        let watched = walkers.into_iter().zip(&objects).map(|(walker, object)| {
+            let object = object.and_then(|object| object_name(image, object, &objects));
+            Watched { walker, object, last: None }
+        });
+        Self { watched: watched.collect(), ram }
     }
 
     /// What the next [`Heaps::refresh`] will surely read.
@@ -93,7 +102,7 @@ impl Heaps {
             let began = memory.now();
             watched.refresh(memory, looks, &self.ram);
             if let Some(seen) = &watched.last {
-                tell(seen, watched.walker.name(), began, looks);
+                tell(seen, watched.walker.name(), watched.object.as_deref(), began, looks);
             }
         }
     }
@@ -203,14 +212,26 @@ fn forget(memory: &mut Memory<'_>, statics: &[Region], ranges: &[Region]) {
     }
 }
 
-/// Says of the heaps what a walk found; what was last true before this refresh `began` is stale.
-fn tell(seen: &Seen, allocator: &'static str, began: Duration, looks: &mut Vec<HeapLook>) {
+/// What the program calls the object at an address, by the last part of its name: `my_kernel_heap`. Where several of
+/// `objects` lie in one symbol, in an array or in a structure, each has its offset too.
+fn object_name(image: &Image, object: u32, objects: &[Option<u32>]) -> Option<String> {
+    let symbol = image.symbols.at(object)?;
+    let written = demangle(as_written(&symbol.name));
+    let short = if written.contains('<') { &*written } else { written.rsplit("::").next().unwrap_or(&written) };
+    let mates = objects.iter().flatten().filter(|mate| symbol.range.contains(**mate)).count();
+    let offset = object - symbol.range.start();
+    Some(if mates > 1 { format!("{short}+{offset:#x}") } else { short.to_owned() })
+}
+
+/// Says of the heaps what a walk found; what was last true before this refresh `began` is stale. One that nobody told of
+/// is called by its own name, the `object` that holds it, or its allocator.
+fn tell(seen: &Seen, allocator: &'static str, object: Option<&str>, began: Duration, looks: &mut Vec<HeapLook>) {
     let trust = if seen.at < began && seen.trust == Trust::Exact { Trust::Stale } else { seen.trust };
     let single = seen.walk.ranges.len() == 1;
     for (index, range) in seen.walk.ranges.iter().enumerate() {
         let found = look_of(&[*range], looks);
         let place = found.unwrap_or_else(|| {
-            let own = seen.walk.name.as_deref().unwrap_or(allocator);
+            let own = seen.walk.name.as_deref().or(object).unwrap_or(allocator);
             let name = if single { own.to_owned() } else { format!("{own} {}", index + 1) };
             looks.push(HeapLook::unknown(&name, *range));
             looks.len() - 1
@@ -283,7 +304,8 @@ mod tests {
 
     #[test]
     fn what_is_counted_for_several_regions_together_is_told_of_none_and_in_a_hint() {
-        let mut heaps = Heaps { watched: vec![Watched { walker: Box::new(Two), last: None }], ram: vec![RAM] };
+        let mut heaps =
+            Heaps { watched: vec![Watched { walker: Box::new(Two), object: None, last: None }], ram: vec![RAM] };
         assert_eq!(heaps.hints(), Vec::<String>::new());
         let mut source = Bytes::new(RAM);
         let mut looks = Vec::new();
@@ -363,7 +385,8 @@ mod tests {
 
     /// A heap of 32 bytes in use and the target it is on.
     fn target() -> (Heaps, Busy) {
-        let heaps = Heaps { watched: vec![Watched { walker: Box::new(Simple), last: None }], ram: vec![RAM] };
+        let heaps =
+            Heaps { watched: vec![Watched { walker: Box::new(Simple), object: None, last: None }], ram: vec![RAM] };
         let mut bytes = Bytes::new(RAM);
         set(&mut bytes, 32);
         (heaps, Busy { bytes, clock: Cell::default(), on: 0, does: |_| (), left: 0 })

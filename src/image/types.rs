@@ -25,6 +25,8 @@ use index::Raw;
 
 /// The deepest nesting of fields that is followed from a static.
 const MAX_FIELDS: usize = 16;
+/// The most elements of one array that are looked at.
+const MAX_ELEMENTS: u32 = 64;
 /// The longest chain of typedefs and qualifiers that is followed.
 const MAX_ALIASES: usize = 32;
 /// The most structures that one question looks into: a damaged file may hold structures that hold themselves.
@@ -341,7 +343,7 @@ impl Types {
         Some(Variable { name: &held.name, address: held.address, kind: Type { types: self, id: held.kind? }, declared })
     }
 
-    /// The statics that hold, at any depth, a structure whose name ends with `name`: the address of each such
+    /// The statics that hold, at any depth and in arrays, a structure whose name ends with `name`: the address of each such
     /// structure, and the structure.
     #[must_use]
     pub fn holders(&self, name: &str) -> Vec<(u32, &Struct)> {
@@ -442,14 +444,30 @@ struct Search<'a, 'b> {
 
 impl Search<'_, '_> {
     fn within(&mut self, address: u32, kind: usize, depth: usize) {
-        let Some(held) = self.types.held(kind).filter(|_| self.budget > 0) else { return };
-        self.budget -= 1;
+        let Some(budget) = self.budget.checked_sub(1) else { return };
+        if let Some(Shape::Array { of: Some(of), counts }) = self.types.shape(self.types.resolved(kind)) {
+            return self.within_each(address, *of, product(counts).unwrap_or(0), depth);
+        }
+        let Some(held) = self.types.held(kind) else { return };
+        self.budget = budget;
         if held.name.ends_with(self.name) {
             self.found.push((address, held));
         } else if depth < MAX_FIELDS {
             for member in &held.members {
                 self.within(address.saturating_add(member.offset), member.kind, depth + 1);
             }
+        }
+    }
+
+    /// Within the elements of an array, which are all alike: most hold nothing, so one is looked into.
+    fn within_each(&mut self, address: u32, of: usize, count: u32, depth: usize) {
+        let Some(stride) = self.types.size(of, 0).filter(|_| count > 0 && depth < MAX_FIELDS) else { return };
+        let first = self.found.len();
+        self.within(address, of, depth + 1);
+        let held = self.found[first..].to_vec();
+        for index in 1..count.min(MAX_ELEMENTS) {
+            let further = |at: u32| at.saturating_add(index.saturating_mul(stride));
+            self.found.extend(held.iter().map(|(at, held)| (further(*at), *held)));
         }
     }
 }

@@ -28,6 +28,8 @@ pub struct Alert {
     pub until: Option<Duration>,
     /// The stack it concerns, by its id: two stacks may have one name.
     pub stack: Option<String>,
+    /// The heap it concerns, by its id: two heaps may have one name.
+    pub heap: Option<String>,
     /// When a person said that they know of it, since the attach.
     pub acknowledged: Option<Duration>,
     /// How often it happened, where that is counted: one more is worse.
@@ -38,7 +40,8 @@ impl Alert {
     /// Whether both tell of the same trouble with the same thing.
     #[must_use]
     pub fn is(&self, other: &Self) -> bool {
-        self.kind == other.kind && self.subject == other.subject && self.stack == other.stack
+        let same_thing = self.subject == other.subject && self.stack == other.stack && self.heap == other.heap;
+        self.kind == other.kind && same_thing
     }
 
     /// Whether it holds and nobody said that they know of it.
@@ -167,6 +170,7 @@ pub fn find(snapshot: &Snapshot, facts: &Facts, limits: Limits) -> Vec<Alert> {
         since: snapshot.at,
         until: None,
         stack: None,
+        heap: None,
         acknowledged: None,
         count: 0,
     };
@@ -184,9 +188,9 @@ pub fn find(snapshot: &Snapshot, facts: &Facts, limits: Limits) -> Vec<Alert> {
         }
     }
     for heap in &snapshot.heaps {
-        if let Some((count, text)) = failed(heap) {
-            alerts.push(Alert { count, ..alert(AlertKind::HeapFailure, Severity::Danger, &heap.name, text) });
-        }
+        of_heap(snapshot, heap, limits, &mut |kind, severity, subject, text, count| {
+            alerts.push(Alert { heap: Some(heap.id()), count, ..alert(kind, severity, subject, text) });
+        });
     }
     let mut add = |kind, severity, subject: &str, text| alerts.push(alert(kind, severity, subject, text));
     let target = &snapshot.target.elf;
@@ -205,40 +209,6 @@ pub fn find(snapshot: &Snapshot, facts: &Facts, limits: Limits) -> Vec<Alert> {
             .map_or_else(String::new, |stack| format!(" That is at the end of {}'s stack.", stack.name));
         let text = format!("The core recorded a fault. {}.{of}", faults.clauses().join("; "));
         add(AlertKind::Fault, Severity::Danger, target, text);
-    }
-    for heap in &snapshot.heaps {
-        if let Some(text) = corrupt(heap) {
-            add(AlertKind::HeapCorrupt, Severity::Danger, &heap.name, text);
-        }
-        for owner in heap.owners.iter().flatten().filter(|owner| owner.leaks) {
-            if let Some(text) = leak(heap, owner) {
-                add(AlertKind::Leak, Severity::Warning, owner.site.short(), text);
-            }
-        }
-        if let Some(percent) = heap.fragmentation_percent().filter(|percent| *percent >= limits.fragmentation_percent) {
-            let largest = heap.largest_free.map_or(0, |largest| largest.bytes);
-            let text = format!(
-                "{} has {} free, but in pieces of at most {}: fragmentation {percent} %, past its limit of {} %.",
-                heap.name,
-                units::bytes(heap.free().unwrap_or(0).into()),
-                units::bytes(largest.into()),
-                limits.fragmentation_percent
-            );
-            add(AlertKind::Fragmentation, Severity::Warning, &heap.name, text);
-        }
-        for (stack, block) in across(snapshot, heap) {
-            let text = format!(
-                "{} shares memory with a block at {} that reaches across the end of its stack.",
-                stack.name,
-                units::address(block.start().into())
-            );
-            add(AlertKind::BlockOverStack, Severity::Danger, &stack.name, text);
-        }
-        let peak = heap.peak.and_then(|peak| units::percent(peak.bytes.into(), heap.range.size().into()));
-        if let Some(percent) = peak.filter(|percent| *percent >= limits.heap_percent) {
-            let text = format!("{} was {percent} % full, past its limit of {} %.", heap.name, limits.heap_percent);
-            add(AlertKind::HeapLimit, Severity::Warning, &heap.name, text);
-        }
     }
     if let Some(difference) = &facts.wrong_elf {
         let text = format!("The target does not run this ELF: {difference}. Names and addresses may be wrong.");
@@ -299,6 +269,50 @@ pub fn find(snapshot: &Snapshot, facts: &Facts, limits: Limits) -> Vec<Alert> {
     }
     alerts.sort_by_key(|alert| (alert.severity, alert.kind));
     alerts
+}
+
+/// Everything that is wrong with one heap: kind, how bad, whom it concerns, the sentence, how often.
+fn of_heap(
+    snapshot: &Snapshot,
+    heap: &Heap,
+    limits: Limits,
+    add: &mut dyn FnMut(AlertKind, Severity, &str, String, u32),
+) {
+    if let Some((count, text)) = failed(heap) {
+        add(AlertKind::HeapFailure, Severity::Danger, &heap.name, text, count);
+    }
+    if let Some(text) = corrupt(heap) {
+        add(AlertKind::HeapCorrupt, Severity::Danger, &heap.name, text, 0);
+    }
+    for owner in heap.owners.iter().flatten().filter(|owner| owner.leaks) {
+        if let Some(text) = leak(heap, owner) {
+            add(AlertKind::Leak, Severity::Warning, owner.site.short(), text, 0);
+        }
+    }
+    if let Some(percent) = heap.fragmentation_percent().filter(|percent| *percent >= limits.fragmentation_percent) {
+        let largest = heap.largest_free.map_or(0, |largest| largest.bytes);
+        let text = format!(
+            "{} has {} free, but in pieces of at most {}: fragmentation {percent} %, past its limit of {} %.",
+            heap.name,
+            units::bytes(heap.free().unwrap_or(0).into()),
+            units::bytes(largest.into()),
+            limits.fragmentation_percent
+        );
+        add(AlertKind::Fragmentation, Severity::Warning, &heap.name, text, 0);
+    }
+    for (stack, block) in across(snapshot, heap) {
+        let text = format!(
+            "{} shares memory with a block at {} that reaches across the end of its stack.",
+            stack.name,
+            units::address(block.start().into())
+        );
+        add(AlertKind::BlockOverStack, Severity::Danger, &stack.name, text, 0);
+    }
+    let peak = heap.peak.and_then(|peak| units::percent(peak.bytes.into(), heap.range.size().into()));
+    if let Some(percent) = peak.filter(|percent| *percent >= limits.heap_percent) {
+        let text = format!("{} was {percent} % full, past its limit of {} %.", heap.name, limits.heap_percent);
+        add(AlertKind::HeapLimit, Severity::Warning, &heap.name, text, 0);
+    }
 }
 
 /// The last store into the guard of each stack, in this run of the target. Marks of a culprit are no alerts.

@@ -21,6 +21,7 @@ type Samples = VecDeque<(Duration, u32)>;
 /// The last minute of every place, a sample each second.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Growth {
+    /// By the heap's id and the place.
     places: BTreeMap<(String, CallSite), Samples>,
     last: Option<Duration>,
 }
@@ -34,8 +35,9 @@ impl Growth {
             self.sample(at, heaps);
         }
         for heap in heaps {
+            let id = heap.id();
             for owner in heap.owners.iter_mut().flatten() {
-                let samples = self.places.get(&(heap.name.clone(), owner.site.clone()));
+                let samples = self.places.get(&(id.clone(), owner.site.clone()));
                 owner.growth = samples.and_then(|samples| rate(samples, at));
                 owner.leaks = owner.growth.is_some() && samples.is_some_and(leaks);
             }
@@ -49,7 +51,7 @@ impl Growth {
         }
         for heap in heaps {
             for owner in heap.owners.iter().flatten() {
-                let key = (heap.name.clone(), owner.site.clone());
+                let key = (heap.id(), owner.site.clone());
                 if let Some(sample) = self.places.get_mut(&key).and_then(VecDeque::back_mut) {
                     *sample = (at, owner.bytes);
                 } else if self.places.len() < KEPT {

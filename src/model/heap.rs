@@ -221,6 +221,12 @@ impl Heap {
         }
     }
 
+    /// What tells it from every other heap, stable from refresh to refresh: where it begins. Two may have one name.
+    #[must_use]
+    pub fn id(&self) -> String {
+        format!("{:08x}", self.range.start())
+    }
+
     /// The same heap with its blocks, which fill its range, and with every figure that follows from them. `trust` says
     /// what the walk that found them is worth.
     #[must_use]

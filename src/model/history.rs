@@ -109,7 +109,7 @@ impl History {
         self.kept.get(key)
     }
 
-    /// The series of a quantity of a stack, by its id, or of a heap, by its name.
+    /// The series of a quantity of a stack or a heap, by its id.
     #[must_use]
     pub fn series(&self, quantity: Quantity, subject: &str) -> Option<&Series> {
         self.kept.get(&Key { subject: subject.to_owned(), quantity }).map(|kept| &kept.series)

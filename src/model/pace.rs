@@ -17,19 +17,21 @@ const KEPT: usize = 64;
 /// The last two seconds of every heap's count.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Pace {
+    /// By the heap's id.
     heaps: BTreeMap<String, VecDeque<(Duration, u32)>>,
 }
 
 impl Pace {
     /// Takes each heap's count at `at`, and says in `heaps` how many allocations a second that makes.
     pub fn follow(&mut self, at: Duration, heaps: &mut [Heap]) {
-        self.heaps.retain(|name, _| heaps.iter().any(|heap| heap.name == *name && heap.allocations.is_some()));
+        self.heaps.retain(|id, _| heaps.iter().any(|heap| heap.id() == *id && heap.allocations.is_some()));
         for heap in heaps {
             let Some(count) = heap.allocations else { continue };
-            if self.heaps.len() >= KEPT && !self.heaps.contains_key(&heap.name) {
+            let id = heap.id();
+            if self.heaps.len() >= KEPT && !self.heaps.contains_key(&id) {
                 continue;
             }
-            let samples = self.heaps.entry(heap.name.clone()).or_default();
+            let samples = self.heaps.entry(id).or_default();
             if samples.back().is_none_or(|(last, _)| at.saturating_sub(*last) >= STEP) {
                 samples.push_back((at, count));
             }

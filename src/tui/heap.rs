@@ -71,7 +71,7 @@ fn shown<'a>(model: &'a Model, state: &State) -> Option<&'a Heap> {
 fn compared<'a>(model: &'a Model, heap: &Heap, state: &State) -> Option<(&'a Heap, Duration)> {
     let baseline = model.baseline.as_ref().filter(|_| state.values == Values::Difference)?;
     let same_run = baseline.snapshot.epoch == model.snapshot.epoch;
-    let before = baseline.snapshot.heaps.iter().find(|before| same_run && before.name == heap.name)?;
+    let before = baseline.snapshot.heaps.iter().find(|before| same_run && before.id() == heap.id())?;
     Some((before, model.snapshot.at.saturating_sub(baseline.at())))
 }
 

@@ -41,9 +41,16 @@ pub(super) fn verdict(check: &Check) -> &'static str {
     }
 }
 
-/// Whose budget it is.
-pub(super) fn subject(check: &Check) -> String {
-    format!("{} {}", check.kind, units::printable(&check.name, 40))
+/// Whose budget it is; with its address where another one has the same name.
+pub(super) fn subject(outcome: &Outcome, check: &Check) -> String {
+    let named = format!("{} {}", check.kind, units::printable(&check.name, 40));
+    let is_shared = |other: &Check| {
+        other.kind == check.kind && other.name == check.name && other.start.is_some() && other.start != check.start
+    };
+    match check.start.filter(|_| outcome.checks.iter().any(is_shared)) {
+        Some(start) => format!("{named} at {}", units::address(start.into())),
+        None => named,
+    }
 }
 
 fn write_all(out: &mut String, outcome: &Outcome, style: Style) -> std::fmt::Result {
@@ -55,7 +62,7 @@ fn write_all(out: &mut String, outcome: &Outcome, style: Style) -> std::fmt::Res
     }
     let rows: Vec<(&Check, [String; 4])> = in_order(outcome)
         .into_iter()
-        .map(|check| (check, [subject(check), check.rule.into(), check.found_words(), check.limit_words()]))
+        .map(|check| (check, [subject(outcome, check), check.rule.into(), check.found_words(), check.limit_words()]))
         .collect();
     let widest = |column: usize| rows.iter().map(|(_, row)| row[column].chars().count()).max().unwrap_or(0);
     let [who, what, found, limit] = [widest(0), widest(1), widest(2).max(5), widest(3)];

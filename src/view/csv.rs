@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! at_s,kind,name,id,parent,memory,start,size,used,peak,lowest_sp_used,worst_case,margin,suggested,...
-//! 12.0,stack,growth,20004d58.1,heap,ram,536890712,4096,1424,1768,1768,,2328,2304,...
+//! 12.0,stack,growth,20004d58.1,20002000,ram,536890712,4096,1424,1768,1768,,2328,2304,...
 //! ```
 //!
 //! An address is a whole number, and what is not known is empty. In a stream, regions that do not move are in the first
@@ -64,7 +64,7 @@ pub fn all(report: &Report, out: &mut dyn Write) -> io::Result<()> {
                 ("kind", region.kind.into()),
                 ("name", quoted(&region.name)),
                 ("id", quoted(&region.id)),
-                ("parent", quoted(region.parent.as_deref().unwrap_or_default())),
+                ("parent", quoted(parent(report, region))),
                 ("memory", region.memory.into()),
                 ("start", region.start.to_string()),
                 ("size", region.size.to_string()),
@@ -95,7 +95,7 @@ fn stack_cells<'a>(report: &'a Report, stack: &StackReport) -> Vec<(&'static str
         ("kind", "stack".into()),
         ("name", quoted(&stack.name)),
         ("id", quoted(&stack.id)),
-        ("parent", quoted(place.and_then(|place| place.parent.as_deref()).unwrap_or_default())),
+        ("parent", quoted(place.map_or("", |place| parent(report, place)))),
         ("memory", place.map_or("", |place| place.memory).into()),
         ("start", stack.start.to_string()),
         ("size", stack.size.to_string()),
@@ -115,8 +115,8 @@ fn heap_cells(report: &Report, heap: &HeapReport) -> Vec<(&'static str, String)>
     vec![
         ("kind", "heap".into()),
         ("name", quoted(&heap.name)),
-        ("id", quoted(place.map_or("", |place| &place.id))),
-        ("parent", quoted(place.and_then(|place| place.parent.as_deref()).unwrap_or_default())),
+        ("id", quoted(&heap.id)),
+        ("parent", quoted(place.map_or("", |place| parent(report, place)))),
         ("memory", place.map_or("", |place| place.memory).into()),
         ("start", heap.start.to_string()),
         ("size", heap.size.to_string()),
@@ -132,6 +132,14 @@ fn heap_cells(report: &Report, heap: &HeapReport) -> Vec<(&'static str, String)>
 
 fn place<'a>(report: &'a Report, kind: &str, start: u64) -> Option<&'a Region> {
     report.regions.iter().find(|region| region.kind == kind && region.start == start)
+}
+
+/// The row that a region lies in, by its id: a heap's row has the heap's.
+fn parent<'a>(report: &'a Report, region: &'a Region) -> &'a str {
+    let Some(parent) = &region.parent else { return "" };
+    let around = report.regions.iter().find(|around| around.id == *parent && around.kind == "heap");
+    let heap = around.and_then(|around| report.heaps.iter().find(|heap| heap.start == around.start));
+    heap.map_or(parent, |heap| &heap.id)
 }
 
 fn number(number: Option<impl ToString>) -> String {

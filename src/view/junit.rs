@@ -30,7 +30,7 @@ pub fn write(outcome: &Outcome, out: &mut dyn Write) -> io::Result<()> {
     suites.write_inner_content(|writer| {
         let suite = writer.create_element("testsuite").with_attribute(("name", name.as_str()));
         let suite = suite.with_attributes(counts).with_attribute(("time", time.as_str()));
-        suite.write_inner_content(|writer| outcome.checks.iter().try_for_each(|check| case(writer, check)))?;
+        suite.write_inner_content(|writer| outcome.checks.iter().try_for_each(|check| case(writer, outcome, check)))?;
         Ok(())
     })?;
     writeln!(out)
@@ -40,12 +40,12 @@ fn is_skipped(check: &Check) -> bool {
     check.verdict == Verdict::Unknown && !check.required
 }
 
-fn case<W: Write>(writer: &mut Writer<W>, check: &Check) -> io::Result<()> {
-    let class = plain(&subject(check));
+fn case<W: Write>(writer: &mut Writer<W>, outcome: &Outcome, check: &Check) -> io::Result<()> {
+    let class = plain(&subject(outcome, check));
     let name = format!("{} {}", check.rule, check.limit_words());
     let case = writer.create_element("testcase");
     let case = case.with_attribute(("classname", class.as_str())).with_attribute(("name", name.as_str()));
-    let found = format!("{}: {} {}, {}", subject(check), check.rule, check.found_words(), check.limit_words());
+    let found = format!("{}: {} {}, {}", subject(outcome, check), check.rule, check.found_words(), check.limit_words());
     let words = [found, check.excess_words(), check.note.clone()];
     let words: Vec<&str> = words.iter().map(String::as_str).filter(|words| !words.is_empty()).collect();
     let message = plain(&words.join("; "));

@@ -18,7 +18,7 @@ pub fn markdown(outcome: &Outcome) -> String {
         let verdict = if check.is_failure() { format!("**{verdict}**") } else { verdict.to_owned() };
         vec![
             verdict,
-            cell(&subject(check)),
+            cell(&subject(outcome, check)),
             check.rule.into(),
             check.found_words(),
             check.limit_words(),

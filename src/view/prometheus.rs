@@ -61,7 +61,7 @@ fn write_all(out: &mut String, report: &Report) -> std::fmt::Result {
     family(out, &report.stacks, &stack_families(), |stack| {
         vec![("stack", stack.name.clone()), ("kind", stack.kind.to_owned()), ("id", stack.id.clone())]
     })?;
-    family(out, &report.heaps, &heap_families(), |heap| vec![("heap", heap.name.clone())])?;
+    family(out, &report.heaps, &heap_families(), |heap| vec![("heap", heap.name.clone()), ("id", heap.id.clone())])?;
     let memories: Vec<_> = report.regions.iter().filter(|region| region.kind == "memory").collect();
     family(
         out,
@@ -85,12 +85,15 @@ fn write_all(out: &mut String, report: &Report) -> std::fmt::Result {
         |(name, _)| vec![("memory", (*name).clone())],
     )?;
     head(out, "highwater_alert", Kind::Gauge, "1 for each alert that holds now.")?;
-    let mut told: Vec<_> = report.alerts.iter().map(|alert| (alert.kind, alert.severity, &alert.subject)).collect();
+    let mut told: Vec<_> =
+        report.alerts.iter().map(|alert| (alert.kind, alert.severity, &alert.subject, &alert.id)).collect();
     // Two samples of the same labels would be an error.
     told.sort_unstable();
     told.dedup();
-    for (kind, severity, subject) in told {
-        let labels = [("kind", kind.to_owned()), ("severity", severity.to_owned()), ("subject", subject.clone())];
+    for (kind, severity, subject, id) in told {
+        let mut labels =
+            vec![("kind", kind.to_owned()), ("severity", severity.to_owned()), ("subject", subject.clone())];
+        labels.extend(id.iter().map(|id| ("id", id.clone())));
         sample(out, "highwater_alert", &labels, 1.0)?;
     }
     Ok(())
@@ -212,9 +215,13 @@ mod tests {
     use crate::model::snapshot::{Measured, Snapshot, Stack, Trust};
     use crate::model::testing::{live, stack};
     use crate::region::Region;
+    use crate::sampler::observation::{Facts, Observation};
 
     fn export(stacks: Vec<Stack>, heaps: Vec<Heap>) -> String {
-        text(&Report::new(&Model::new(Snapshot { stacks, heaps, ..live(3) })))
+        let mut model = Model::new(live(0));
+        let snapshot = Snapshot { stacks, heaps, ..live(3) };
+        model.ingest(Observation { snapshot, facts: Facts::default() });
+        text(&Report::new(&model))
     }
 
     #[test]
@@ -226,7 +233,7 @@ mod tests {
             r#"highwater_stack_peak_bytes{stack="a",kind="user",id="a"} 800"#,
             r#"highwater_stack_peak_exact{stack="a",kind="user",id="a"} 1"#,
             r#"highwater_stack_peak_exact{stack="b",kind="user",id="b"} 0"#,
-            r#"highwater_heap_size_bytes{heap="heap"} 64"#,
+            r#"highwater_heap_size_bytes{heap="heap",id="20000000"} 64"#,
             "highwater_up 1",
             "# TYPE highwater_resets_total counter",
         ] {
@@ -245,10 +252,19 @@ mod tests {
 
     #[test]
     fn no_series_is_told_twice() {
-        let out = export(vec![stack("a", 999), stack("a", 999)], Vec::new());
+        let full = |start| {
+            let peak = Some(Measured { bytes: 64, trust: Trust::Exact });
+            Heap { peak, ..Heap::unknown("sys_heap", Region::new(start, 64)) }
+        };
+        let out = export(vec![stack("a", 999), stack("a", 999)], vec![full(0x2000_0000), full(0x2000_1000)]);
         let alerts: Vec<&str> = out.lines().filter(|line| line.starts_with("highwater_alert{")).collect();
         let mut once = alerts.clone();
         once.dedup();
         assert_eq!(alerts, once);
+        // Of two heaps with one name, each has its own.
+        for id in ["20000000", "20001000"] {
+            let of_this = |line: &&str| line.contains(&format!("subject=\"sys_heap\",id=\"{id}\""));
+            assert_eq!(alerts.iter().filter(|line| of_this(line)).count(), 1, "{id}: {out}");
+        }
     }
 }

@@ -87,3 +87,25 @@ fn a_zephyr_thread_is_gone_only_when_a_second_walk_agrees() {
     fixture.poke(next, 0);
     assert_eq!(fixture.refresh().stacks.len(), all - 2);
 }
+
+#[test]
+#[ignore = "needs arm-none-eabi-gcc"]
+fn a_heap_of_zephyr_is_called_by_the_object_that_holds_it() {
+    let fixture = &mut Fixture::new("zephyr_heaps.c", &["-g"]);
+    let snapshot = fixture.look();
+    let mut told: Vec<_> = snapshot
+        .heaps
+        .iter()
+        .map(|heap| (heap.name.as_str(), heap.id(), heap.allocator, heap.in_use, heap.damage.clone()))
+        .collect();
+    told.sort_by_key(|told| told.0);
+    // Those of an array have one symbol: how far they are from its start tells them apart.
+    let expected = [
+        ("my_kernel_heap", "kernel_memory"),
+        ("pools+0x0", "first_memory"),
+        ("pools+0x18", "second_memory"),
+        ("z_malloc_heap", "malloc_memory"),
+    ]
+    .map(|(name, memory)| (name, format!("{:08x}", fixture.address(memory, "")), Some("sys_heap"), Some(1), None));
+    assert_eq!(told, expected);
+}

@@ -258,6 +258,7 @@ pub(crate) fn danger() -> Model {
         since: Duration::from_secs(71),
         until: None,
         stack: None,
+        heap: None,
         acknowledged: None,
         count: 0,
     });
@@ -269,6 +270,7 @@ pub(crate) fn danger() -> Model {
         since: Duration::from_secs(12),
         until: Some(Duration::from_secs(13)),
         stack: None,
+        heap: None,
         acknowledged: None,
         count: 0,
     });
@@ -406,6 +408,7 @@ pub(crate) fn overflow() -> Model {
         since: Duration::from_secs(74),
         until: None,
         stack: None,
+        heap: None,
         acknowledged: None,
         count: 0,
     };

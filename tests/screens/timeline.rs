@@ -43,8 +43,8 @@ pub(crate) fn ten_minutes() -> Model {
             (&growth.id, &growth.name, Quantity::Current, growth.range.size(), 300 + wave),
             (&comms.id, &comms.name, Quantity::Peak, comms.range.size(), 840),
             (&comms.id, &comms.name, Quantity::Current, comms.range.size(), 200 + wave * wave / 16),
-            (&heap.name, &heap.name, Quantity::Used, heap.range.size(), rising),
-            (&heap.name, &heap.name, Quantity::Blocks, heap.range.size(), 20 + wave / 8),
+            (&heap.id(), &heap.name, Quantity::Used, heap.range.size(), rising),
+            (&heap.id(), &heap.name, Quantity::Blocks, heap.range.size(), 20 + wave / 8),
         ] {
             let key = Key { subject: subject.clone(), quantity };
             let whole = (quantity != Quantity::Blocks).then_some(whole);

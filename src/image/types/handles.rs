@@ -2,14 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::{MAX_FIELDS, Shape, Types, index};
+use super::{MAX_ELEMENTS, MAX_FIELDS, Shape, Types, index};
 
 /// The most handles that are told.
 const MAX_HANDLES: usize = 256;
 /// The most types that are looked into.
 const MAX_STEPS: usize = 1 << 14;
-/// The most elements of one array that are looked at.
-const MAX_ELEMENTS: u32 = 64;
 
 impl Types {
     /// The pointers to a structure of that name among the statics, in their members and elements too: where each lies,

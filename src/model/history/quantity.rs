@@ -62,7 +62,7 @@ impl Quantity {
 /// Which series: of what, and whose.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key {
-    /// A stack's id or a heap's name; empty for the link.
+    /// A stack's id or a heap's; empty for the link.
     pub subject: String,
     /// What it counts.
     pub quantity: Quantity,
@@ -126,7 +126,7 @@ fn of_heap(heap: &Heap) -> [Reading; 5] {
         (Quantity::Fragmentation, Some(1000), share),
     ]
     .map(|(quantity, whole, value)| Reading {
-        key: Key { subject: heap.name.clone(), quantity },
+        key: Key { subject: heap.id(), quantity },
         name: heap.name.clone(),
         whole,
         value,

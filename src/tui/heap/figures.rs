@@ -70,7 +70,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, heap: &Heap, model: &Mod
 /// How much of the heap was in use in the last minute, and where the picture of it ends.
 fn trend(canvas: &mut Canvas<'_>, area: Rect, heap: &Heap, model: &Model) -> u16 {
     const LABEL: u16 = 6;
-    let Some(series) = model.history.series(Quantity::Used, &heap.name).filter(|series| series.last().is_some()) else {
+    let Some(series) = model.history.series(Quantity::Used, &heap.id()).filter(|series| series.last().is_some()) else {
         return area.y;
     };
     let columns = series.highest(model.snapshot.at, SPAN, usize::from(area.width.saturating_sub(LABEL)));

@@ -236,7 +236,7 @@ impl Paper<'_> {
         }
         if let Some(heap) = lookup::heap(snapshot, part) {
             blocks.push(Block { rank: 1, lines: self.heap_numbers(heap) });
-            blocks.push(self.history(self.model.history.series(Quantity::Used, &heap.name), heap.range.size().into()));
+            blocks.push(self.history(self.model.history.series(Quantity::Used, &heap.id()), heap.range.size().into()));
         }
         blocks.extend(self.heap_blocks(part));
         if let Some(memory) = memory {

@@ -215,7 +215,7 @@ pub(crate) fn heap_in_danger(model: &Model, heap: &Heap) -> bool {
     model.alerts.iter().any(|alert| {
         alert.until.is_none()
             && matches!(alert.kind, AlertKind::HeapLimit | AlertKind::HeapFailure | AlertKind::HeapCorrupt)
-            && alert.subject == heap.name
+            && alert.heap.as_ref() == Some(&heap.id())
     })
 }
 

@@ -85,6 +85,6 @@ pub(super) fn shown(model: &Model, state: &TimelineState) -> BTreeSet<Key> {
     let key = |subject: &str, quantity| Key { subject: subject.to_owned(), quantity };
     let peaks = stacks.iter().take(STACKS).map(|stack| key(&stack.id, Quantity::Peak));
     let current = stacks.first().map(|stack| key(&stack.id, Quantity::Current));
-    let heap = snapshot.heaps.first().map(|heap| key(&heap.name, Quantity::Used));
+    let heap = snapshot.heaps.first().map(|heap| key(&heap.id(), Quantity::Used));
     peaks.chain(current).chain(heap).collect()
 }

@@ -50,6 +50,8 @@ impl Series {
 pub(super) struct Span {
     pub(super) severity: &'static str,
     pub(super) subject: String,
+    /// The stack or heap it concerns, by its id.
+    id: Option<String>,
     /// What it said when it began.
     pub(super) text: String,
     pub(super) from_s: f64,
@@ -71,7 +73,7 @@ pub struct Survey {
     /// Those in which something else happened.
     eventful: Vec<usize>,
     newest_event_s: f64,
-    before: Vec<(&'static str, String)>,
+    before: Vec<(&'static str, String, Option<String>)>,
     refreshes: usize,
 }
 
@@ -110,7 +112,7 @@ impl Survey {
     pub fn look(&mut self, report: &Report) {
         self.limit_percent = report.limits.stack_percent;
         for heap in &report.heaps {
-            self.figure(Kind::Heap, &heap.name, &heap.name, heap.used, heap.size, report.at_s);
+            self.figure(Kind::Heap, &heap.id, &heap.name, heap.used, heap.size, report.at_s);
         }
         for stack in &report.stacks {
             self.figure(Kind::Stack, &stack.id, &stack.name, stack.peak, stack.size, report.at_s);
@@ -165,7 +167,8 @@ impl Survey {
     fn look_at_alerts(&mut self, report: &Report) {
         for alert in &report.alerts {
             let same = |span: &&mut Span| {
-                span.last + 1 >= self.refreshes && span.subject == alert.subject && span.from_s == alert.since_s
+                let same = span.subject == alert.subject && span.id == alert.id;
+                span.last + 1 >= self.refreshes && same && span.from_s == alert.since_s
             };
             if let Some(span) = self.alerts.iter_mut().rev().find(same) {
                 (span.to_s, span.last) = (report.at_s, self.refreshes);
@@ -173,6 +176,7 @@ impl Survey {
                 self.alerts.push(Span {
                     severity: alert.severity,
                     subject: alert.subject.clone(),
+                    id: alert.id.clone(),
                     text: alert.text.clone(),
                     from_s: alert.since_s,
                     to_s: report.at_s,
@@ -180,7 +184,8 @@ impl Survey {
                 });
             }
         }
-        let now: Vec<_> = report.alerts.iter().map(|alert| (alert.kind, alert.subject.clone())).collect();
+        let now: Vec<_> =
+            report.alerts.iter().map(|alert| (alert.kind, alert.subject.clone(), alert.id.clone())).collect();
         if now != self.before {
             self.turned.push(self.refreshes);
             self.before = now;
