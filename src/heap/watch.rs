@@ -18,6 +18,7 @@ use crate::image::symbols::{as_written, demangle};
 use crate::memory::Memory;
 use crate::model::snapshot::{Block, BlockState, Heap, Measured, MemoryKind, Trust};
 use crate::region::Region;
+use crate::units;
 
 /// The alignment that most blocks ask for, in bytes: it pads the agent's header.
 const HEADER_ALIGN: usize = 8;
@@ -39,6 +40,30 @@ struct Watched {
     /// What the program calls the object that holds it.
     object: Option<String>,
     last: Option<Seen>,
+    /// Where the heap lies when that is beyond all RAM that is known.
+    beyond: Option<Region>,
+}
+
+impl Watched {
+    fn new(walker: Box<dyn Walker>, object: Option<String>) -> Self {
+        Self { walker, object, last: None, beyond: None }
+    }
+
+    /// A sentence for a heap that cannot be shown because of where it lies.
+    fn beyond(&self, ram: &[Region]) -> Option<String> {
+        let beyond = self.beyond?;
+        let place =
+            |range: &Region| format!("{} to {}", units::address(range.start().into()), units::address(range.end()));
+        let allocator = self.walker.name();
+        let name = self.object.as_ref().map_or_else(|| allocator.to_owned(), |object| format!("{allocator} {object}"));
+        let known: Vec<String> = ram.iter().map(place).collect();
+        Some(format!(
+            "The heap {name} lies at {}, which is not in the RAM that is known ({}), so it is not shown. --chip tells how \
+             large RAM is.",
+            place(&beyond),
+            known.join(", ")
+        ))
+    }
 }
 
 /// A walk that may still be true.
@@ -62,7 +87,7 @@ impl Heaps {
         let objects: Vec<Option<u32>> = walkers.iter().map(|walker| walker.object()).collect();
         let watched = walkers.into_iter().zip(&objects).map(|(walker, object)| {
             let object = object.and_then(|object| object_name(image, object, &objects));
-            Watched { walker, object, last: None }
+            Watched::new(walker, object)
         });
         Self { watched: watched.collect(), ram }
     }
@@ -76,7 +101,7 @@ impl Heaps {
     /// Forgets what was seen: the target was reset.
     pub fn clear(&mut self) {
         for watched in &mut self.watched {
-            watched.last = None;
+            (watched.last, watched.beyond) = (None, None);
         }
     }
 
@@ -93,7 +118,7 @@ impl Heaps {
                 walk.ranges.len()
             ))
         });
-        told.collect()
+        told.chain(self.watched.iter().filter_map(|watched| watched.beyond(&self.ram))).collect()
     }
 
     /// Puts the blocks of each heap into the one of `looks` that it is, and adds those that nobody told of.
@@ -140,9 +165,15 @@ impl Watched {
                 forget(memory, &statics, &before.ranges);
             }
             let Some(walk) = self.walker.walk(memory) else { break };
-            if walk.ranges.iter().any(|range| !ram.is_empty() && !ram.iter().any(|ram| ram.covers(*range))) {
+            let is_beyond = |range: &&Region| !ram.is_empty() && !ram.iter().any(|ram| ram.covers(**range));
+            if let Some(range) = walk.ranges.iter().find(is_beyond) {
+                // What makes sense as a heap is one, whatever is believed of RAM; before it is set up, words are anything.
+                if walk.damage.is_none() {
+                    self.beyond = Some(*range);
+                }
                 break;
             }
+            self.beyond = None;
             let known = look_of(&walk.ranges, looks);
             let counts = known.is_some_and(|look| looks[look].witness.is_some());
             let same = known.is_some_and(|look| stayed(memory, &mut looks[look], &walk, self.walker.rounding()));
@@ -304,8 +335,7 @@ mod tests {
 
     #[test]
     fn what_is_counted_for_several_regions_together_is_told_of_none_and_in_a_hint() {
-        let mut heaps =
-            Heaps { watched: vec![Watched { walker: Box::new(Two), object: None, last: None }], ram: vec![RAM] };
+        let mut heaps = Heaps { watched: vec![Watched::new(Box::new(Two), None)], ram: vec![RAM] };
         assert_eq!(heaps.hints(), Vec::<String>::new());
         let mut source = Bytes::new(RAM);
         let mut looks = Vec::new();
@@ -313,6 +343,22 @@ mod tests {
         assert_eq!(looks.iter().map(|look| look.heap.peak).collect::<Vec<_>>(), [None, None]);
         let hints = heaps.hints();
         assert!(hints.len() == 1 && hints[0].contains("2 regions") && hints[0].contains("64 B of 768 B"), "{hints:?}");
+    }
+
+    #[test]
+    fn a_heap_beyond_what_is_known_of_ram_is_told_in_a_hint() {
+        let check = |ram: Vec<Region>, expected: usize| {
+            let mut heaps = Heaps { watched: vec![Watched::new(Box::new(Simple), Some("pool".into()))], ram };
+            let (mut source, mut looks) = (Bytes::new(RAM), Vec::new());
+            heaps.refresh(&mut Memory::new(&mut source, LinkCost::default(), 1 << 16), &mut looks);
+            let hints = heaps.hints();
+            assert_eq!((hints.len(), looks.len()), (expected, 1 - expected), "{hints:?}");
+            let words = ["simple pool", "2000_0800 to 2000_1000", "2000_0000 to 2000_0c00"];
+            assert!(hints.iter().all(|hint| words.iter().all(|word| hint.contains(word))), "{hints:?}");
+        };
+        check(vec![RAM.bottom(0xc00)], 1);
+        check(vec![RAM], 0);
+        check(Vec::new(), 0);
     }
 
     /// Says that so many bytes are in use, and finds damage where its two words differ.
@@ -385,8 +431,7 @@ mod tests {
 
     /// A heap of 32 bytes in use and the target it is on.
     fn target() -> (Heaps, Busy) {
-        let heaps =
-            Heaps { watched: vec![Watched { walker: Box::new(Simple), object: None, last: None }], ram: vec![RAM] };
+        let heaps = Heaps { watched: vec![Watched::new(Box::new(Simple), None)], ram: vec![RAM] };
         let mut bytes = Bytes::new(RAM);
         set(&mut bytes, 32);
         (heaps, Busy { bytes, clock: Cell::default(), on: 0, does: |_| (), left: 0 })

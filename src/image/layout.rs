@@ -9,8 +9,8 @@ use crate::region::{Region, merge};
 use crate::units;
 pub(super) use names::{HEAP_PIECE, STACK_PIECE};
 use names::{
-    HEAP_SYMBOLS, MEMORY_SYMBOLS, SECTION_MEMORIES, STACK_SYMBOLS, STACK_TOP_SYMBOLS, VECTOR_SYMBOLS, by_ilink,
-    is_at_address,
+    HEAP_SYMBOLS, MEMORY_SETTINGS, MEMORY_SYMBOLS, SECTION_MEMORIES, STACK_SYMBOLS, STACK_TOP_SYMBOLS, VECTOR_SYMBOLS,
+    by_ilink, is_at_address,
 };
 
 /// One physical memory.
@@ -55,16 +55,28 @@ pub fn memories(image: &Image, chip: &[Memory]) -> Vec<Memory> {
         return all;
     }
     let mut all: Vec<Memory> = Vec::new();
-    for (kind, name, start, end) in MEMORY_SYMBOLS {
-        let (Some(start), Some(end)) = (image.symbols.address(start), image.symbols.address(end)) else { continue };
-        let range = Region::between(start, end);
+    for (kind, name, range) in told(image) {
         if !range.is_empty() && !all.iter().any(|memory| memory.range.overlaps(range)) {
-            all.push(Memory { name: (*name).into(), kind: *kind, range, size_known: true });
+            all.push(Memory { name: name.into(), kind, range, size_known: true });
         }
     }
     add_missing(&mut all, &used, image);
     reach_up_to_stack(&mut all, image);
     all
+}
+
+/// The memories that the ELF itself tells of by symbols: its configuration first, because an end that a linker script
+/// gives may be that of what it placed.
+fn told(image: &Image) -> impl Iterator<Item = (MemoryKind, &'static str, Region)> {
+    let address = |name: &str| image.symbols.address(name);
+    let set = MEMORY_SETTINGS.iter().filter_map(move |(kind, name, start, size)| {
+        let size = address(size)?.checked_mul(1024)?;
+        Some((*kind, *name, Region::between(address(start)?, address(start)?.checked_add(size)?)))
+    });
+    let linked = MEMORY_SYMBOLS.iter().filter_map(move |(kind, name, start, end)| {
+        Some((*kind, *name, Region::between(address(start)?, address(end)?)))
+    });
+    set.chain(linked)
 }
 
 /// Lets the RAM of which no size is known reach up to where the main stack begins: at the end of RAM, in most scripts.
@@ -426,6 +438,40 @@ mod tests {
         known.push(("SRAM4", 0x1000, true));
         known.extend(&beside[1..]);
         assert_eq!(told(&memories(&image, &chip)), expected(&known));
+    }
+
+    #[test]
+    fn ram_is_as_large_as_the_symbols_of_the_elf_say() {
+        use crate::image::symbols::{Symbol, Symbols};
+        let check = |symbols: &[(&str, u32)], expected: (u32, u32, bool)| {
+            let mut image = image(&[("datas", 0x2000_0000, 0x100), ("noinit", 0x2000_4000, 0x100)]);
+            let symbol = |(name, value): &(&str, u32)| Symbol {
+                name: (*name).into(),
+                range: Region::new(*value, 0),
+                is_code: false,
+                is_data: false,
+                file: None,
+            };
+            image.symbols = Symbols::new(symbols.iter().map(symbol).collect());
+            let told: Vec<_> = memories(&image, &[])
+                .iter()
+                .map(|memory| (memory.range.start(), memory.range.size(), memory.size_known))
+                .collect();
+            assert_eq!(told, [expected], "{symbols:?}");
+        };
+        let (start, size) = (("CONFIG_SRAM_BASE_ADDRESS", 0x2000_0000), ("CONFIG_SRAM_SIZE", 192));
+        let (first, last) = (("_image_ram_start", 0x2000_0000), ("__kernel_ram_end", 0x2000_4200));
+        let used = (0x2000_0000, 0x4100, false);
+        check(&[start, size], (0x2000_0000, 192 << 10, true));
+        check(&[first, last], (0x2000_0000, 0x4200, true));
+        check(&[first, last, start, size], (0x2000_0000, 192 << 10, true));
+        check(&[("__ram0_start__", 0x2000_0000), ("__ram0_end__", 0x2000_8000)], (0x2000_0000, 0x8000, true));
+        check(&[("_sram", 0x2000_0000), ("_eram", 0x2000_8000)], (0x2000_0000, 0x8000, true));
+        // What tells nothing, or cannot be true.
+        check(&[size], used);
+        check(&[start, ("CONFIG_SRAM_SIZE", 0)], used);
+        check(&[start, ("CONFIG_SRAM_SIZE", u32::MAX)], used);
+        check(&[("CONFIG_SRAM_BASE_ADDRESS", u32::MAX - 4), size], used);
     }
 
     #[test]

@@ -15,7 +15,18 @@ pub(super) const MEMORY_SYMBOLS: &[(MemoryKind, &str, &str, &str)] = &[
     (MemoryKind::Flash, "Flash", "__base_PROGRAM_FLASH", "__top_PROGRAM_FLASH"),
     // TI's SimpleLink.
     (MemoryKind::Ram, "RAM", "_sram_start", "_sram_end"),
+    // Zephyr: all of the RAM that its linker script was given, from the first section on.
+    (MemoryKind::Ram, "RAM", "_image_ram_start", "__kernel_ram_end"),
+    // ChibiOS.
+    (MemoryKind::Ram, "RAM", "__ram0_start__", "__ram0_end__"),
+    // RIOT, on Cortex-M.
+    (MemoryKind::Ram, "RAM", "_sram", "_eram"),
 ];
+
+/// Names under which a configuration is kept in the ELF that says where a memory begins and how many KiB it has.
+pub(super) const MEMORY_SETTINGS: &[(MemoryKind, &str, &str, &str)] =
+    // Zephyr keeps each number of its Kconfig as an absolute symbol (kernel's configs.c).
+    &[(MemoryKind::Ram, "RAM", "CONFIG_SRAM_BASE_ADDRESS", "CONFIG_SRAM_SIZE")];
 
 /// Names that linker scripts give the two ends of a heap.
 pub(super) const HEAP_SYMBOLS: &[(&str, &str)] = &[
