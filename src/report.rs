@@ -277,8 +277,8 @@ pub struct InTheWay {
 pub struct SizeReport {
     /// The largest payload that counts here, in bytes.
     pub up_to: u32,
-    /// Blocks in use.
-    pub used: u32,
+    /// Blocks in use; `null` when what is in use cannot be told apart into blocks.
+    pub used: Option<u32>,
     /// Free blocks.
     pub free: u32,
 }

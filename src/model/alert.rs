@@ -292,11 +292,11 @@ fn of_heap(
     if let Some(percent) = heap.fragmentation_percent().filter(|percent| *percent >= limits.fragmentation_percent) {
         let largest = heap.largest_free.map_or(0, |largest| largest.bytes);
         let text = format!(
-            "{} has {} free, but in pieces of at most {}: fragmentation {percent} %, past its limit of {} %.",
+            "{} has {} free, but in pieces of at most {}: fragmentation {percent} %, {}.",
             heap.name,
             units::bytes(heap.free().unwrap_or(0).into()),
             units::bytes(largest.into()),
-            limits.fragmentation_percent
+            against(percent, limits.fragmentation_percent)
         );
         add(AlertKind::Fragmentation, Severity::Warning, &heap.name, text, 0);
     }
@@ -310,9 +310,15 @@ fn of_heap(
     }
     let peak = heap.peak.and_then(|peak| units::percent(peak.bytes.into(), heap.range.size().into()));
     if let Some(percent) = peak.filter(|percent| *percent >= limits.heap_percent) {
-        let text = format!("{} was {percent} % full, past its limit of {} %.", heap.name, limits.heap_percent);
+        let text = format!("{} was {percent} % full, {}.", heap.name, against(percent, limits.heap_percent));
         add(AlertKind::HeapLimit, Severity::Warning, &heap.name, text, 0);
     }
+}
+
+/// Where a share stands that is not below its limit.
+fn against(percent: u8, limit: u8) -> String {
+    let place = if percent > limit { "past" } else { "at" };
+    format!("{place} its limit of {limit} %")
 }
 
 /// The last store into the guard of each stack, in this run of the target. Marks of a culprit are no alerts.
@@ -498,12 +504,31 @@ mod tests {
             let found = told(heap(), limits);
             assert_eq!(found.iter().any(|(kind, _)| *kind == AlertKind::Fragmentation), expected, "{limit} %");
             if let Some((_, text)) = found.first() {
-                let limit = format!("fragmentation 48 %, past its limit of {limit} %.");
+                let place = if limit == 48 { "at" } else { "past" };
+                let limit = format!("fragmentation 48 %, {place} its limit of {limit} %.");
                 assert!(
                     text.ends_with(&limit) && text.contains("1072 B free, but in pieces of at most 560 B"),
                     "{text}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn a_heap_at_its_limit_is_not_told_to_be_past_it() {
+        for (peak, expected) in [
+            (890, None),
+            (900, Some("90 % full, at its limit of 90 %.")),
+            (950, Some("95 % full, past its limit of 90 %.")),
+        ] {
+            let peak = Some(Measured { bytes: peak, trust: Trust::Exact });
+            let heaps = vec![Heap { peak, ..Heap::unknown("heap", Region::new(0x2000_0000, 1000)) }];
+            let alerts = find(&Snapshot { heaps, ..testing::live(1) }, &Facts::default(), Limits::default());
+            let told = alerts.iter().find(|alert| alert.kind == AlertKind::HeapLimit);
+            assert_eq!(
+                told.map(|alert| alert.text.as_str()),
+                expected.map(|text| format!("heap was {text}")).as_deref()
+            );
         }
     }
 

@@ -184,8 +184,8 @@ pub struct Damage {
 pub struct SizeClass {
     /// The largest payload that counts here, in bytes: a power of two.
     pub up_to: u32,
-    /// Blocks in use.
-    pub used: u32,
+    /// Blocks in use; `None` when what is in use cannot be told apart into blocks.
+    pub used: Option<u32>,
     /// Free blocks.
     pub free: u32,
 }
@@ -386,24 +386,35 @@ impl Heap {
     }
 
     /// How many blocks there are of each size, the smallest first, by powers of two; empty when blocks are not known.
-    /// Stretches count as nothing, because nobody knows how many blocks they are.
+    /// Where the allocator does not keep where blocks meet, those that say who asked for them count, as they were when
+    /// they last agreed with the heap's counters.
     #[must_use]
     pub fn sizes(&self) -> Vec<SizeClass> {
+        let blocks = self.blocks.as_deref().unwrap_or_default();
+        let of = |state| blocks.iter().filter(move |block| block.state == state).map(|block| block.payload.size());
+        let used: Option<Vec<u32>> = match blocks.iter().any(|block| block.state == BlockState::Stretch) {
+            false => Some(of(BlockState::Used).collect()),
+            true => self
+                .live
+                .as_ref()
+                .map(|live| live.iter().map(|block| block.range.size().saturating_sub(block.front)).collect()),
+        };
         let mut classes = [(0u32, 0u32); 32];
-        for block in self.blocks.as_deref().unwrap_or_default() {
-            let size = block.payload.size().clamp(1, 1 << 31).next_power_of_two();
-            let (used, free) = &mut classes[size.trailing_zeros() as usize];
-            match block.state {
-                BlockState::Used => *used += 1,
-                BlockState::Free => *free += 1,
-                BlockState::Own | BlockState::Stretch | BlockState::Lost => {}
-            }
+        let class = |size: u32| size.clamp(1, 1 << 31).next_power_of_two().trailing_zeros() as usize;
+        for size in used.iter().flatten() {
+            classes[class(*size)].0 += 1;
+        }
+        for size in of(BlockState::Free) {
+            classes[class(size)].1 += 1;
         }
         let told = |class: &(u32, u32)| *class != (0, 0);
         let Some(first) = classes.iter().position(told) else { return Vec::new() };
         let last = classes.iter().rposition(told).unwrap_or(first);
         (first..=last)
-            .map(|index| SizeClass { up_to: 1 << index, used: classes[index].0, free: classes[index].1 })
+            .map(|index| {
+                let (in_use, free) = classes[index];
+                SizeClass { up_to: 1 << index, used: used.as_ref().map(|_| in_use), free }
+            })
             .collect()
     }
 }
@@ -469,9 +480,30 @@ mod tests {
         assert!(heap.fragmentation().is_some_and(|share| (share - 0.2).abs() < 1e-9));
         assert_eq!(heap.overhead_share(), Some(0.25));
         assert_eq!(heap.free_runs().map(Region::size).collect::<Vec<_>>(), [24, 96]);
-        let sizes: Vec<(u32, u32, u32)> =
+        let sizes: Vec<(u32, Option<u32>, u32)> =
             heap.sizes().iter().map(|class| (class.up_to, class.used, class.free)).collect();
-        assert_eq!(sizes, [(8, 0, 1), (16, 0, 1), (32, 1, 0), (64, 1, 0), (128, 0, 1)]);
+        let some = |up_to, used, free| (up_to, Some(used), free);
+        assert_eq!(sizes, [some(8, 0, 1), some(16, 0, 1), some(32, 1, 0), some(64, 1, 0), some(128, 0, 1)]);
+    }
+
+    #[test]
+    fn of_a_stretch_the_blocks_count_that_say_who_asked_for_them_and_none_is_not_zero() {
+        use BlockState::{Free, Stretch};
+        let told = |heap: &Heap| -> Vec<_> {
+            heap.sizes().iter().map(|class| (class.up_to, class.used, class.free)).collect()
+        };
+        let stretch = heap(&[(96, Stretch), (24, Free)]);
+        assert_eq!(told(&stretch), [(16, None, 1)]);
+        let block = |start, size| LiveBlock {
+            range: Region::new(start, size),
+            asked: size - 8,
+            front: 8,
+            owner: 0,
+            holds: None,
+            seen: Duration::ZERO,
+        };
+        let noted = Heap { live: Some(vec![block(0x1000, 40), block(0x1028, 56)]), ..stretch };
+        assert_eq!(told(&noted), [(16, Some(0), 1), (32, Some(1), 0), (64, Some(1), 0)]);
     }
 
     #[test]

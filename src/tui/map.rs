@@ -216,7 +216,8 @@ pub(crate) fn legend(theme: &super::theme::Theme, state: &State) -> Vec<(String,
         (glyphs.touched.repeat(2), styles.level, "touched before".to_owned()),
         (glyphs.line.to_owned(), styles.strong, "high water".to_owned()),
         (glyphs.never.repeat(2), styles.muted, "never touched".to_owned()),
-        (glyphs.freed.repeat(2), styles.muted, "free again".to_owned()),
+        (glyphs.freed.repeat(2), styles.muted, "freed".to_owned()),
+        (glyphs.block.repeat(2), styles.level, "block".to_owned()),
         (glyphs.hatch.repeat(2), styles.muted, "fixed".to_owned()),
     ];
     if state.map.scale == Scale::Schematic {

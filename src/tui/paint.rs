@@ -34,9 +34,13 @@ impl<'a> Canvas<'a> {
         if y < self.area.top() || y >= self.area.bottom() || x < self.area.left() || x >= self.area.right() {
             return x;
         }
-        let room = usize::from(self.area.right() - x);
+        let room = self.area.right() - x;
+        // A figure that lost its last digits is another figure: words and numbers are not cut without a sign.
+        let cut = width(text.trim_end()) > room && text.contains(char::is_alphanumeric);
+        let cut = cut.then(|| fit(text, room, self.theme));
+        let text = cut.as_deref().unwrap_or(text);
         // What stood here before leaves nothing of its style behind.
-        self.buffer.set_stringn(x, y, text, room, Style::reset().patch(style)).0
+        self.buffer.set_stringn(x, y, text, usize::from(room), Style::reset().patch(style)).0
     }
 
     /// Draws text that ends before `end`.
@@ -197,6 +201,20 @@ mod tests {
         assert_eq!(width(&fit("漢字漢字漢字", 6, &theme)), 5);
         assert_eq!(fit("abc", 0, &theme), "");
         assert_eq!(fit("abc", 1, &theme), "…");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_cut_with_a_sign() {
+        let theme = Theme::default();
+        for (text, expected) in
+            [("1033 B", "1033 B"), ("1033 KiB", "1033 …"), ("1033 B   ", "1033 B"), ("██████████", "██████")]
+        {
+            let area = Rect::new(0, 0, 8, 1);
+            let mut buffer = Buffer::empty(area);
+            Canvas::new(&mut buffer, area, &theme).text(2, 0, text, Style::default());
+            let drawn: String = (2..8).map(|x| buffer[(x, 0)].symbol()).collect();
+            assert_eq!(drawn, expected);
+        }
     }
 
     #[test]

@@ -63,6 +63,8 @@ pub struct Glyphs {
     pub never: &'static str,
     /// Used once, free again.
     pub freed: &'static str,
+    /// Blocks of a heap in use, without a level.
+    pub block: &'static str,
     /// Fixed memory, without a level.
     pub hatch: &'static str,
     /// Fixed memory next to other fixed memory.
@@ -128,6 +130,7 @@ const UNICODE: Glyphs = Glyphs {
     line_up: "▐",
     never: "·",
     freed: "░",
+    block: "╳",
     hatch: "╱",
     hatch_back: "╲",
     limit: "┊",
@@ -183,6 +186,7 @@ const ASCII: Glyphs = Glyphs {
     line_up: "|",
     never: ".",
     freed: "-",
+    block: "%",
     hatch: "/",
     hatch_back: "\\",
     limit: ":",

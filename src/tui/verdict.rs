@@ -143,11 +143,37 @@ fn calm_sentence(snapshot: &Snapshot, limit: u8) -> String {
     }
 }
 
+/// What there is to say of the stacks that are not the trouble.
 fn others(snapshot: &Snapshot, limit: u8) -> String {
+    let all = snapshot.stacks.len();
     let below = snapshot.stacks.iter().filter(|stack| Condition::of(stack, limit) == Condition::Calm).count();
     match below {
         0 => String::new(),
+        1 if all == 1 => format!("the only stack is below {limit} %"),
+        // The trouble is another's: a heap's, the link's.
+        _ if below == all => format!("all {all} stacks below {limit} %"),
         1 => format!("1 other stack below {limit} %"),
         _ => format!("{below} other stacks below {limit} %"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::testing::{live, stack};
+
+    #[test]
+    fn stacks_are_others_only_beside_one_that_is_in_trouble() {
+        let check = |peaks: &[u32], expected: &str| {
+            let named = |(index, peak): (usize, &u32)| stack(&index.to_string(), *peak);
+            let stacks = peaks.iter().enumerate().map(named).collect();
+            assert_eq!(others(&Snapshot { stacks, ..live(1) }, 80), expected, "{peaks:?}");
+        };
+        check(&[900, 100, 100], "2 other stacks below 80 %");
+        check(&[900, 100], "1 other stack below 80 %");
+        check(&[100, 100, 100], "all 3 stacks below 80 %");
+        check(&[100], "the only stack is below 80 %");
+        check(&[900], "");
+        check(&[], "");
     }
 }

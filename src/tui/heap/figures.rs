@@ -30,7 +30,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, heap: &Heap, model: &Mod
     let (used, peak) = (heap.used.map(|used| used.bytes), heap.peak.map(|peak| peak.bytes));
     let largest = heap.largest_free.map(|largest| largest.bytes);
     let place = heap.holes().into_iter().flatten().max_by_key(|hole| hole.size()).map(Region::start);
-    let failed = heap.failed_size.map_or_else(String::new, |size| format!("last for {}", units::bytes(size.into())));
+    let failed = heap.failed_size.map_or_else(String::new, |size| format!("last {}", units::bytes(size.into())));
     let trust = heap.used.map(|used| used.trust);
     // What was exact a moment ago is told with the moment: it is as good as it ever was.
     let (trust, ago) = match (trust, heap.walked) {

@@ -25,7 +25,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, heap: &Heap) {
     canvas.text(area.x, area.y, "block sizes", styles.strong);
     canvas.right(area.right(), area.y, "used / free", styles.muted);
     let (sizes, joined) = joined(&sizes, usize::from(area.height - 1));
-    let most = sizes.iter().map(|class| class.used + class.free).max().unwrap_or(0);
+    let most = sizes.iter().map(|class| class.used.unwrap_or(0) + class.free).max().unwrap_or(0);
     for ((index, class), y) in sizes.iter().enumerate().zip(area.y + 1..area.bottom()) {
         let sign = if index == 0 && joined { canvas.theme.glyphs.at_most } else { "" };
         canvas.right(area.x + LABEL - 1, y, &format!("{sign}{}", label(class.up_to)), styles.muted);
@@ -35,10 +35,11 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, heap: &Heap) {
             count => paint::share(count.into(), most.into(), cells).max(1),
         };
         let (x, end) = (area.x + LABEL, area.x + LABEL + cells);
-        let middle = x + length(class.used);
+        let middle = x + length(class.used.unwrap_or(0));
         canvas.fill(x, middle, y, canvas.theme.glyphs.used, styles.level);
         canvas.fill(middle, (middle + length(class.free)).min(end), y, canvas.theme.glyphs.freed, styles.muted);
-        canvas.right(area.right(), y, &format!("{} / {}", class.used, class.free), styles.ink);
+        let used = class.used.map_or_else(|| "-".to_owned(), |used| used.to_string());
+        canvas.right(area.right(), y, &format!("{used} / {}", class.free), styles.ink);
     }
 }
 
@@ -47,7 +48,7 @@ fn joined(sizes: &[SizeClass], rows: usize) -> (Vec<SizeClass>, bool) {
     let (small, large) = sizes.split_at((sizes.len() + 1).saturating_sub(rows.max(1)));
     match small.iter().copied().reduce(|one, next| SizeClass {
         up_to: next.up_to,
-        used: one.used + next.used,
+        used: one.used.zip(next.used).map(|(one, next)| one + next),
         free: one.free + next.free,
     }) {
         Some(joined) => (std::iter::once(joined).chain(large.iter().copied()).collect(), small.len() > 1),
@@ -70,7 +71,7 @@ mod tests {
 
     #[test]
     fn what_has_no_row_of_its_own_is_counted_in_the_first() {
-        let class = |up_to, used, free| SizeClass { up_to, used, free };
+        let class = |up_to, used, free| SizeClass { up_to, used: Some(used), free };
         let all = [class(8, 1, 0), class(16, 2, 1), class(32, 0, 0), class(64, 4, 5)];
         for (rows, expected, is_joined) in [
             (4, all.to_vec(), false),

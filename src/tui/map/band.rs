@@ -177,30 +177,89 @@ pub(crate) fn run_name(parts: &[Part]) -> String {
 fn fill(canvas: &mut Canvas<'_>, y: u16, band: &Band<'_>, line: u16, look: &Look<'_>, sketch: &Sketch<'_>) {
     let (styles, glyphs) = (canvas.theme.styles, canvas.theme.glyphs);
     let columns = &sketch.columns;
-    let cells = columns.bar_width;
-    let kind = if band.parts.len() > 1 { PartKind::Block } else { band.part().kind };
-    match kind {
-        PartKind::Unclaimed => {}
-        PartKind::Free | PartKind::Blocks | PartKind::Heap => {
-            let heap = band.heap.and_then(|part| lookup::heap(&sketch.model.snapshot, part));
+    let heap = band.heap.and_then(|part| lookup::heap(&sketch.model.snapshot, part));
+    match band.part().kind {
+        PartKind::Block | PartKind::Free | PartKind::Blocks if band.parts.len() > 1 => {
+            each_cell(canvas, y, band, line, sketch, |canvas, index, all| {
+                block_cell(index, all, band, heap, look, canvas.theme)
+            });
+        }
+        PartKind::Block => {
+            let style = if look.attacker.is_some() { styles.danger } else { styles.level };
+            canvas.fill(columns.bar, columns.bar + columns.bar_width, y, glyphs.block, style);
+        }
+        PartKind::Unclaimed if band.parts.len() == 1 => {}
+        PartKind::Free => {
             let order = sketch.state.map.order;
-            for cell in 0..cells {
-                let all = band.rows * cells;
-                let from_top = line * cells + cell;
-                let index = if order == AddressOrder::HighFirst { all - 1 - from_top } else { from_top };
-                let (glyph, style) = if kind == PartKind::Free {
-                    free_cell(index, all, band, heap, order, canvas.theme)
-                } else {
-                    heap_cell(index, all, heap, order, canvas.theme)
-                };
-                canvas.text(columns.bar + cell, y, glyph, style);
-            }
+            each_cell(canvas, y, band, line, sketch, |canvas, index, all| {
+                free_cell(index, all, band, heap, order, canvas.theme)
+            });
+        }
+        PartKind::Blocks | PartKind::Heap => {
+            let order = sketch.state.map.order;
+            each_cell(canvas, y, band, line, sketch, |canvas, index, all| {
+                heap_cell(index, all, heap, order, canvas.theme)
+            });
         }
         _ => {
             let glyph = if sketch.tall && band.turned { glyphs.hatch_back } else { glyphs.hatch };
             let style = if look.attacker.is_some() { styles.danger } else { styles.muted };
-            canvas.fill(columns.bar, columns.bar + cells, y, glyph, style);
+            canvas.fill(columns.bar, columns.bar + columns.bar_width, y, glyph, style);
         }
+    }
+}
+
+/// Draws one row of a band cell by cell; `look` is given the cell, counted from the lowest address, and how many there are.
+fn each_cell(
+    canvas: &mut Canvas<'_>,
+    y: u16,
+    band: &Band<'_>,
+    line: u16,
+    sketch: &Sketch<'_>,
+    look: impl Fn(&Canvas<'_>, u16, u16) -> (&'static str, Style),
+) {
+    let cells = sketch.columns.bar_width;
+    let all = band.rows * cells;
+    for cell in 0..cells {
+        let from_top = line * cells + cell;
+        let index = if sketch.state.map.order == AddressOrder::HighFirst { all - 1 - from_top } else { from_top };
+        let (glyph, style) = look(canvas, index, all);
+        canvas.text(sketch.columns.bar + cell, y, glyph, style);
+    }
+}
+
+/// A cell of a run of blocks and free parts, counted from its lowest address. As many cells are blocks as there are bytes in
+/// blocks, and they stand where those are: small blocks between large holes are seen.
+fn block_cell(
+    index: u16,
+    all: u16,
+    band: &Band<'_>,
+    heap: Option<&Heap>,
+    look: &Look<'_>,
+    theme: &Theme,
+) -> (&'static str, Style) {
+    let (styles, glyphs) = (&theme.styles, &theme.glyphs);
+    let range = band.range();
+    let (size, all) = (u64::from(range.size()).max(1), u64::from(all.max(1)));
+    let cells_up_to = |cell: u16| {
+        let end = u64::from(range.start()) + size * u64::from(cell) / all;
+        let below = |part: &Part| end.saturating_sub(part.range.start().into()).min(part.range.size().into());
+        let used: u64 = band.parts.iter().filter(|part| part.kind != PartKind::Free).map(below).sum();
+        // Rounded to the nearest.
+        (used * all * 2 + size) / (size * 2)
+    };
+    let start = u64::from(range.start()) + size * u64::from(index) / all;
+    let part = band.parts.iter().rfind(|part| u64::from(part.range.start()) <= start);
+    match part.map(|part| part.kind) {
+        // Behind damage nothing tells.
+        Some(PartKind::Blocks) => ("?", styles.muted),
+        _ if cells_up_to(index + 1) > cells_up_to(index) => {
+            (glyphs.block, if look.attacker.is_some() { styles.danger } else { styles.level })
+        }
+        _ if heap.and_then(|heap| heap.high_water).is_some_and(|water| start >= water.into()) => {
+            (glyphs.never, styles.muted)
+        }
+        _ => (glyphs.freed, styles.muted),
     }
 }
 
@@ -288,4 +347,38 @@ fn chip(canvas: &mut Canvas<'_>, y: u16, look: &Look<'_>, sketch: &Sketch<'_>) {
         (_, false) => "hit next",
     };
     canvas.text(columns.chip, y, text, styles.danger);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::region::Region;
+    use crate::tui::map::bands::Band;
+
+    #[test]
+    fn small_blocks_between_large_holes_are_drawn_where_they_are() {
+        let theme = Theme::default();
+        let check = |sizes: &[(u32, PartKind)], expected: &str| {
+            let mut at = 0x2000_0000;
+            let parts: Vec<Part> = sizes
+                .iter()
+                .map(|(size, kind)| {
+                    let range = Region::new(at, *size);
+                    at += size;
+                    let (id, name) = (format!("{at:x}"), String::new());
+                    Part { id, name, kind: *kind, range, is_static: false, stack: None, heap: None, parts: Vec::new() }
+                })
+                .collect();
+            let band = Band { parts: &parts, heap: None, rows: 1, turned: false };
+            let look = Look { stack: None, attacker: None, selected: false };
+            let drawn: String = (0..8).map(|cell| block_cell(cell, 8, &band, None, &look, &theme).0).collect();
+            assert_eq!(drawn, expected, "{sizes:?}");
+        };
+        use PartKind::{Block, Blocks, Free};
+        // A quarter is in use, in four pieces: two cells of eight, apart.
+        check(&[(8, Block), (24, Free)].repeat(4), "╳░░░╳░░░");
+        check(&[(32, Free), (32, Block)], "░░░░╳╳╳╳");
+        check(&[(12, Block), (52, Free), (64, Blocks)], "╳░░░????");
+        check(&[(64, Block), (64, Block)], "╳╳╳╳╳╳╳╳");
+    }
 }

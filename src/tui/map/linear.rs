@@ -260,6 +260,7 @@ fn look(bytes: Region, canvas: &Canvas<'_>, model: &Model, state: &State, raster
         }
         // Only totals are known, and they have no place.
         PartKind::Blocks | PartKind::Heap => (" ", styles.muted),
+        PartKind::Block => (glyphs.block, if attacked { styles.danger } else { styles.level }),
         _ => {
             let turned = parity(&memory.parts, outer, inner);
             let glyph = if turned { glyphs.hatch_back } else { glyphs.hatch };

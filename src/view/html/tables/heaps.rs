@@ -70,7 +70,11 @@ fn inside(index: usize, heap: &HeapReport) -> String {
     }
     if let Some(sizes) = heap.sizes.as_ref().filter(|sizes| !sizes.is_empty()) {
         let row = |one: &SizeReport| {
-            vec![format!("up to {}", size(one.up_to.into())), one.used.to_string(), one.free.to_string()]
+            vec![
+                format!("up to {}", size(one.up_to.into())),
+                one.used.map_or_else(|| "-".into(), |used| used.to_string()),
+                one.free.to_string(),
+            ]
         };
         let rows: Vec<_> = sizes.iter().map(row).collect();
         let table = table(
