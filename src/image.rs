@@ -7,6 +7,7 @@ pub mod callgraph;
 mod content;
 mod dwarf;
 mod elf_file;
+mod flash;
 pub mod frames;
 pub mod layout;
 pub mod lines;
@@ -107,11 +108,26 @@ pub struct Segment {
     stored: Range<usize>,
 }
 
+impl Segment {
+    /// The part of it that has bytes in the file, where the program sees it.
+    fn stored_run(&self) -> Region {
+        self.run.bottom(self.load.size())
+    }
+
+    /// Where a range of the file is stored.
+    fn load_of(&self, place: &Range<usize>) -> Region {
+        let offset = u32::try_from(place.start.saturating_sub(self.stored.start)).unwrap_or(u32::MAX);
+        self.load.slice(offset, u32::try_from(place.len()).unwrap_or(u32::MAX))
+    }
+}
+
 /// A section that takes memory.
 #[derive(Clone, Debug)]
 pub struct Section {
     /// Its name, made printable.
     pub name: String,
+    /// Its number in the file, by which symbols tell where they belong; 0 when it has none there.
+    pub number: u16,
     /// Where the program sees it.
     pub run: Region,
     /// Where its initial content is stored, when it has any.
@@ -120,6 +136,8 @@ pub struct Section {
     pub is_stored: bool,
     /// Whether that is compressed: then `load` is smaller than `run`, and what was linked is not known.
     pub is_packed: bool,
+    /// Whether the memory it lies in is flash, as far as the whole file tells.
+    pub in_flash: bool,
     /// Whether the program may write it.
     pub writable: bool,
     /// Whether it holds instructions.
@@ -235,6 +253,7 @@ impl Image {
             path,
         };
         scatter::unpack(&mut image);
+        flash::settle(&mut image);
         Ok(image)
     }
 
@@ -362,16 +381,42 @@ impl Image {
         crate::units::printable(&name, 80)
     }
 
-    /// The linked bytes of a range, by run or load address; `None` where the file has none.
+    /// The linked bytes of a range, by run or load address; `None` where the file has none, and where several sections take
+    /// turns at an address.
     #[must_use]
     pub fn bytes(&self, range: Region) -> Option<&[u8]> {
-        self.segments.iter().find_map(|segment| {
-            let stored = Region::new(segment.run.start(), segment.load.size());
-            let base = [stored, segment.load].into_iter().find(|base| base.covers(range))?;
-            let offset = base.offset_of(range.start()).unwrap_or(0) as usize;
-            let stored = self.content.linked().get(segment.stored.clone())?;
-            stored.get(offset..offset + range.size() as usize)
-        })
+        let runs = |segment: &&Segment| segment.stored_run().covers(range);
+        let mut running = self.segments.iter().filter(runs);
+        if let Some(first) = running.next() {
+            return running.next().is_none().then(|| self.stored(first, first.stored_run(), range)).flatten();
+        }
+        let loaded = self.segments.iter().find(|segment| segment.load.covers(range))?;
+        self.stored(loaded, loaded.load, range)
+    }
+
+    /// The linked bytes of a range of a section, also where several take turns at an address.
+    #[must_use]
+    pub fn bytes_of(&self, section: &Section, range: Region) -> Option<&[u8]> {
+        match (section.load, section.run.offset_of(range.start())) {
+            (Some(load), Some(offset)) if !section.is_packed && section.run.covers(range) => {
+                self.bytes(load.slice(offset, range.size()))
+            }
+            _ => self.bytes(range),
+        }
+    }
+
+    /// A range of a segment that begins at `base`.
+    fn stored(&self, segment: &Segment, base: Region, range: Region) -> Option<&[u8]> {
+        let offset = base.offset_of(range.start()).unwrap_or(0) as usize;
+        let stored = self.content.linked().get(segment.stored.clone())?;
+        stored.get(offset..offset + range.size() as usize)
+    }
+
+    /// Whether the file has sections and no content of any: what debug information was split off into.
+    #[must_use]
+    pub fn is_debug_only(&self) -> bool {
+        let is_code = |section: &Section| section.executable;
+        self.sections.iter().all(|section| !section.is_stored) && self.sections.iter().any(is_code)
     }
 
     /// The linked word at `address`, little endian.

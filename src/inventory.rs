@@ -16,10 +16,12 @@ pub mod told;
 pub mod tree;
 pub mod treemap;
 
+use std::collections::HashMap;
+
 use crate::image::layout::{self, Memory};
 use crate::image::symbols::Symbol;
 use crate::image::{Image, Section};
-use crate::region::Region;
+use crate::region::{Region, merge};
 use owner::{Module, Names};
 
 /// What each byte of a firmware's memories belongs to.
@@ -88,6 +90,8 @@ pub enum What {
     Heap,
     /// Reserved by the linker for the main stack.
     Stack,
+    /// Reserved by the linker for the stack of the main thread, beside the main stack.
+    ProcessStack,
     /// Taken by another image in the same memory.
     Other,
     /// In no section.
@@ -117,16 +121,25 @@ impl Inventory {
     pub fn new(image: &Image, memories: &[Memory], names: &Names) -> Self {
         let mut inventory = Self { elf: image.name(), ..Self::default() };
         let mut placed: Vec<Item> = Vec::new();
-        let reserved = [(layout::heap(image), What::Heap), (layout::main_stack(image, memories), What::Stack)];
+        let reserved = [
+            (layout::heap_within(image, memories), What::Heap),
+            (layout::main_stack(image, memories), What::Stack),
+            (layout::process_stack(image), What::ProcessStack),
+        ];
+        let hidden = hidden(image);
         for (index, section) in image.sections.iter().enumerate() {
             inventory.sections.push(SectionSize { name: section.name.clone(), size: section.run.size() });
-            let tiles = inventory.tiles(image, section, names);
+            let tiles = inventory.tiles(image, section, hidden.contains_key(&index), names);
             for (range, what) in tiles {
                 let what = match what {
                     What::Unnamed => named_by_linker(range, &reserved).unwrap_or(what),
                     what => what,
                 };
-                placed.push(Item { range, section: Some(index), copy: Copied::Run, what });
+                let shown = |range| Item { range, section: Some(index), copy: Copied::Run, what };
+                match hidden.get(&index) {
+                    Some(by) => placed.extend(range.minus(by).into_iter().map(shown)),
+                    None => placed.push(shown(range)),
+                }
                 let offset = section.run.offset_of(range.start()).filter(|_| !section.is_packed);
                 if let (Some(load), Some(offset)) = (section.load.filter(|load| *load != section.run), offset) {
                     let range = load.slice(offset, range.size());
@@ -150,13 +163,16 @@ impl Inventory {
         inventory
     }
 
-    /// What the section is made of, in address order. Symbols that begin in it become things.
-    fn tiles(&mut self, image: &Image, section: &Section, names: &Names) -> Vec<(Region, What)> {
-        let symbols: Vec<&Symbol> = image.symbols.within(section.run).collect();
+    /// What the section is made of, in address order. Symbols that begin in it become things: where it shares its addresses
+    /// with others, only its own.
+    fn tiles(&mut self, image: &Image, section: &Section, is_shared: bool, names: &Names) -> Vec<(Region, What)> {
+        let is_own = |symbol: &&Symbol| !is_shared || symbol.section == section.number;
+        let symbols: Vec<&Symbol> = image.symbols.within(section.run).filter(is_own).collect();
         let first = self.things.len();
-        self.things.extend(symbols.iter().map(|symbol| names.thing(symbol, image.bytes(symbol.range))));
+        let linked = |range: Region| image.bytes_of(section, range);
+        self.things.extend(symbols.iter().map(|symbol| names.thing(symbol, linked(symbol.range))));
         let ranges: Vec<Region> = symbols.iter().map(|symbol| symbol.range).collect();
-        let is_blank = |range: Region| image.bytes(range).is_none_or(tiles::is_filler);
+        let is_blank = |range: Region| linked(range).is_none_or(tiles::is_filler);
         tiles::cut(section.run, &ranges)
             .into_iter()
             .map(|tile| {
@@ -188,7 +204,8 @@ impl Inventory {
         inside
     }
 
-    /// Bytes of all items that are used where the program runs, or stored for it, by section.
+    /// Bytes of all items that are used where the program runs, or stored for it, by section. Of sections that share
+    /// addresses, the largest has them.
     #[must_use]
     pub fn section_bytes(&self, section: usize) -> u64 {
         let items = self.memories.iter().flat_map(|holding| &holding.items);
@@ -204,6 +221,25 @@ impl Holding {
         let taken = self.items.iter().filter(|item| item.what != What::Free);
         taken.map(|item| u64::from(item.range.size())).sum()
     }
+}
+
+/// What of which section is not counted, because a larger one that shares its addresses is: overlays take turns.
+fn hidden(image: &Image) -> HashMap<usize, Vec<Region>> {
+    /// More at one place are no overlays: the file is damaged, or was not linked yet.
+    const MOST_SHARING: usize = 256;
+    let mut hidden = HashMap::new();
+    let mut first = 0;
+    for together in layout::sharing(image) {
+        let mut order: Vec<usize> = (0..together.len()).collect();
+        order.sort_by_key(|at| std::cmp::Reverse(together[*at].run.size()));
+        let mut taken: Vec<Region> = Vec::new();
+        for at in order.into_iter().filter(|_| (2..=MOST_SHARING).contains(&together.len())) {
+            hidden.insert(first + at, taken.clone());
+            taken = merge(&[taken.as_slice(), &[together[at].run]].concat(), 0);
+        }
+        first += together.len();
+    }
+    hidden
 }
 
 /// What the linker reserved a range for.

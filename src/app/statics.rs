@@ -38,6 +38,9 @@ pub(super) fn symbols(args: &SymbolsArgs) -> Result<(), Failure> {
     let shows_modules = is_listed || levels.contains(&Level::Module) || args.filter.is_some();
     let units = if shows_modules { image.units() } else { Units::default() };
     let inventory = Inventory::new(&image, &memories, &Names { units, map });
+    for remark in layout::remarks(&image, &memories) {
+        eprintln!("note: {remark}");
+    }
     let mut out = io::BufWriter::new(io::stdout().lock());
     let tree = || tree::build(&inventory, &levels, args.filter.as_deref().unwrap_or(""), args.sort);
     match args.format {

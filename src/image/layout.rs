@@ -2,15 +2,16 @@
 
 mod names;
 
+use super::flash::SAME_MEMORY;
 use super::symbols::Symbol;
-use super::{Image, Section};
+use super::{Image, Machine, Section};
 use crate::model::snapshot::{MemoryKind, PartKind};
 use crate::region::{Region, merge};
 use crate::units;
-pub(super) use names::{HEAP_PIECE, STACK_PIECE};
+pub(super) use names::{HEAP_PIECE, STACK_PIECE, is_dummy, is_for_programmer, is_named_flash};
 use names::{
-    HEAP_SYMBOLS, MEMORY_SETTINGS, MEMORY_SYMBOLS, SECTION_MEMORIES, STACK_SYMBOLS, STACK_TOP_SYMBOLS, VECTOR_SYMBOLS,
-    by_ilink, is_at_address,
+    HEAP_SYMBOLS, MEMORY_SETTINGS, MEMORY_SYMBOLS, PROCESS_STACK_SYMBOLS, SECTION_MEMORIES, STACK_SYMBOLS,
+    STACK_TOP_SYMBOLS, VECTOR_SYMBOLS, by_ilink, is_at_address,
 };
 
 /// One physical memory.
@@ -37,6 +38,9 @@ pub struct Placed {
     pub range: Region,
 }
 
+/// More than the RAM of any microcontroller: what is further away is another memory.
+pub(super) const FAR: u32 = 4 << 20;
+
 /// Flash and RAM outside of the chip (ARM DDI 0403E B3.1: external RAM and external device).
 const EXTERNAL: Region = Region::new(0x6000_0000, 0x8000_0000);
 
@@ -44,7 +48,7 @@ const EXTERNAL: Region = Region::new(0x6000_0000, 0x8000_0000);
 /// segments span.
 #[must_use]
 pub fn memories(image: &Image, chip: &[Memory]) -> Vec<Memory> {
-    let used = used(image);
+    let used = used(image, chip);
     if !chip.is_empty() {
         let touched = |memory: &Memory| used.iter().any(|(_, range)| memory.range.overlaps(*range));
         let alone = |memory: &Memory| chip.iter().filter(|other| other.kind == memory.kind).count() == 1;
@@ -81,8 +85,6 @@ fn told(image: &Image) -> impl Iterator<Item = (MemoryKind, &'static str, Region
 
 /// Lets the RAM of which no size is known reach up to where the main stack begins: at the end of RAM, in most scripts.
 fn reach_up_to_stack(all: &mut [Memory], image: &Image) {
-    /// More than the RAM of any microcontroller: what is further away is another memory.
-    const FAR: u32 = 4 << 20;
     let Some(top) = stack_top(image).filter(|top| *top > 0) else { return };
     let last = Region::new(top - 1, 1);
     let below = all.iter_mut().filter(|memory| memory.range.end() <= u64::from(top));
@@ -103,11 +105,9 @@ fn is_idle_ram(index: usize, chip: &[Memory], touched: &dyn Fn(&Memory) -> bool)
     memory.kind == MemoryKind::Ram && !EXTERNAL.covers(memory.range) && !chip.iter().enumerate().any(is_same)
 }
 
-/// Adds a memory for each range in use that no memory covers: far-apart ranges are different memories. One in which
-/// anything is written is RAM, with all that is near: some firmware runs from RAM as a whole.
+/// Adds a memory for each range in use that no memory covers: far-apart ranges are different memories. One that has any RAM
+/// in it is RAM, with all that is near: some firmware runs from RAM as a whole.
 fn add_missing(all: &mut Vec<Memory>, used: &[(MemoryKind, Region)], image: &Image) {
-    // Two uses within this distance are taken for one memory; microcontroller memories are further apart.
-    const SAME_MEMORY: u32 = 64 * 1024;
     let known: Vec<Region> = all.iter().map(|memory| memory.range).collect();
     let uncovered: Vec<Region> = used.iter().flat_map(|(_, range)| range.minus(&known)).collect();
     for range in merge(&uncovered, SAME_MEMORY) {
@@ -156,20 +156,19 @@ fn name_apart(all: &mut [Memory]) {
     }
 }
 
-/// What the firmware uses, by kind: written or zeroed at run time is RAM, the stored bytes are flash.
-fn used(image: &Image) -> Vec<(MemoryKind, Region)> {
+/// What the firmware uses, by kind: the memory that a section lies in, and the stored bytes are flash.
+fn used(image: &Image, known: &[Memory]) -> Vec<(MemoryKind, Region)> {
     let mut used = Vec::new();
     for section in &image.sections {
-        let runs_from_ram =
-            section.writable || !section.is_stored || section.load.is_some_and(|load| load != section.run);
-        used.push((if runs_from_ram { MemoryKind::Ram } else { MemoryKind::Flash }, section.run));
+        used.push((if section.in_flash { MemoryKind::Flash } else { MemoryKind::Ram }, section.run));
         if let Some(load) = section.load.filter(|load| *load != section.run) {
             used.push((MemoryKind::Flash, load));
         }
     }
     used.extend(image.others.iter().flat_map(|other| &other.ranges).map(|range| (MemoryKind::Flash, *range)));
-    used.extend(heap(image).map(|range| (MemoryKind::Ram, range)));
+    used.extend(heap_within(image, known).map(|range| (MemoryKind::Ram, range)));
     used.extend(linker_stack(image).map(|range| (MemoryKind::Ram, range)));
+    used.extend(process_stack(image).map(|range| (MemoryKind::Ram, range)));
     used
 }
 
@@ -183,17 +182,26 @@ pub fn placed(image: &Image) -> Vec<Placed> {
         let same = |other: &Section| other.is_stored && other.name == section.name;
         !section.is_stored && image.sections.iter().any(same)
     };
-    for section in &image.sections {
-        let (name, kind) = match section_kind(section) {
+    for together in sharing(image) {
+        let told = together.iter().map(|section| match section_kind(section) {
             _ if vectors == Some(section.run) => ("vector table".into(), PartKind::Vectors),
             kind if is_rest(section) => (format!("{} ZI", section.name), kind),
             kind => (section_name(section), kind),
+        });
+        let told: Vec<(String, PartKind)> = told.collect();
+        let range = together.iter().map(|section| section.run).reduce(Region::hull).unwrap_or_default();
+        let kind = together.iter().zip(&told).max_by_key(|(section, _)| section.run.size()).map(|(_, (_, kind))| *kind);
+        let name = match told.as_slice() {
+            [(name, _)] => name.clone(),
+            several => format!("overlay of {}", list(several.iter().map(|(name, _)| name.as_str()))),
         };
-        placed.push(Placed { name, kind, range: section.run });
-        if let Some(load) = section.load.filter(|load| *load != section.run) {
-            let packed = if section.is_packed { ", packed" } else { "" };
-            let name = format!("{} values{packed}", section.name);
-            placed.push(Placed { name, kind: PartKind::DataImage, range: load });
+        placed.push(Placed { name, kind: kind.unwrap_or(PartKind::Other), range });
+        for section in together {
+            if let Some(load) = section.load.filter(|load| *load != section.run) {
+                let packed = if section.is_packed { ", packed" } else { "" };
+                let name = format!("{} values{packed}", section.name);
+                placed.push(Placed { name, kind: PartKind::DataImage, range: load });
+            }
         }
     }
     // What lies before the firmware is what starts it.
@@ -209,15 +217,69 @@ pub fn placed(image: &Image) -> Vec<Placed> {
     placed
 }
 
+/// The sections in address order, those that share addresses together: overlays take turns there.
+pub fn sharing(image: &Image) -> impl Iterator<Item = &[Section]> {
+    let mut end = 0;
+    image.sections.chunk_by(move |one, next| {
+        end = one.run.end().max(end);
+        u64::from(next.run.start()) < end
+    })
+}
+
+/// Names in a row; many are not all told.
+fn list<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> String {
+    const MOST: usize = 4;
+    let more = names.len().saturating_sub(MOST);
+    let first: Vec<&str> = names.take(MOST).collect();
+    match (first.split_last(), more) {
+        (Some((last, before)), 0) if !before.is_empty() => format!("{} and {last}", before.join(", ")),
+        (_, 0) => first.join(", "),
+        (_, more) => format!("{} and {more} more", first.join(", ")),
+    }
+}
+
 /// Whether startup code fills a section with zeros.
 #[must_use]
 pub fn starts_as_zero(section: &Section) -> bool {
-    !section.is_stored && !is_kept(&section.name) && by_ilink(&section.name) != Some(PartKind::Data)
+    !section.is_stored
+        && !section.in_flash
+        && !is_kept(&section.name)
+        && !matches!(section_kind(section), PartKind::Data | PartKind::Code)
 }
 
-/// What is wrong with the other images, in whole sentences: those that take what the firmware takes.
+/// What a reader has to know of the picture, in whole sentences: what is not in the file, what shares addresses, ends that
+/// make no sense, and other images that take what the firmware takes.
 #[must_use]
-pub fn conflicts(image: &Image) -> Vec<String> {
+pub fn remarks(image: &Image, memories: &[Memory]) -> Vec<String> {
+    let mut remarks = Vec::new();
+    if image.is_debug_only() {
+        remarks.push(format!(
+            "{} has only the debug information of a firmware: its sections have no content, so what is stored in flash, \
+             and how much, is not known. Give the ELF that it was split from.",
+            image.name()
+        ));
+    }
+    for together in sharing(image).filter(|together| together.len() > 1) {
+        let range = together.iter().map(|section| section.run).reduce(Region::hull).unwrap_or_default();
+        let names = list(together.iter().map(|section| section.name.as_str()));
+        let (start, end) = (units::address(range.start().into()), units::address(range.end()));
+        remarks.push(format!(
+            "{names} share addresses from {start} to {end}: only one of them is there at a time, and the largest is counted."
+        ));
+    }
+    if let Some(heap) = told_heap(image).filter(|_| heap_within(image, memories).is_none()) {
+        let (start, end) = (units::address(heap.start().into()), units::address(heap.end()));
+        remarks.push(format!(
+            "The heap begins at {start}, and the end that its symbol tells, {end}, is not in the memory: how large it is is \
+             not known."
+        ));
+    }
+    remarks.extend(conflicts(image));
+    remarks
+}
+
+/// What is wrong with the other images: those that take what the firmware takes.
+fn conflicts(image: &Image) -> Vec<String> {
     let stored = || image.sections.iter().filter_map(|section| section.load);
     let clash = |range: &Region| stored().find_map(|load| load.intersection(*range));
     let told = image.others.iter().filter_map(|other| {
@@ -228,15 +290,63 @@ pub fn conflicts(image: &Image) -> Vec<String> {
     told.collect()
 }
 
-/// The heap by linker symbols.
+/// The heap by linker symbols, as far as nothing else was placed in it; `None` when the end that they tell makes no sense.
 #[must_use]
 pub fn heap(image: &Image) -> Option<Region> {
-    pair(image, HEAP_SYMBOLS).or_else(|| piece(image, HEAP_PIECE))
+    told_heap(image).filter(|heap| is_credible(image, *heap))
 }
 
-/// The main stack by linker symbols that give both ends.
+fn told_heap(image: &Image) -> Option<Region> {
+    let told = pair(image, HEAP_SYMBOLS).or_else(|| piece(image, HEAP_PIECE))?;
+    let begins_in = |section: &&Section| told.contains(section.run.start()) && section.run.start() != told.start();
+    let around = |section: &Section| section.run.covers(told);
+    let next = image.sections.iter().find(begins_in).filter(|_| !image.sections.iter().any(around));
+    Some(next.map_or(told, |next| told.below(next.run.start())))
+}
+
+/// Whether a heap can end where its symbols say: in the memory that it begins in, where the linker tells of one. Some scripts
+/// give the end of the address space instead of the memory's: no RAM ends at such a border.
+fn is_credible(image: &Image, heap: Region) -> bool {
+    const BORDER: u64 = 1 << 28;
+    let memory = told(image).find(|(_, _, range)| range.contains(heap.start()));
+    match memory {
+        Some((_, _, range)) => range.covers(heap),
+        None => heap.end() % BORDER != 0,
+    }
+}
+
+/// The heap where nothing else is known of the memory that it lies in: `None` also when it goes on behind its end.
+#[must_use]
+pub fn heap_within(image: &Image, memories: &[Memory]) -> Option<Region> {
+    heap(image).filter(|heap| !goes_past(*heap, memories))
+}
+
+/// Whether a heap goes on behind the end of the memory that it begins in.
+fn goes_past(heap: Region, memories: &[Memory]) -> bool {
+    let begins = |memory: &&Memory| memory.size_known && memory.range.contains(heap.start());
+    memories.iter().find(begins).is_some_and(|memory| !memory.range.covers(heap))
+}
+
+/// The main stack by linker symbols that give both ends, without what else was placed between them: its high end is what the
+/// core begins with, where a vector table tells that.
 fn linker_stack(image: &Image) -> Option<Region> {
-    pair(image, STACK_SYMBOLS).or_else(|| piece(image, STACK_PIECE))
+    let sp = initial_sp(image);
+    // Startup files align the stack, as the core does (AAPCS, "Universal stack constraints": 8 bytes).
+    let begins = |range: &Region| sp.is_none_or(|sp| range.end() & !7 == u64::from(sp & !7));
+    let range = pairs(image, STACK_SYMBOLS).chain(piece(image, STACK_PIECE)).find(begins)?;
+    if image.sections.iter().any(|section| section.run.covers(range)) {
+        return Some(range);
+    }
+    let inside = image.sections.iter().map(|section| section.run).filter(|run| run.overlaps(range));
+    let low = inside.map(|run| if run.end() < range.end() { run.end_address() } else { run.start() }).max();
+    let range = range.from(low.unwrap_or(range.start()));
+    (!range.is_empty()).then_some(range)
+}
+
+/// The stack of the main thread, where linker symbols tell of one beside the interrupts'.
+#[must_use]
+pub fn process_stack(image: &Image) -> Option<Region> {
+    pair(image, PROCESS_STACK_SYMBOLS)
 }
 
 /// A section of a startup file that armlink made part of another one. A function or a static of that name is none.
@@ -246,10 +356,12 @@ fn piece(image: &Image, name: &str) -> Option<Region> {
 }
 
 fn pair(image: &Image, names: &[(&str, &str)]) -> Option<Region> {
-    names.iter().find_map(|(low, high)| {
-        let range = Region::between(image.symbols.address(low)?, image.symbols.address(high)?);
-        (!range.is_empty()).then_some(range)
-    })
+    pairs(image, names).next()
+}
+
+fn pairs<'a>(image: &'a Image, names: &'a [(&str, &str)]) -> impl Iterator<Item = Region> + 'a {
+    let ends = names.iter().filter_map(|(low, high)| Some((image.symbols.address(low)?, image.symbols.address(high)?)));
+    ends.map(|(low, high)| Region::between(low, high)).filter(|range| !range.is_empty())
 }
 
 /// The main (MSP) stack. Its top is a linker symbol or the first word of the vector table; when no symbol gives its
@@ -275,15 +387,21 @@ pub fn main_stack(image: &Image, memories: &[Memory]) -> Option<Region> {
     (!range.is_empty()).then_some(range)
 }
 
-/// Where the main stack begins, at its high end.
+/// Where the main stack begins, at its high end: what the core loads, else a linker symbol.
 fn stack_top(image: &Image) -> Option<u32> {
-    STACK_TOP_SYMBOLS.iter().find_map(|name| image.symbols.address(name)).or_else(|| initial_sp(image))
+    initial_sp(image).or_else(|| STACK_TOP_SYMBOLS.iter().find_map(|name| image.symbols.address(name)))
 }
 
-/// The initial SP: the first word of the vector table.
+/// The initial SP: the first word of the vector table, unless no memory can be written there.
 #[must_use]
 pub fn initial_sp(image: &Image) -> Option<u32> {
-    image.word(vectors(image)?.start()).filter(|sp| sp % 4 == 0 && *sp != 0)
+    /// Code, SRAM and external RAM; peripherals between them (ARM DDI 0403E B3.1).
+    const MEMORIES: [Region; 2] = [Region::new(0, 0x4000_0000), Region::new(0x6000_0000, 0x4000_0000)];
+    let sp = image.word(vectors(image)?.start()).filter(|sp| sp % 4 == 0)?;
+    let last = sp.checked_sub(1)?;
+    let is_fixed = |section: &Section| section.is_stored && !section.writable && section.run.contains(last);
+    let is_memory = MEMORIES.iter().any(|memory| memory.contains(last)) && !image.sections.iter().any(is_fixed);
+    is_memory.then_some(sp)
 }
 
 /// The reset handler, without the Thumb bit: the second word of the vector table.
@@ -299,24 +417,50 @@ pub fn vectors(image: &Image) -> Option<Region> {
     let table = |section: &&Section| section_kind(section) == PartKind::Vectors && !section.writable;
     let named = |(start, end): &(&str, &str)| vectors_at(image, image.symbols.get(start)?, end);
     let whole = || image.sections.iter().find(table).map(|section| section.run);
-    VECTOR_SYMBOLS.iter().find_map(named).or_else(whole)
+    VECTOR_SYMBOLS.iter().find_map(named).or_else(whole).or_else(|| unnamed_vectors(image))
+}
+
+/// A vector table that nothing names, at the beginning of the code: it is one by what is in it.
+fn unnamed_vectors(image: &Image) -> Option<Region> {
+    let is_start = |section: &&Section| {
+        section.executable && !section.writable && section.is_stored && section.load == Some(section.run)
+    };
+    let code = image.sections.iter().filter(is_start);
+    let section = code.clone().next().filter(|_| image.machine == Machine::Arm)?;
+    let word = |index: u32| image.word(section.run.slice(4 * index, 4).start());
+    let is_handler = |word: u32| word & 1 == 1 && code.clone().any(|section| section.run.contains(word & !1));
+    let begins = |word: u32| match image.symbols.at(word & !1) {
+        Some(symbol) => symbol.is_code && symbol.range.start() == word & !1,
+        None => image.symbols.iter().next().is_none(),
+    };
+    let (sp, reset) = (word(0)?, word(1)?);
+    let is_data = !image.sections.iter().any(|section| section.executable && section.run.contains(sp));
+    // After the reset come the NMI and the hard fault (ARM DDI 0403E, B1.5.3).
+    let others = [word(2)?, word(3)?].into_iter().all(|word| word == 0 || is_handler(word));
+    let is_one = sp != 0 && sp % 4 == 0 && is_data && is_handler(reset) && begins(reset) && others;
+    is_one.then(|| table_at(image, section, section.run.start(), [])).flatten()
 }
 
 /// The table that begins at a symbol, in a section with other things around it. Assembly rarely gives it a size: it ends
 /// where something else begins.
 fn vectors_at(image: &Image, symbol: &Symbol, end: &str) -> Option<Region> {
+    let start = symbol.range.start();
+    let section = image.sections.iter().find(|section| section.run.contains(start) && !section.writable)?;
+    table_at(image, section, start, [image.symbols.address(end), Some(symbol.range.end_address())])
+}
+
+/// The table that begins at `start` in a section: up to the first of those ends, or to where something else begins.
+fn table_at<const N: usize>(image: &Image, section: &Section, start: u32, ends: [Option<u32>; N]) -> Option<Region> {
     /// The entries that every core has (ARM DDI 0403E, B1.5.3).
     const LEAST: u32 = 16 * 4;
     /// The most that there can be: 16 of the core's and 496 of the chip's.
     const MOST: u32 = 512 * 4;
-    let start = symbol.range.start();
-    let section = image.sections.iter().find(|section| section.run.contains(start) && !section.writable)?;
     let is_table = is_at_address(&section.name) || section_kind(section) == PartKind::Vectors;
     let all = is_table.then_some(section.run.end_address());
     let section = section.run;
     let next = image.symbols.within(section.from(start.saturating_add(1))).next().map(|next| next.range.start());
-    let ends = [image.symbols.address(end), Some(symbol.range.end_address()), all, next, start.checked_add(LEAST)];
-    let tables = ends.into_iter().flatten().map(|end| Region::between(start, end));
+    let ends = ends.into_iter().chain([all, next, start.checked_add(LEAST)]);
+    let tables = ends.flatten().map(|end| Region::between(start, end));
     tables.filter(|table| (LEAST..=MOST).contains(&table.size())).find_map(|table| table.intersection(section))
 }
 
@@ -340,6 +484,12 @@ pub fn is_kept(name: &str) -> bool {
     ["uninit", "noinit"].iter().any(|part| lower.contains(part)) || by_ilink(name) == Some(PartKind::Uninit)
 }
 
+/// Whether a section has initial values, by its name, also where the file does not have them at that place: some linkers fill
+/// it from a table of their own.
+fn is_data(name: &str) -> bool {
+    name == ".data" || name.starts_with(".data.") || by_ilink(name) == Some(PartKind::Data)
+}
+
 /// What a section is, by its name where names are conventions, else by its flags.
 fn section_kind(section: &Section) -> PartKind {
     let name = section.name.trim_start_matches('.').to_ascii_lowercase();
@@ -351,6 +501,8 @@ fn section_kind(section: &Section) -> PartKind {
         PartKind::Bootloader
     } else if section.executable {
         PartKind::Code
+    } else if section.in_flash && !section.is_stored {
+        PartKind::Other
     } else if !section.writable {
         PartKind::Constants
     } else if is_kept(&section.name) {
@@ -359,7 +511,7 @@ fn section_kind(section: &Section) -> PartKind {
         PartKind::Stack
     } else if named(&["heap"]) {
         PartKind::Heap
-    } else if section.load.is_some() || by_ilink(&section.name) == Some(PartKind::Data) {
+    } else if section.load.is_some() || is_data(&section.name) {
         PartKind::Data
     } else {
         PartKind::Bss
@@ -376,10 +528,12 @@ mod tests {
         let mut image = Image::open(&path).expect("the demo opens");
         let section = |(name, start, size): &(&str, u32, u32)| Section {
             name: (*name).into(),
+            number: 0,
             run: Region::new(*start, *size),
             load: None,
             is_stored: false,
             is_packed: false,
+            in_flash: false,
             writable: true,
             executable: false,
         };
@@ -450,6 +604,7 @@ mod tests {
                 range: Region::new(*value, 0),
                 is_code: false,
                 is_data: false,
+                section: 0,
                 file: None,
             };
             image.symbols = Symbols::new(symbols.iter().map(symbol).collect());
@@ -480,7 +635,8 @@ mod tests {
         let check = |top: u32, expected: &[(&str, u32, u64)], stack: Option<(u32, u32)>| {
             let mut image = image(&[(".ccmram", 0x1000_0000, 0x400), (".bss", 0x2000_0000, 0x100)]);
             let range = Region::new(top, 0);
-            let symbol = Symbol { name: "_estack".into(), range, is_code: false, is_data: false, file: None };
+            let symbol =
+                Symbol { name: "_estack".into(), range, is_code: false, is_data: false, section: 0, file: None };
             image.symbols = Symbols::new(vec![symbol]);
             let found = memories(&image, &[]);
             let told: Vec<_> =

@@ -1,5 +1,6 @@
 //! What the headers and tables of an ELF file say, of 32 bits and of 64.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use object::elf;
@@ -9,7 +10,7 @@ use object::{Endianness, Object, ObjectSection, SectionFlags};
 
 use super::callgraph;
 use super::content::Content;
-use super::layout::{HEAP_PIECE, STACK_PIECE};
+use super::layout::{HEAP_PIECE, STACK_PIECE, is_dummy, is_for_programmer};
 use super::symbols::{Name, Symbol, Symbols};
 use super::{MAX_SECTIONS, Machine, Section, Segment};
 use crate::region::Region;
@@ -49,7 +50,7 @@ pub(super) fn read<E: FileHeader<Endian = Endianness>>(content: &Content) -> obj
     let file = ElfFile::<E>::parse(data)?;
     let endian = file.endian();
     let (mut is_whole, mut is_wide) = (true, false);
-    let mut segments = Vec::new();
+    let (mut segments, mut flags) = (Vec::new(), Vec::new());
     for header in file.elf_program_headers().iter().take(MAX_SECTIONS) {
         if header.p_type(endian) != elf::PT_LOAD || header.p_memsz(endian).into() == 0 {
             continue;
@@ -68,9 +69,11 @@ pub(super) fn read<E: FileHeader<Endian = Endianness>>(content: &Content) -> obj
             load: Region::new(load, u32::try_from(length).unwrap_or(u32::MAX)),
             stored: start..start.saturating_add(length),
         });
+        flags.push(header.p_flags(endian));
     }
 
     let loaded = segments.len();
+    let mut held: Vec<Option<Range<usize>>> = vec![None; loaded];
     let mut sections = Vec::new();
     let mut chip = None;
     for section in file.sections().take(MAX_SECTIONS) {
@@ -97,20 +100,45 @@ pub(super) fn read<E: FileHeader<Endian = Endianness>>(content: &Content) -> obj
         if !has_content && sh_flags.contains(elf::SHF_TLS) {
             continue;
         }
-        if has_content && segments.len() < loaded + MOST_MOVED {
-            let start = section.elf_section_header().sh_offset(endian).into();
-            segments.extend(usize::try_from(start).ok().and_then(|start| moved(run, start, &segments)));
+        if is_for_programmer(&name, run) || (!has_content && is_dummy(&name)) {
+            continue;
         }
-        let load = has_content.then(|| load_of(run, &segments)).flatten();
+        let start = section.elf_section_header().sh_offset(endian).into();
+        let place = usize::try_from(start).ok().and_then(|start| Some(start..start.checked_add(run.size() as usize)?));
+        let mut load = None;
+        if let Some(place) = place.filter(|_| has_content) {
+            if let Some(holder) = holder(run, &place, &segments[..loaded]) {
+                load = Some(segments[holder].load_of(&place)).filter(|load| !load.is_empty());
+                let held = held[holder].get_or_insert_with(|| place.clone());
+                *held = held.start.min(place.start)..held.end.max(place.end);
+            } else if segments.len() < loaded + MOST_MOVED
+                && let Some(moved) = moved(run, place, &mut held, &segments[..loaded])
+            {
+                load = Some(moved.load).filter(|load| !load.is_empty());
+                segments.push(moved);
+            }
+        }
         sections.push(Section {
             name,
+            number: u16::try_from(section.index().0).unwrap_or(0),
             run,
             is_stored: has_content,
             load,
             is_packed: false,
+            in_flash: false,
             writable: sh_flags.contains(elf::SHF_WRITE),
             executable: sh_flags.contains(elf::SHF_EXECINSTR),
         });
+    }
+    if file.elf_section_table().is_empty() {
+        sections = flags
+            .iter()
+            .zip(&segments)
+            .enumerate()
+            .flat_map(|(at, (flags, segment))| whole(at, *flags, segment))
+            .collect();
+    } else {
+        trim(&mut segments, &held);
     }
     correct(&mut sections, file.elf_header().e_machine(endian) == elf::EM_ARM);
     sections.sort_by_key(|section| section.run);
@@ -137,24 +165,57 @@ fn correct(sections: &mut [Section], is_arm: bool) {
     }
 }
 
-fn load_of(run: Region, segments: &[Segment]) -> Option<Region> {
-    segments.iter().find(|segment| segment.run.covers(run)).and_then(|segment| {
-        let offset = segment.run.offset_of(run.start())?;
-        let load = segment.load.slice(offset, run.size());
-        (!load.is_empty()).then_some(load)
+/// The segment whose bytes in the file are the section's, and that tells where they run. Two segments may run at the same
+/// addresses: overlays do, and so does one that linkers begin with the headers of the file.
+fn holder(run: Region, place: &Range<usize>, segments: &[Segment]) -> Option<usize> {
+    segments.iter().position(|segment| {
+        let offset = place.start.checked_sub(segment.stored.start).and_then(|offset| u32::try_from(offset).ok());
+        place.end <= segment.stored.end && segment.run.covers(run) && segment.run.offset_of(run.start()) == offset
     })
 }
 
 /// What a section is made of that lies in a segment of the file but not of the memory: armlink stores code and data as one
 /// segment, and tells only of the code where it runs.
-fn moved(run: Region, start: usize, segments: &[Segment]) -> Option<Segment> {
+fn moved(run: Region, place: Range<usize>, held: &mut [Option<Range<usize>>], segments: &[Segment]) -> Option<Segment> {
     if segments.iter().any(|segment| segment.run.covers(run)) {
         return None;
     }
-    let end = start.checked_add(run.size() as usize)?;
-    let whole = segments.iter().find(|segment| segment.stored.start <= start && end <= segment.stored.end)?;
-    let load = whole.load.slice(u32::try_from(start - whole.stored.start).ok()?, run.size());
-    Some(Segment { run, load, stored: start..end })
+    let is_in = |segment: &Segment| segment.stored.start <= place.start && place.end <= segment.stored.end;
+    let whole = segments.iter().position(is_in)?;
+    let held = held.get_mut(whole)?.get_or_insert_with(|| place.clone());
+    *held = held.start.min(place.start)..held.end.max(place.end);
+    Some(Segment { run, load: segments[whole].load_of(&place), stored: place })
+}
+
+/// Takes from the segments what lies in no section: the headers of the file, which linkers put in front of the first one, are
+/// not the program's.
+fn trim(segments: &mut Vec<Segment>, held: &[Option<Range<usize>>]) {
+    for (segment, held) in segments.iter_mut().zip(held) {
+        let held = held.clone().unwrap_or(segment.stored.start..segment.stored.start);
+        let before = u32::try_from(held.start - segment.stored.start).unwrap_or(u32::MAX);
+        *segment = Segment { run: segment.run.slice(before, u32::MAX), load: segment.load_of(&held), stored: held };
+    }
+    segments.retain(|segment| !segment.load.is_empty());
+}
+
+/// A segment in place of the sections that a stripped file does not tell of: what is stored, and what is cleared behind it.
+fn whole(number: usize, flags: object::elf::ProgramFlags, segment: &Segment) -> Vec<Section> {
+    let stored = segment.load.size();
+    let rest = segment.run.slice(stored, u32::MAX);
+    let parts = [(segment.run.bottom(stored), Some(segment.load)), (rest, None)];
+    let parts = parts.into_iter().filter(|(run, _)| !run.is_empty());
+    let section = |(run, load): (Region, Option<Region>)| Section {
+        name: format!("segment {number}"),
+        number: 0,
+        run,
+        is_stored: load.is_some(),
+        load,
+        is_packed: false,
+        in_flash: false,
+        writable: flags.contains(elf::PF_W),
+        executable: flags.contains(elf::PF_X) && load.is_some(),
+    };
+    parts.map(section).collect()
 }
 
 /// The symbols, each local one with the file whose name stands before it (System V ABI, "Symbol Table": `STT_FILE`).
@@ -210,7 +271,8 @@ fn symbols<E: FileHeader<Endian = Endianness>>(file: &ElfFile<'_, E>, content: &
         let address = address & if is_code && has_modes { !1 } else { !0 };
         let range = Region::new(address, size);
         let file = source.clone().filter(|_| symbol.st_bind() == elf::STB_LOCAL);
-        symbols.push(Symbol { name, range, is_code, is_data, file });
+        let section = symbol.st_shndx(endian).0;
+        symbols.push(Symbol { name, range, is_code, is_data, section, file });
     }
     marks.sort_unstable();
     (Symbols::new(symbols), marks)

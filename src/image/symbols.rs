@@ -17,6 +17,8 @@ pub struct Symbol {
     pub is_code: bool,
     /// It is an object.
     pub is_data: bool,
+    /// The number of the section it was defined in (System V ABI, `st_shndx`); 0 where the file tells none.
+    pub section: u16,
     /// The source file that the symbol table names for it: compilers name one for local symbols only. Not made
     /// printable yet.
     pub file: Option<Arc<str>>,
@@ -208,6 +210,7 @@ mod tests {
             range: Region::new(start, size),
             is_code: false,
             is_data: true,
+            section: 0,
             file: None,
         };
         let symbols = Symbols::new(vec![
@@ -236,6 +239,7 @@ mod tests {
             range: Region::new(0x100, size),
             is_code: false,
             is_data: true,
+            section: 0,
             file: None,
         };
         // Alike in length and at both ends: their hashes are the same.
@@ -254,6 +258,7 @@ mod tests {
             range: Region::new(0x100, size),
             is_code: false,
             is_data: true,
+            section: 0,
             file: None,
         };
         let symbols = Symbols::new(vec![

@@ -107,7 +107,7 @@ impl Listing {
                         (What::Padding, _) => "alignment",
                         (What::Unnamed, _) => "unnamed",
                         (What::Heap, _) => "heap",
-                        (What::Stack, _) => "stack",
+                        (What::Stack | What::ProcessStack, _) => "stack",
                         (What::Other, _) => "other",
                         (What::Free, _) => "free",
                     }

@@ -145,6 +145,7 @@ pub fn plain(what: What) -> &'static str {
         What::Unnamed => "(no symbol)",
         What::Heap => "(heap)",
         What::Stack => "(main stack)",
+        What::ProcessStack => "(process stack)",
         What::Other => "(other images)",
         What::Free => "(free)",
     }

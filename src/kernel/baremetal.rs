@@ -1,4 +1,4 @@
-//! No kernel that we know: one stack, from linker symbols or the vector table, and the linker's heap.
+//! No kernel that we know: the stacks of linker symbols or the vector table, and the linker's heap.
 
 use super::{Kernel, Look, StackLook};
 use crate::heap::HeapLook;
@@ -12,22 +12,38 @@ use crate::stack::{KNOWN_PAINT, Paint, Settling};
 /// The picture that any firmware has.
 #[derive(Debug)]
 pub struct BareMetal {
-    stack: Option<Region>,
+    stacks: Vec<(StackLook, Settling)>,
     heap: Option<Region>,
-    paint: Settling,
-    entry: Option<u32>,
     why: String,
 }
 
+/// The stacks that the linker tells of: the main one, and beside it that of `main` where the main one is the exceptions'.
+#[must_use]
+pub fn stacks(image: &Image, memories: &[Chip]) -> Vec<StackLook> {
+    let stack = |name: &str, kind, entry, range: Region| StackLook {
+        name: name.into(),
+        kind,
+        entry,
+        ..StackLook::unknown(format!("{:08x}", range.start()), range)
+    };
+    let main = layout::main_stack(image, memories);
+    let Some(process) = layout::process_stack(image) else {
+        let only = |range| stack("main", StackKind::Main, layout::reset_handler(image), range);
+        return main.map(only).into_iter().collect();
+    };
+    let entry = image.symbols.get("main").filter(|symbol| symbol.is_code).map(|symbol| symbol.range.start());
+    // What the reset handler calls runs on the other one, once it has switched.
+    let main = main.map(|range| stack("main", StackKind::Isr, None, range));
+    main.into_iter().chain([stack("process", StackKind::Main, entry, process)]).collect()
+}
+
 impl BareMetal {
-    /// Finds the stack and the heap in the image.
+    /// Finds the stacks and the heap in the image.
     #[must_use]
     pub fn new(image: &Image, memories: &[Chip]) -> Self {
         Self {
-            stack: layout::main_stack(image, memories),
-            heap: layout::heap(image),
-            paint: Settling::default(),
-            entry: layout::reset_handler(image),
+            stacks: stacks(image, memories).into_iter().map(|stack| (stack, Settling::default())).collect(),
+            heap: layout::heap_within(image, memories),
             why:
                 "No agent and no known kernel in this ELF: only the main stack is shown. Add the highwater-agent crate \
                   for threads and heaps."
@@ -55,23 +71,18 @@ impl Kernel for BareMetal {
 
     fn look(&mut self, memory: &mut Memory<'_>, _image: &Image) -> Option<Look> {
         let mut look = Look { hints: vec![self.why.clone()], ..Look::default() };
-        if let Some(range) = self.stack {
-            let paint = self.paint.refresh(memory, range, KNOWN_PAINT);
+        for (stack, paint) in &mut self.stacks {
+            let paint = paint.refresh(memory, stack.range, KNOWN_PAINT);
             if paint == Paint::None {
-                look.hints.push(
-                    "The main stack is not painted, so it has no high-water mark: turn on cortex-m-rt's feature \
-                     `paint-stack`, or fill it in the startup code."
-                        .into(),
-                );
+                look.hints.push(format!(
+                    "The {} stack is not painted, so it has no high-water mark: turn on cortex-m-rt's feature \
+                     `paint-stack`, or fill it in the startup code.",
+                    stack.name
+                ));
             }
-            look.stacks.push(StackLook {
-                name: "main".into(),
-                kind: StackKind::Main,
-                paint,
-                entry: self.entry,
-                ..StackLook::unknown(format!("{:08x}", range.start()), range)
-            });
-        } else {
+            look.stacks.push(StackLook { paint, ..stack.clone() });
+        }
+        if self.stacks.is_empty() {
             look.hints.push(
                 "No main stack was found: the ELF has neither stack symbols (_stack_start, __StackTop, _estack) nor a \
                  vector table section."

@@ -11,7 +11,7 @@ use crate::heap::sites::Sites;
 use crate::image::Image;
 use crate::image::callgraph::CallGraph;
 use crate::image::layout::{self, Memory as Chip, Placed};
-use crate::kernel::{Look, StackLook};
+use crate::kernel::{Look, baremetal};
 use crate::model::picture::{self, Claim};
 use crate::model::snapshot::{
     BlockState, CallSite, Health, Heap, Link, LiveBlock, MemoryMap, Owner, PartKind, Snapshot, StackKind, Target, Trust,
@@ -33,17 +33,10 @@ pub fn static_snapshot(image: &Image, chips: &[Chip]) -> Snapshot {
 /// What the ELF says of heaps and stacks.
 fn static_look(image: &Image, chips: &[Chip]) -> Look {
     let mut look = Look::default();
-    if let Some(range) = layout::heap(image) {
+    if let Some(range) = layout::heap_within(image, chips) {
         look.heaps.push(HeapLook::unknown("heap", range));
     }
-    if let Some(range) = layout::main_stack(image, chips) {
-        look.stacks.push(StackLook {
-            name: "main".into(),
-            kind: StackKind::Main,
-            entry: layout::reset_handler(image),
-            ..StackLook::unknown(format!("{:08x}", range.start()), range)
-        });
-    }
+    look.stacks = baremetal::stacks(image, chips);
     look
 }
 
@@ -70,7 +63,7 @@ pub fn first_snapshot(image: &Image, chips: &[Chip]) -> Snapshot {
         stacks,
         heaps: look.heaps.iter().map(|told| heap(told, image, &mut Sites::default(), &[])).collect(),
         link: Link::default(),
-        hints: layout::conflicts(image),
+        hints: layout::remarks(image, chips),
         detail: None,
         excerpt: None,
         values: None,

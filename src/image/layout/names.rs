@@ -1,6 +1,7 @@
 //! The names that linkers, their scripts and startup files give to what they place.
 
 use crate::model::snapshot::{MemoryKind, PartKind};
+use crate::region::Region;
 
 /// Names that linker scripts give the two ends of a memory, with what they belong to.
 pub(super) const MEMORY_SYMBOLS: &[(MemoryKind, &str, &str, &str)] = &[
@@ -36,6 +37,8 @@ pub(super) const HEAP_SYMBOLS: &[(&str, &str)] = &[
     ("_heap_start", "_heap_end"),
     ("_sheap", "_eheap"),
     ("__heap_start__", "__heap_end__"),
+    // ChibiOS.
+    ("__heap_base__", "__heap_end__"),
     // Arm's startup files with microlib.
     ("__heap_base", "__heap_limit"),
     // armlink, of the region ARM_LIB_HEAP; and IAR's ilink, of the block HEAP.
@@ -51,9 +54,18 @@ pub(super) const STACK_SYMBOLS: &[(&str, &str)] = &[
     ("_sstack", "_estack"),
     ("__stack_limit", "__stack"),
     ("__stack_end__", "__stack_start__"),
+    // ChibiOS, of the exceptions' stack; and pico-sdk, of core 0's.
+    ("__main_stack_base__", "__main_stack_end__"),
+    ("__StackBottom", "__StackTop"),
     // armlink, of the region ARM_LIB_STACK; and IAR's ilink, of the block CSTACK.
     ("Image$$ARM_LIB_STACK$$ZI$$Base", "Image$$ARM_LIB_STACK$$ZI$$Limit"),
     ("CSTACK$$Base", "CSTACK$$Limit"),
+];
+
+/// Names that linker scripts give the two ends of the stack that `main` runs on, where it is not the exceptions'.
+pub(super) const PROCESS_STACK_SYMBOLS: &[(&str, &str)] = &[
+    // ChibiOS (os/common/startup/ARMCMx/compilers/GCC/ld/rules_stacks.ld).
+    ("__process_stack_base__", "__process_stack_end__"),
 ];
 
 /// Names that linker scripts give only the high end of the main stack.
@@ -92,6 +104,25 @@ pub(super) const SECTION_MEMORIES: &[(&str, &str)] = &[
     ("bkp", "backup RAM"),
     ("retain", "retained RAM"),
 ];
+
+/// Whether a section only keeps room in an address space, by its name: the bytes are another section's, at its own addresses.
+/// ESP-IDF and esp-hal call them so (`.flash_rodata_dummy`, `.dram0.dummy`, `.rwdata_dummy`). In pico-sdk, a stack lies there.
+pub(in crate::image) fn is_dummy(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    name.ends_with("dummy") && !["stack", "heap"].iter().any(|part| name.contains(part))
+}
+
+/// Whether a section says by its name that it lies in flash: ESP-IDF's, which are not copied from elsewhere.
+pub(in crate::image) fn is_named_flash(name: &str) -> bool {
+    name.starts_with(".flash.")
+}
+
+/// Whether a section is for whoever programs the chip, at addresses where the chip has nothing: those of Infineon's PSoC
+/// (PSoC Creator's and ModusToolbox's scripts: `.cyflashprotect` at 0x9040_0000, `.cymeta` at 0x9050_0000, and so on).
+pub(in crate::image) fn is_for_programmer(name: &str, run: Region) -> bool {
+    const METADATA: Region = Region::new(0x9000_0000, 0x0100_0000);
+    name.starts_with(".cy") && METADATA.covers(run)
+}
 
 /// What IAR's linker says of a section in its name, which is that of the directive and a word: `P2 rw`, `P3 zi`. What it
 /// fills from a table of its own it marks as without content (`rw`, and `s0` and so on where there are several).
