@@ -15,6 +15,7 @@ pub mod heap1;
 pub mod heap2;
 pub mod heap4;
 pub mod linked_list;
+pub mod mbed_stats;
 pub mod newlib;
 pub mod rows;
 pub mod rtx_memory;

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use highwater_agent::layout::owner;
 
+use super::mbed_stats::MbedStats;
 use super::{HeapLook, Walk, Walker, detect};
 use crate::image::Image;
 use crate::image::layout::Memory as Chip;
@@ -32,6 +33,7 @@ const PATIENCE: u32 = 8;
 pub struct Heaps {
     watched: Vec<Watched>,
     ram: Vec<Region>,
+    mbed: Option<MbedStats>,
 }
 
 /// One allocator and its last walk.
@@ -89,13 +91,14 @@ impl Heaps {
             let object = object.and_then(|object| object_name(image, object, &objects));
             Watched::new(walker, object)
         });
-        Self { watched: watched.collect(), ram }
+        Self { watched: watched.collect(), ram, mbed: MbedStats::find(image) }
     }
 
     /// What the next [`Heaps::refresh`] will surely read.
     #[must_use]
     pub fn wants(&self) -> Vec<Region> {
-        self.watched.iter().flat_map(|watched| watched.walker.wants()).collect()
+        let walked = self.watched.iter().flat_map(|watched| watched.walker.wants());
+        walked.chain(self.mbed.iter().map(MbedStats::wants)).collect()
     }
 
     /// Forgets what was seen: the target was reset.
@@ -129,6 +132,9 @@ impl Heaps {
             if let Some(seen) = &watched.last {
                 tell(seen, watched.walker.name(), watched.object.as_deref(), began, looks);
             }
+        }
+        if let Some(mbed) = &self.mbed {
+            mbed.tell(memory, looks);
         }
     }
 }
@@ -335,7 +341,7 @@ mod tests {
 
     #[test]
     fn what_is_counted_for_several_regions_together_is_told_of_none_and_in_a_hint() {
-        let mut heaps = Heaps { watched: vec![Watched::new(Box::new(Two), None)], ram: vec![RAM] };
+        let mut heaps = Heaps { watched: vec![Watched::new(Box::new(Two), None)], ram: vec![RAM], mbed: None };
         assert_eq!(heaps.hints(), Vec::<String>::new());
         let mut source = Bytes::new(RAM);
         let mut looks = Vec::new();
@@ -348,7 +354,8 @@ mod tests {
     #[test]
     fn a_heap_beyond_what_is_known_of_ram_is_told_in_a_hint() {
         let check = |ram: Vec<Region>, expected: usize| {
-            let mut heaps = Heaps { watched: vec![Watched::new(Box::new(Simple), Some("pool".into()))], ram };
+            let mut heaps =
+                Heaps { watched: vec![Watched::new(Box::new(Simple), Some("pool".into()))], ram, mbed: None };
             let (mut source, mut looks) = (Bytes::new(RAM), Vec::new());
             heaps.refresh(&mut Memory::new(&mut source, LinkCost::default(), 1 << 16), &mut looks);
             let hints = heaps.hints();
@@ -431,7 +438,7 @@ mod tests {
 
     /// A heap of 32 bytes in use and the target it is on.
     fn target() -> (Heaps, Busy) {
-        let heaps = Heaps { watched: vec![Watched::new(Box::new(Simple), None)], ram: vec![RAM] };
+        let heaps = Heaps { watched: vec![Watched::new(Box::new(Simple), None)], ram: vec![RAM], mbed: None };
         let mut bytes = Bytes::new(RAM);
         set(&mut bytes, 32);
         (heaps, Busy { bytes, clock: Cell::default(), on: 0, does: |_| (), left: 0 })

@@ -17,7 +17,7 @@ pub enum Dialect {
     Freertos,
     /// Zephyr: K_THREAD_STACK_DEFINE, and the Kconfig options of the kernel's own stacks.
     Zephyr,
-    /// Mbed OS: osThreadAttr_t, and the options of mbed_app.json for the kernel's own stacks.
+    /// Mbed OS: a Thread for each, and the options of mbed_app.json for the kernel's own stacks.
     Mbed,
 }
 
@@ -48,7 +48,7 @@ fn write_all(out: &mut String, report: &Report, dialect: Dialect) -> std::fmt::R
         };
         comment(out, &format!("{what} {}", stack.suggested_because), dialect)?;
         if let Some(bytes) = stack.suggested {
-            writeln!(out, "{}", definition(stack, bytes, &name, dialect))?;
+            writeln!(out, "{}", definition(stack, bytes, &name, report.target.kernel.as_deref(), dialect))?;
         }
     }
     Ok(())
@@ -75,7 +75,7 @@ fn comment(out: &mut String, text: &str, dialect: Dialect) -> std::fmt::Result {
     }
 }
 
-fn definition(stack: &StackReport, bytes: u32, name: &str, dialect: Dialect) -> String {
+fn definition(stack: &StackReport, bytes: u32, name: &str, kernel: Option<&str>, dialect: Dialect) -> String {
     let upper = name.to_uppercase();
     match (dialect, kernel_option(stack.kind, dialect)) {
         (Dialect::Freertos, Some(option)) => format!("#define {option} {}", words(bytes)),
@@ -88,9 +88,30 @@ fn definition(stack: &StackReport, bytes: u32, name: &str, dialect: Dialect) -> 
         (Dialect::Freertos, None) => format!("#define config{upper}_STACK_WORDS {}", words(bytes)),
         (Dialect::Zephyr, None) => format!("K_THREAD_STACK_DEFINE({name}_stack, {bytes});"),
         (Dialect::Mbed, None) => {
-            format!("static const osThreadAttr_t {name}_attr = {{ .name = \"{name}\", .stack_size = {bytes} }};")
+            let variable = if KEYWORDS.contains(&name) { format!("{name}_thread") } else { name.to_owned() };
+            format!("Thread {variable}({}, {bytes}, nullptr, \"{name}\");", mbed_priority(stack, kernel))
         }
         (Dialect::Rust | Dialect::Text, _) => format!("pub const {upper}_STACK: usize = {bytes};"),
+    }
+}
+
+/// Keywords of C++17 that a thread may well be called, and no variable.
+const KEYWORDS: [&str; 20] = [
+    "auto", "bool", "break", "case", "char", "class", "continue", "default", "delete", "double", "export", "float",
+    "int", "long", "new", "operator", "register", "switch", "this", "union",
+];
+
+/// The thread's priority as `cmsis_os2.h` calls it, where it is one of RTX's; each level has eight, of which the first has no
+/// number.
+fn mbed_priority(stack: &StackReport, kernel: Option<&str>) -> String {
+    let levels = ["Low", "BelowNormal", "Normal", "AboveNormal", "High", "Realtime"];
+    let known = stack.priority.filter(|_| kernel.is_some_and(|kernel| kernel.starts_with("RTX")));
+    let number = known.and_then(|priority| usize::try_from(priority).ok());
+    let level = number.and_then(|number| Some((levels.get((number / 8).checked_sub(1)?)?, number % 8)));
+    match level {
+        Some((level, 0)) => format!("osPriority{level}"),
+        Some((level, step)) => format!("osPriority{level}{step}"),
+        None => "osPriorityNormal".into(),
     }
 }
 
@@ -162,6 +183,31 @@ mod tests {
         ] {
             assert_eq!(names.of(name), expected, "{name}");
         }
+    }
+
+    #[test]
+    fn for_mbed_each_thread_is_a_line_that_compiles() {
+        use crate::model::snapshot::{Snapshot, Target};
+        use crate::model::{Model, testing};
+        let check = |name: &str, kernel: Option<&str>, priority, expected: (&str, &str)| {
+            let stack = crate::model::snapshot::Stack { priority, ..testing::stack(name, 848) };
+            let target = Target { kernel: kernel.map(str::to_owned), ..Target::default() };
+            let snapshot = Snapshot { stacks: vec![stack], target, ..testing::live(60) };
+            let report = Report::new(&Model::new(snapshot));
+            let bytes = report.stacks[0].suggested.expect("it is painted");
+            let line = format!("Thread {}({}, {bytes}, nullptr, \"{name}\");", expected.0, expected.1);
+            let text = sizes(&report, Dialect::Mbed);
+            assert!(text.lines().any(|told| told == line), "no `{line}` in\n{text}");
+        };
+        check("worker", None, None, ("worker", "osPriorityNormal"));
+        check("worker", Some("FreeRTOS"), Some(43), ("worker", "osPriorityNormal"));
+        check("worker", Some("RTX5"), Some(24), ("worker", "osPriorityNormal"));
+        check("worker", Some("RTX5"), Some(43), ("worker", "osPriorityHigh3"));
+        // osPriorityIdle, osPriorityISR and what is none of them are no thread's.
+        for priority in [1, 56, -1, i32::MAX] {
+            check("worker", Some("RTX5"), Some(priority), ("worker", "osPriorityNormal"));
+        }
+        check("new", None, None, ("new_thread", "osPriorityNormal"));
     }
 
     #[test]

@@ -45,7 +45,11 @@ fn each_dialect_is_one_definition_and_its_reason_for_each_stack() {
         ("rust", "// ", &["pub const GROWTH_STACK: usize = ", "pub const ISR_STACK: usize = "][..]),
         ("freertos", "/* ", &["#define configGROWTH_STACK_WORDS ", "#define configMINIMAL_STACK_SIZE "]),
         ("zephyr", "/* ", &["K_THREAD_STACK_DEFINE(growth_stack, ", "prj.conf: CONFIG_ISR_STACK_SIZE="]),
-        ("mbed", "/* ", &[".name = \"growth\", .stack_size = ", "\"rtos.idle-thread-stack-size\": "]),
+        (
+            "mbed",
+            "/* ",
+            &["Thread growth(osPriorityNormal, ", ", nullptr, \"growth\");", "\"rtos.idle-thread-stack-size\": "],
+        ),
     ] {
         let out = place.output(&["sizes", "--demo", "calm", "--for", "2s", "--as", dialect]);
         for word in words {

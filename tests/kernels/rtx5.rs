@@ -1,7 +1,8 @@
 //! RTX5 (Mbed OS, CMSIS-RTX) without an agent.
 
-use highwater::model::snapshot::{MemoryKind, PartKind, StackKind};
+use highwater::model::snapshot::{MemoryKind, PartKind, StackKind, Trust};
 
+use crate::compile::compile;
 use crate::fixture::{Fixture, hints, peak, stack};
 
 #[test]
@@ -55,6 +56,19 @@ fn the_memory_of_rtx_is_walked_though_only_the_application_is_described() {
         let heap = snapshot.heaps.iter().find(|heap| heap.name == "RTX memory").expect("it is told");
         assert_eq!(heap.allocator, Some("RTX5 memory"), "{flags:?}");
     }
+}
+
+#[test]
+#[ignore = "needs arm-none-eabi-gcc"]
+fn what_mbed_counts_of_its_heap_is_told_and_not_a_program_s_copy_of_it() {
+    let sources = ["rtx5.c", "mbed_monitor.c", "mbed_alloc_wrappers.c"];
+    let snapshot = Fixture::of(compile(&sources, &["-g", "-DMBED"])).look();
+    let heap = snapshot.heaps.iter().find(|heap| heap.name == "heap").expect("the linker tells of it");
+    let figures = (heap.requested, heap.requested_peak, heap.peak);
+    let figures = [figures.0, figures.1, figures.2].map(|told| told.map(|told| (told.bytes, told.trust)));
+    use Trust::{AtLeast, Exact};
+    assert_eq!(figures, [Some((1200, Exact)), Some((3400, Exact)), Some((3400, AtLeast))]);
+    assert_eq!((heap.in_use, heap.failures, heap.allocations), (Some(7), Some(2), None));
 }
 
 #[test]
