@@ -271,12 +271,12 @@ fn pass_time(sampler: &mut Sampler, model: &mut Model, until: Duration, mut seen
     });
 }
 
-/// The same, or until it is over earlier.
+/// The same, or until it is over earlier, by a refusal of the target for example.
 fn pass_time_until(sampler: &mut Sampler, model: &mut Model, until: Duration, mut over: impl FnMut(&Model) -> bool) {
     while sampler.now() < until {
         let before = sampler.now();
         model.ingest(sampler.refresh());
-        if over(model) {
+        if over(model) || sampler.refused().is_some() {
             return;
         }
         let spent = sampler.now().saturating_sub(before);

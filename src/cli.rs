@@ -384,6 +384,9 @@ pub struct ServerArgs {
     /// Let the GDB server stop the core for each look; it goes on in between and at the end
     #[arg(long, requires = "gdb", help_heading = "Server")]
     pub allow_halt: bool,
+    /// Leave a core standing that stands when the GDB server is connected to, where nothing tells who stopped it
+    #[arg(long, requires = "gdb", help_heading = "Server")]
+    pub keep_halted: bool,
 }
 
 /// The refresh.

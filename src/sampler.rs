@@ -310,6 +310,12 @@ impl Sampler {
         Ok(self.differing.clone())
     }
 
+    /// Why the target is not looked at any more: a link that is lost, and that would touch the target to be opened again.
+    #[must_use]
+    pub fn refused(&self) -> Option<&str> {
+        self.ladder.refused()
+    }
+
     fn observe(&mut self, depth: Depth) -> Observation {
         self.source.refreshing(depth);
         let before = self.source.counters();

@@ -196,4 +196,7 @@ pub enum ReadError {
     /// The link is gone.
     #[error("the link is gone: {0}")]
     Gone(String),
+    /// The link is gone, and another try would touch the target as nobody allowed: there is none.
+    #[error("{0}")]
+    Refused(String),
 }

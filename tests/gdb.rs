@@ -10,13 +10,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use gdb_server::{Manner, Server};
+use gdb_server::{Core, Kind, Manner, Server};
 use highwater::image::layout;
 use highwater::model::snapshot::Health;
 use highwater::region::Region;
 use highwater::report::Report;
 use highwater::sampler::{Options, Sampler};
-use highwater::source::gdb::GdbSource;
+use highwater::source::gdb::{GdbSource, Terms};
 use highwater::source::{CoreStatus, Source};
 
 /// The memories of a demo that ran for five seconds, and what is known of it.
@@ -70,7 +70,7 @@ fn what_a_server_reads_is_told_as_a_probe_tells_it() {
 #[test]
 fn the_servers_map_gives_the_sizes_that_the_elf_does_not_tell() {
     let server = Server::new(ran().0, Manner::default());
-    let mut source = GdbSource::open(server.address().parse().unwrap(), false).expect("it is there");
+    let mut source = GdbSource::open(server.address().parse().unwrap(), Terms::default()).expect("it is there");
     let memories = source.memories().expect("it answers");
     let found: Vec<_> = memories.iter().map(|memory| (memory.range.start(), memory.range.size())).collect();
     assert_eq!(found, [(0, 0x4_0000), (0x2000_0000, 0x1_0000)]);
@@ -83,7 +83,7 @@ fn a_server_that_stops_the_core_is_refused_and_the_core_goes_on() {
         let server = Server::new(ran().0, manner);
         let (code, _, err) = snapshot(&server, &[]);
         assert_eq!(code, Some(4), "{err}");
-        for words in ["stops the core", "--allow-halt", "gdb-attach", "--qemu"] {
+        for words in ["stops the core", "--allow-halt", "gdb-attach { }", "--qemu"] {
             assert!(err.contains(words), "no `{words}` in {err}");
         }
         assert!(server.core.runs.load(Ordering::SeqCst), "the core was left standing");
@@ -157,7 +157,7 @@ fn a_server_that_reads_no_memory_of_a_running_core_is_refused_or_stops_it_as_it_
 fn a_stop_that_is_told_in_non_stop_mode_is_the_state_of_the_core() {
     let manner = Manner { offers: NON_STOP, has_dhcsr: false, ..Manner::default() };
     let server = Server::new(ran().0, manner);
-    let mut source = GdbSource::open(server.address().parse().unwrap(), false).expect("it is there");
+    let mut source = GdbSource::open(server.address().parse().unwrap(), Terms::default()).expect("it is there");
     let word = Region::new(0x2000_0000, 4);
     let mut bytes = [0; 4];
     assert_eq!(source.status(), Ok(CoreStatus::Running));
@@ -197,7 +197,7 @@ fn a_server_that_goes_away_is_waited_for_and_the_picture_stays() {
     let server = Server::new(memory, Manner::default());
     let (core, port) = (Arc::clone(&server.core), server.port);
     let image = common::image();
-    let source = GdbSource::open(server.address().parse().unwrap(), false).expect("it is there");
+    let source = GdbSource::open(server.address().parse().unwrap(), Terms::default()).expect("it is there");
     let memories = layout::memories(&image, &[]);
     let mut sampler = Sampler::new(Box::new(source), image, memories, Options { rate_hz: None }).expect("it works");
     let wait_for = |sampler: &mut Sampler, live: bool| {
@@ -227,10 +227,190 @@ fn a_server_that_goes_away_is_waited_for_and_the_picture_stays() {
 #[test]
 fn a_reset_and_a_stop_by_somebody_else_are_told() {
     let server = Server::new(ran().0, Manner::default());
-    let mut source = GdbSource::open(server.address().parse().unwrap(), false).expect("it is there");
+    let mut source = GdbSource::open(server.address().parse().unwrap(), Terms::default()).expect("it is there");
     assert_eq!(source.status(), Ok(CoreStatus::Running));
     server.core.was_reset.store(true, Ordering::SeqCst);
     assert_eq!(source.status(), Ok(CoreStatus::WasReset));
     server.core.runs.store(false, Ordering::SeqCst);
     assert_eq!(source.status(), Ok(CoreStatus::Halted));
+}
+
+/// A sampler over a server that stops nobody.
+fn watching(server: &Server) -> Sampler {
+    let image = common::image();
+    let source = GdbSource::open(server.address().parse().unwrap(), Terms::default()).expect("it is there");
+    let memories = layout::memories(&image, &[]);
+    Sampler::new(Box::new(source), image, memories, Options { rate_hz: None }).expect("it works")
+}
+
+#[test]
+fn a_server_that_comes_back_and_stops_the_core_is_refused_once_and_for_all() {
+    let server = Server::new(ran().0, Manner::default());
+    let mut sampler = watching(&server);
+    assert_eq!(sampler.refresh().snapshot.health, Health::Live);
+    let (core, port) = (Arc::clone(&server.core), server.port);
+    drop(server);
+    let halting =
+        Manner { stops_once: true, kind: Kind::OpenOcd("halt 1000\n", "cortex_m"), signal: 2, ..Manner::default() };
+    let _again = Server::at(port, Arc::clone(&core), halting);
+    let patience = Instant::now() + Duration::from_secs(30);
+    while sampler.refused().is_none() {
+        assert!(Instant::now() < patience, "it goes on trying: {} stops", core.halts.load(Ordering::SeqCst));
+        let _ = sampler.refresh();
+        sampler.wait(Duration::ZERO);
+    }
+    let told = sampler.refresh().snapshot;
+    assert!(matches!(&told.health, Health::Reconnecting { why, .. } if why.contains("stops the core")), "{told:?}");
+    assert_eq!(core.halts.load(Ordering::SeqCst), 1);
+    assert!(core.runs.load(Ordering::SeqCst), "the core was left standing");
+    assert_eq!(told.link.halts, Some(1), "the stop is counted, although it was refused");
+}
+
+#[test]
+fn a_stream_ends_with_a_refusal() {
+    let server = Server::new(ran().0, Manner::default());
+    let (core, port) = (Arc::clone(&server.core), server.port);
+    let mut process = Command::new(env!("CARGO_BIN_EXE_highwater"))
+        .args(["attach", common::DEMO, "--gdb", &server.address(), "--format", "jsonl"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(process.stdout.take().expect("it is piped")));
+    lines.next().expect("a report comes").expect("it is text");
+    drop(server);
+    let _again = Server::at(port, Arc::clone(&core), Manner { stops_once: true, ..Manner::default() });
+    let last = lines.map_while(Result::ok).last().expect("reports come");
+    let out = process.wait_with_output().expect("it ends");
+    let err = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(out.status.code() == Some(4) && err.contains("stops the core"), "{err}");
+    let told: serde_json::Value = serde_json::from_str(&last).expect("a report");
+    assert_eq!(told["link"]["halts"], 1);
+    assert_eq!(core.halts.load(Ordering::SeqCst), 1, "one try");
+}
+
+/// A server at which a person had stopped the core.
+fn stopped_by_a_person(manner: &Manner) -> Server {
+    let core = Arc::new(Core { memory: ran().0.into(), ..Core::default() });
+    Server::at(0, core, manner.clone())
+}
+
+const HALTING: Kind = Kind::OpenOcd("halt 1000\n", "cortex_m");
+
+#[test]
+fn a_core_that_a_person_stopped_stays_so_where_that_can_be_known() {
+    let qemu = Manner { kind: Kind::Qemu, stops_on_connect: true, has_dhcsr: false, ..Manner::default() };
+    let breakpoint = Manner { kind: HALTING, stops_once: true, ..Manner::default() };
+    let trapped = Manner { stops_once: true, offers: NON_STOP, dfsr: 2, ..Manner::default() };
+    for (manner, how) in [
+        (qemu.clone(), "QEMU told of no stop"),
+        (breakpoint, "OpenOCD says that it came to a breakpoint"),
+        (trapped, "its DFSR says"),
+    ] {
+        let server = stopped_by_a_person(&manner);
+        for more in [&[][..], &["--allow-halt"]] {
+            let (code, told, err) = snapshot(&server, more);
+            if more.is_empty() {
+                assert!(code == Some(4) && err.contains("was left so") && err.contains(how), "{manner:?}: {err}");
+            } else {
+                assert_eq!((code, &told["link"]["halts"]), (Some(0), &0.into()), "{manner:?}: {err}");
+            }
+            assert!(!server.core.runs.load(Ordering::SeqCst), "{manner:?}: it was set running");
+            assert_eq!(server.core.halts.load(Ordering::SeqCst), 0, "{manner:?}");
+        }
+    }
+    // One that ran is another matter, and QEMU tells them apart.
+    let server = Server::new(ran().0, qemu);
+    let (code, _, err) = snapshot(&server, &["--keep-halted"]);
+    assert!(code == Some(4) && err.contains("let it go on") && !err.contains("a person"), "{err}");
+    assert!(server.core.runs.load(Ordering::SeqCst), "the core was left standing");
+}
+
+#[test]
+fn a_core_that_a_person_stopped_is_looked_at_where_no_look_stops_one() {
+    for kind in [Kind::OpenOcd(" \n", "cortex_m"), Kind::OpenOcd("halt 1000\n", "mem_ap")] {
+        let server = stopped_by_a_person(&Manner { kind, signal: 2, ..Manner::default() });
+        let mut source = GdbSource::open(server.address().parse().unwrap(), Terms::default()).expect("it is there");
+        assert_eq!(source.status(), Ok(CoreStatus::Halted), "{kind:?}");
+        source.read(Region::new(0x2000_0000, 64), &mut [0; 64]).expect("it is read");
+        assert_eq!(source.counters().halts, Some(0), "{kind:?}");
+        drop(source);
+        assert!(!server.core.runs.load(Ordering::SeqCst), "{kind:?}: it was set running");
+    }
+}
+
+#[test]
+fn where_nobody_knows_who_stopped_the_core_it_goes_on_and_a_flag_leaves_it() {
+    let on_request = Manner { stops_once: true, offers: NON_STOP, dfsr: 1, ..Manner::default() };
+    for manner in [Manner { kind: HALTING, stops_once: true, signal: 2, ..Manner::default() }, on_request] {
+        let server = stopped_by_a_person(&manner);
+        let (code, _, err) = snapshot(&server, &["--keep-halted"]);
+        assert!(code == Some(4) && err.contains("was left so") && err.contains("--keep-halted"), "{manner:?}: {err}");
+        assert!(!server.core.runs.load(Ordering::SeqCst), "{manner:?}: it was set running");
+        let (code, _, err) = snapshot(&server, &[]);
+        for words in ["should a person have stopped it before, it runs now", "--keep-halted"] {
+            assert!(code == Some(4) && err.contains(words), "{manner:?}: {err}");
+        }
+        assert_eq!(err.contains("--persist"), manner.offers == NON_STOP, "{manner:?}: {err}");
+        assert!(server.core.runs.load(Ordering::SeqCst), "{manner:?}: the core was left standing");
+    }
+}
+
+#[test]
+fn a_core_that_cannot_stand_or_that_moves_is_read_while_it_runs() {
+    // No debugger has enabled halting debug; and an emulator with ones where no register is.
+    let memory_only =
+        Manner { kind: Kind::OpenOcd("halt 1000\n", "mem_ap"), dhcsr: Some(0x0101_0000), ..Manner::default() };
+    let emulator = Manner { kind: Kind::Rp2040js, dhcsr: Some(u32::MAX), offers: "", ..Manner::default() };
+    let (memory, live) = ran();
+    for manner in [memory_only, emulator] {
+        let server = Server::new(memory.clone(), manner.clone());
+        for more in [&[][..], &["--allow-halt"]] {
+            let (code, told, err) = snapshot(&server, more);
+            assert_eq!(code, Some(0), "{manner:?}: {err}");
+            assert_eq!(told["link"]["halts"], 0, "{manner:?}");
+            assert_eq!(told["heaps"][0]["used"].as_u64(), live.heaps[0].used.map(u64::from), "{manner:?}");
+            assert_eq!(server.core.halts.load(Ordering::SeqCst), 0, "{manner:?}");
+        }
+    }
+}
+
+#[test]
+fn a_server_that_turns_away_or_says_nothing_is_told_with_its_causes() {
+    for (manner, words) in [
+        (
+            Manner { turns_away: true, ..Manner::default() },
+            &["closed the connection before it answered", "Another debugger", "gdb_memory_map disable"][..],
+        ),
+        (Manner { is_mute: true, ..Manner::default() }, &["does not answer", "Another debugger"]),
+    ] {
+        let (code, _, err) = snapshot(&Server::new(Vec::new(), manner), &[]);
+        assert_eq!(code, Some(4), "{err}");
+        for words in words {
+            assert!(err.contains(words), "no `{words}` in {err}");
+        }
+    }
+}
+
+#[test]
+fn another_architecture_is_told_before_a_stop_is() {
+    let features = "<target><architecture>riscv:rv32</architecture></target>";
+    let server = Server::new(Vec::new(), Manner { features, stops_once: true, ..Manner::default() });
+    let (code, _, err) = snapshot(&server, &[]);
+    assert!(code == Some(1) && err.contains("riscv:rv32"), "{err}");
+    assert!(server.core.runs.load(Ordering::SeqCst), "the core was left standing");
+}
+
+#[test]
+fn on_a_slow_link_the_core_goes_on_within_a_read() {
+    // 16 KiB a second: 1 KiB takes 63 ms, and is read in pieces of a few milliseconds.
+    let manner =
+        Manner { stops_on_connect: true, has_dhcsr: false, byte_time: Duration::from_micros(61), ..Manner::default() };
+    let server = Server::new(ran().0, manner);
+    let terms = Terms { allow_halt: true, ..Terms::default() };
+    let mut source = GdbSource::open(server.address().parse().unwrap(), terms).expect("it is there");
+    let before = server.core.halts.load(Ordering::SeqCst);
+    source.read(Region::new(0x2000_0000, 1024), &mut [0; 1024]).expect("it is read");
+    let stops = server.core.halts.load(Ordering::SeqCst) - before;
+    assert!(stops >= 3, "{stops} stops for 63 ms of reading");
 }

@@ -34,6 +34,8 @@ struct Monitor {
     /// All commands that came.
     commands: Mutex<Vec<String>>,
     running: Mutex<bool>,
+    /// What it says that it emulates.
+    target: &'static str,
 }
 
 impl Monitor {
@@ -45,6 +47,7 @@ impl Monitor {
             greeting: greeting.to_string(),
             commands: Mutex::default(),
             running: Mutex::new(true),
+            target: "arm",
         }
     }
 
@@ -73,7 +76,7 @@ impl Monitor {
             let name = command["execute"].as_str().expect("it has a name").to_owned();
             let answer = match name.as_str() {
                 "qmp_capabilities" => json!({"return": {}}),
-                "query-cpus-fast" => json!({"return": [{"cpu-index": 0, "target": "arm"}]}),
+                "query-cpus-fast" => json!({"return": [{"cpu-index": 0, "target": self.target}]}),
                 "query-status" => json!({"return": {"running": *self.running.lock().unwrap(), "status": "any"}}),
                 "human-monitor-command" => {
                     json!({"return": self.examine(command["arguments"]["command-line"].as_str().expect("a line"))})
@@ -177,6 +180,27 @@ fn what_is_no_monitor_is_named_with_the_way_out() {
         let out = highwater(&["snapshot", common::DEMO, "--qemu", text(socket)]);
         let err = String::from_utf8_lossy(&out.stderr).into_owned();
         assert!(out.status.code() == Some(4) && err.contains(words), "{words}: {err}");
+    }
+}
+
+#[test]
+fn a_program_for_64_bits_may_have_a_board_of_32() {
+    let folder = tempfile::tempdir().expect("there is room");
+    let cortex_m3 = (0xE000_ED00, 0x410f_c231u32.to_le_bytes().to_vec());
+    let cortex_a53 = (0xE000_ED00, 0x410f_d034u32.to_le_bytes().to_vec());
+    for (name, target, memory, core) in [
+        ("m3", "aarch64", vec![cortex_m3.clone()], Some("Cortex-M3")),
+        ("a53", "aarch64", vec![cortex_a53], None),
+        ("nothing", "aarch64", Vec::new(), None),
+        ("riscv", "riscv32", vec![cortex_m3], None),
+    ] {
+        let socket = folder.path().join(name);
+        Monitor { target, ..Monitor::new(memory) }.listen(&socket);
+        match (QemuSource::open(text(&socket).parse().unwrap()), core) {
+            (Ok(source), Some(core)) => assert_eq!(source.describe().core.as_deref(), Some(core), "{name}"),
+            (Err(error), None) => assert!(error.to_string().contains(target), "{name}: {error}"),
+            (found, _) => panic!("{name}: {found:?}"),
+        }
     }
 }
 

@@ -79,6 +79,9 @@ pub(super) fn run(wanted: &Wanted, address: SocketAddr) -> Result<(), Failure> {
         let before = sampler.now();
         let observation = sampler.refresh();
         model.lock().unwrap_or_else(PoisonError::into_inner).ingest(observation);
+        if let Some(why) = sampler.refused() {
+            return Err(Failure::Unreachable(why.to_owned()));
+        }
         sampler.wait(sampler.now().saturating_sub(before));
     }
     Ok(())

@@ -82,8 +82,16 @@ pub fn run(opened: Opened, look: &Look) -> Result<(), Failure> {
         // A panic there must not leave a picture that looks live and is not.
         let outcome = catch_unwind(AssertUnwindSafe(move || {
             sample(&mut sampler, run_first, &feed, &stop, &builds);
+            sampler.refused().map(str::to_owned)
         }));
-        let _ = report.send(outcome.map_err(|panic| panic_text(panic.as_ref())));
+        let _ = report.send(match outcome {
+            Ok(None) => Ok(()),
+            Ok(Some(why)) => Err(Failure::Unreachable(why)),
+            Err(panic) => {
+                let why = panic_text(panic.as_ref());
+                Err(Failure::Error(format!("the sampler broke down, a bug: {why}")))
+            }
+        });
     };
     std::thread::Builder::new().name("sampler".into()).spawn(sampling)?;
     // A panic of the screen's thread detaches too: a tripwire must not stay armed.
@@ -118,7 +126,7 @@ pub fn run(opened: Opened, look: &Look) -> Result<(), Failure> {
             }
             () = &mut end => Ok(None),
             Some(end) = &mut exited => Ok(Some(end)),
-            Ok(Err(panic)) = &mut stopped => Err(Failure::Error(format!("the sampler broke down, a bug: {panic}"))),
+            Ok(Err(failure)) = &mut stopped => Err(failure),
         }
     })?;
     match (end, log) {
@@ -289,7 +297,7 @@ fn sample(
             builds.desk.hand_in(sampler.image(), sampler.memories().to_vec());
             builds.recorder.iter().for_each(recorder::Desk::close);
         }
-        if feed.send(Some(News::Seen(Arc::new(observation)))).is_err() {
+        if feed.send(Some(News::Seen(Arc::new(observation)))).is_err() || sampler.refused().is_some() {
             return;
         }
         let left = run_first.and_then(|until| until.checked_sub(sampler.now())).unwrap_or(Duration::MAX);

@@ -21,7 +21,7 @@ use crate::sampler::{Options, Sampler, static_snapshot};
 use crate::source::chip::Chip;
 use crate::source::control::left::Keeper;
 use crate::source::file::Saved;
-use crate::source::gdb::{GdbError, GdbSource};
+use crate::source::gdb::{GdbError, GdbSource, Terms};
 use crate::source::probe::{self, HostInstruments, OpenError, ProbeOptions, ProbeSource};
 use crate::source::qemu::{QemuError, QemuSource};
 use crate::source::recorder::{Desk, Recorder};
@@ -202,11 +202,10 @@ fn server(wanted: &Wanted, known: &mut Vec<Memory>) -> Result<Option<Reached>, F
             Some((Box::new(saved.map_err(|error| Failure::Error(error.to_string()))?), "saved memory"))
         }
         Place::Gdb(server) => {
-            let mut source = GdbSource::open(server, wanted.server.allow_halt).map_err(|error| match error {
+            let terms = Terms { allow_halt: wanted.server.allow_halt, keep_halted: wanted.server.keep_halted };
+            let mut source = GdbSource::open(server, terms).map_err(|error| match error {
                 GdbError::OtherCore { .. } => Failure::Error(error.to_string()),
-                GdbError::Unreachable(_) | GdbError::Stops { .. } | GdbError::Blind { .. } => {
-                    Failure::Unreachable(error.to_string())
-                }
+                _ => Failure::Unreachable(error.to_string()),
             })?;
             let mapped = source.memories().map_err(|error| Failure::Unreachable(error.to_string()))?;
             let is_new = |memory: &Memory| !known.iter().any(|other| other.range.overlaps(memory.range));

@@ -56,6 +56,9 @@ pub(super) fn watch(wanted: &Wanted, format: Format, fit: &FitArgs, look: &Look)
         let before = sampler.now();
         model.ingest(sampler.refresh());
         stream.tell(&model)?;
+        if let Some(why) = sampler.refused() {
+            return Err(Failure::Unreachable(why.to_owned()));
+        }
         if wanted.is_saved() {
             break;
         }

@@ -380,6 +380,10 @@ fn put_error(into: &mut Vec<u8>, error: &ReadError) {
             into.push(2);
             put_text(into, why);
         }
+        ReadError::Refused(why) => {
+            into.push(3);
+            put_text(into, why);
+        }
     }
 }
 
@@ -388,6 +392,7 @@ fn take_error(from: &mut Taken<'_>) -> Result<ReadError, RecordingError> {
         0 => ReadError::Unreadable { range: range(from)?, why: from.text()? },
         1 => ReadError::Busy(from.text()?),
         2 => ReadError::Gone(from.text()?),
+        3 => ReadError::Refused(from.text()?),
         _ => return Err(RecordingError::Damaged("it has an error that there is not")),
     })
 }
@@ -466,6 +471,7 @@ mod tests {
             (range, any::<String>()).prop_map(|(range, why)| ReadError::Unreadable { range, why }),
             any::<String>().prop_map(ReadError::Busy),
             any::<String>().prop_map(ReadError::Gone),
+            any::<String>().prop_map(ReadError::Refused),
         ]
     }
 

@@ -24,7 +24,8 @@ pub struct Ladder {
 #[derive(Debug)]
 struct Lost {
     why: String,
-    next_try: Duration,
+    /// When it is opened again; never after a refusal.
+    next_try: Option<Duration>,
     pause: Duration,
 }
 
@@ -39,7 +40,7 @@ impl Ladder {
     pub fn ready(&mut self, source: &mut dyn Source) -> bool {
         let Some(lost) = &mut self.lost else { return true };
         let now = source.now();
-        if now < lost.next_try {
+        if lost.next_try.is_none_or(|next| now < next) {
             return false;
         }
         match source.reopen() {
@@ -51,10 +52,18 @@ impl Ladder {
             Err(error) => {
                 lost.why = error.to_string();
                 lost.pause = (lost.pause * 2).min(LONGEST_PAUSE);
-                lost.next_try = now + lost.pause;
+                // A refused target would be touched by each try.
+                let is_refused = matches!(error, ReadError::Refused(_));
+                lost.next_try = (!is_refused).then_some(now + lost.pause);
                 false
             }
         }
+    }
+
+    /// Why the link is not opened again, when it is not.
+    #[must_use]
+    pub fn refused(&self) -> Option<&str> {
+        self.lost.as_ref().filter(|lost| lost.next_try.is_none()).map(|lost| lost.why.as_str())
     }
 
     /// A refresh came through.
@@ -67,7 +76,7 @@ impl Ladder {
     pub fn fail(&mut self, error: &ReadError, now: Duration) {
         self.busy += 1;
         if matches!(error, ReadError::Gone(_)) || self.busy > PATIENCE {
-            self.lost = Some(Lost { why: error.to_string(), next_try: now, pause: FIRST_PAUSE });
+            self.lost = Some(Lost { why: error.to_string(), next_try: Some(now), pause: FIRST_PAUSE });
         }
     }
 

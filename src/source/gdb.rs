@@ -5,6 +5,8 @@
 //! says of the core's state, and by whether a running core's memory is read. A server that stops the core is told to let it
 //! go on, and refused, unless it was allowed to. In non-stop mode it may have stopped the core once and read it from then on.
 
+mod attach;
+mod link;
 mod offer;
 pub mod packet;
 mod wire;
@@ -18,8 +20,8 @@ use super::mem_ap::{self, core_of};
 use super::{CoreStatus, Counters, Description, Reach, ReadError, Source};
 use crate::image::layout::Memory;
 use crate::region::Region;
-use offer::Offer;
-use wire::{Answer, Wire};
+use attach::{connect, is_of_running};
+use link::{Link, Manner};
 
 /// Debug Halting Control and Status Register, ARM DDI 0403E C1.6.2.
 const DHCSR: u32 = 0xE000_EDF0;
@@ -31,19 +33,13 @@ const S_HALT: u32 = 1 << 17;
 const S_LOCKUP: u32 = 1 << 19;
 /// The core was reset since the last read.
 const S_RESET_ST: u32 = 1 << 25;
+/// The bits that no core sets: a word with one of them is no DHCSR, all ones for example.
+const DHCSR_RESERVED: u32 = 0xF800_0000;
 
-/// After which time the core runs again before the next read. It runs for as long as it stood: half of the time at least.
-const HOLD: Duration = Duration::from_millis(10);
-/// The most bytes of a document that the server sends.
-const LONGEST_DOCUMENT: usize = 256 << 10;
-/// The most pieces in which it may come.
-const MOST_PIECES: usize = 1024;
-
-/// The most threads of which a server in non-stop mode tells that they stand.
-const MOST_STOPS: usize = 64;
 /// What to do about a server that stops the core.
-const WAYS: &str = "To look without stopping it: OpenOCD, `$_TARGETNAME configure -event gdb-attach {}`; J-Link, the server's \
-                    option -nohalt; QEMU, --qemu SOCKET; or the probe itself, without a server";
+const WAYS: &str = "To look without stopping it: OpenOCD, `$_TARGETNAME configure -event gdb-attach { }` before `init` (the \
+                    blank counts); J-Link, the server's option -nohalt; QEMU, --qemu SOCKET; or the probe itself, without a \
+                    server";
 
 /// Why a GDB server cannot be used.
 #[derive(Debug, Error)]
@@ -51,10 +47,29 @@ pub enum GdbError {
     /// It does not answer, or not as a GDB server does.
     #[error("{0}; start it, and check host and port")]
     Unreachable(String),
+    /// It takes the connection and closes it again.
+    #[error(
+        "the GDB server at {server} closed the connection before it answered. Another debugger may hold it: most servers \
+         take one (OpenOCD takes more with `$_TARGETNAME configure -gdb-max-connections 2`). Or OpenOCD cannot probe a flash \
+         bank while the core runs: `gdb_memory_map disable` leaves that out"
+    )]
+    TurnedAway {
+        /// Which server.
+        server: String,
+    },
+    /// It takes the connection and says nothing.
+    #[error(
+        "the GDB server at {server} does not answer. Another debugger may hold it, and the others wait: end that one, or \
+         check host and port"
+    )]
+    Silent {
+        /// Which server.
+        server: String,
+    },
     /// It stops the core, and nobody allowed that.
     #[error(
         "the GDB server at {server} stops the core as long as anybody is connected; it was told to let it go on, after {} \
-         ms. --allow-halt looks anyway and stops the core for some milliseconds in each refresh. {WAYS}",
+         ms{who}. --allow-halt looks anyway and stops the core for some milliseconds at a time. {WAYS}.{ends}",
         stopped.as_millis()
     )]
     Stops {
@@ -62,11 +77,26 @@ pub enum GdbError {
         server: String,
         /// For how long the core stood.
         stopped: Duration,
+        /// What is not known of who stopped it.
+        who: &'static str,
+        /// What becomes of the server.
+        ends: &'static str,
+    },
+    /// The core stood before, and the server stops it when it runs.
+    #[error(
+        "the core behind the GDB server at {server} stands, and was left so: somebody stopped it before ({how}). Let it go \
+         on where it was stopped and look then; --allow-halt looks at it as it stands"
+    )]
+    Stood {
+        /// Which server.
+        server: String,
+        /// By what that is known.
+        how: &'static str,
     },
     /// It reads memory only while the core stands, and nobody allowed to stop it.
     #[error(
         "the GDB server at {server} reads no memory while the core runs. --allow-halt stops the core for some milliseconds \
-         in each refresh. {WAYS}"
+         at a time. {WAYS}"
     )]
     Blind {
         /// Which server.
@@ -84,40 +114,43 @@ pub enum GdbError {
     },
 }
 
-/// How memory comes from this server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Manner {
-    /// While the core runs.
-    Running,
-    /// While the core stands; when it was stopped, if it is now.
-    Standing(Option<Instant>),
+impl From<GdbError> for ReadError {
+    /// What it means for a link that was there before: whether trying again may help.
+    fn from(error: GdbError) -> Self {
+        match error {
+            GdbError::Unreachable(_) | GdbError::TurnedAway { .. } | GdbError::Silent { .. } => {
+                Self::Gone(error.to_string())
+            }
+            // Each try would stop the core again.
+            GdbError::Stops { .. } | GdbError::Stood { .. } | GdbError::Blind { .. } | GdbError::OtherCore { .. } => {
+                Self::Refused(error.to_string())
+            }
+        }
+    }
+}
+
+/// What may be done to the core.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Terms {
+    /// It may be stopped for each look.
+    pub allow_halt: bool,
+    /// One that stands at the first look stays so where it cannot be known who stopped it.
+    pub keep_halted: bool,
 }
 
 /// A GDB server.
 #[derive(Debug)]
 pub struct GdbSource {
     server: HostPort,
-    allow_halt: bool,
+    terms: Terms,
     link: Option<Link>,
+    /// Whether the core stands because the last connection was lost while it stood.
+    left_standing: bool,
     opened: Instant,
     core: Option<String>,
     packet_words: u32,
     bytes: u64,
     halts: u64,
-}
-
-/// One connection, and what was found out about its server. Dropping it lets the core go on.
-#[derive(Debug)]
-struct Link {
-    wire: Wire,
-    offer: Offer,
-    manner: Manner,
-    /// Until when a core that stood is left alone.
-    runs_until: Instant,
-    /// Whether DHCSR tells what the core does.
-    has_witness: bool,
-    /// Whether it is in non-stop mode.
-    non_stop: bool,
 }
 
 impl GdbSource {
@@ -126,24 +159,16 @@ impl GdbSource {
     /// # Errors
     ///
     /// See [`GdbError`]: nobody is there, or it stops the core.
-    pub fn open(server: HostPort, allow_halt: bool) -> Result<Self, GdbError> {
-        let (mut link, halts) = connect(&server, allow_halt)?;
+    pub fn open(server: HostPort, terms: Terms) -> Result<Self, GdbError> {
+        let mut halts = 0;
+        let mut link = connect(&server, terms, false, &mut halts)?;
         let lost = |error: ReadError| GdbError::Unreachable(error.to_string());
-        let architecture =
-            if link.offer.features { link.document("features", "target.xml").map_err(lost)? } else { None };
-        if let Some(architecture) = architecture.as_deref().and_then(offer::architecture)
-            && !architecture.starts_with("arm")
-        {
-            return Err(GdbError::OtherCore { server: server.to_string(), architecture });
-        }
-        let halts = match link.manner {
-            Manner::Standing(None) => halts + u64::from(link.hold().map_err(lost)?),
-            _ => halts,
-        };
+        halts += u64::from(link.hold().map_err(lost)?);
         let cpuid = u32::try_from(mem_ap::CPUID).ok().and_then(|address| link.word(address).transpose()).transpose();
         let core = cpuid.map_err(lost)?.filter(|cpuid| *cpuid != 0).map(core_of);
         let packet_words = link.offer.read_bytes() / 4;
-        Ok(Self { server, allow_halt, link: Some(link), opened: Instant::now(), core, packet_words, bytes: 0, halts })
+        let (opened, link) = (Instant::now(), Some(link));
+        Ok(Self { server, terms, link, left_standing: false, opened, core, packet_words, bytes: 0, halts })
     }
 
     /// The memories that the server knows of; none when it has no map.
@@ -163,6 +188,13 @@ impl GdbSource {
         self.link.as_ref().is_some_and(|link| matches!(link.manner, Manner::Standing(_)))
     }
 
+    /// Drops the connection.
+    fn lose(&mut self) {
+        if let Some(link) = self.link.take() {
+            self.left_standing = matches!(link.manner, Manner::Standing(Some(_)));
+        }
+    }
+
     fn link(&mut self) -> Result<&mut Link, ReadError> {
         self.link.as_mut().ok_or_else(|| ReadError::Gone("the GDB server is gone".into()))
     }
@@ -171,193 +203,28 @@ impl GdbSource {
     /// question's.
     fn checked<T>(&mut self, outcome: Result<T, ReadError>) -> Result<T, ReadError> {
         if matches!(outcome, Err(ReadError::Gone(_))) {
-            self.link = None;
+            self.lose();
         }
         outcome
     }
 }
 
-/// Connects, and finds out whether the core runs; the number of times that it was stopped for it.
-fn connect(server: &HostPort, allow_halt: bool) -> Result<(Link, u64), GdbError> {
-    let lost = |error: ReadError| GdbError::Unreachable(error.to_string());
-    let wire = Wire::open(server).map_err(lost)?;
-    let connected = Instant::now();
-    // Until it is known otherwise the core may stand, and is to go on when this ends.
-    let manner = Manner::Standing(Some(connected));
-    let mut link =
-        Link { wire, offer: Offer::parse(b""), manner, runs_until: connected, has_witness: false, non_stop: false };
-    let answer = link.wire.ask("qSupported:xmlRegisters=arm", Answer::Plain).map_err(lost)?;
-    link.offer = Offer::parse(&answer);
-    if link.offer.no_acks && link.wire.ask("QStartNoAckMode", Answer::Plain).map_err(lost)? == b"OK" {
-        link.wire.without_acks();
-    }
-    link.non_stop = link.offer.non_stop && link.wire.ask("QNonStop:1", Answer::Plain).map_err(lost)? == b"OK";
-    let said_to_run = link.is_said_to_run().map_err(lost)?;
-    let dhcsr = link.word(DHCSR).map_err(lost)?.filter(|dhcsr| dhcsr & C_DEBUGEN != 0);
-    link.has_witness = dhcsr.is_some();
-    let runs = dhcsr.map_or(said_to_run, |dhcsr| dhcsr & S_HALT == 0);
-    if runs {
-        link.manner = Manner::Running;
-        link.wire.told_stop = false;
-        if link.serves_running().map_err(lost)? {
-            return Ok((link, 0));
-        }
-        if !allow_halt {
-            return Err(GdbError::Blind { server: server.to_string() });
-        }
-        link.leave_non_stop().map_err(lost)?;
-        link.manner = Manner::Standing(None);
-        return Ok((link, 0));
-    }
-    if !allow_halt {
-        link.let_go().map_err(lost)?;
-        return Err(GdbError::Stops { server: server.to_string(), stopped: connected.elapsed() });
-    }
-    if link.non_stop {
-        link.let_go().map_err(lost)?;
-        if link.serves_running().map_err(lost)? {
-            link.manner = Manner::Running;
-        } else {
-            link.leave_non_stop().map_err(lost)?;
-        }
-    }
-    Ok((link, 1))
-}
-
-impl Link {
-    /// What the server says of the core: `OK` says in non-stop mode that no thread stands, and OpenOCD tells signal 0 of a
-    /// core that runs.
-    fn is_said_to_run(&mut self) -> Result<bool, ReadError> {
-        let stop = self.wire.ask("?", Answer::State)?;
-        if self.non_stop && stop != b"OK" {
-            // Of the others that stand it tells one by one, and of later stops not before it was asked for all of them.
-            for _ in 0..MOST_STOPS {
-                if !matches!(self.wire.ask("vStopped", Answer::State)?.first(), Some(b'T' | b'S')) {
-                    break;
-                }
-            }
-        }
-        Ok(stop == b"OK" || stop.starts_with(b"S00") || stop.starts_with(b"T00"))
-    }
-
-    /// Whether it reads memory while the core runs, by a register that each core has.
-    fn serves_running(&mut self) -> Result<bool, ReadError> {
-        match u32::try_from(mem_ap::CPUID) {
-            Ok(address) => Ok(self.word(address)?.is_some()),
-            Err(_) => Ok(true),
-        }
-    }
-
-    /// Goes back to the mode in which a byte stops the core.
-    fn leave_non_stop(&mut self) -> Result<(), ReadError> {
-        if std::mem::take(&mut self.non_stop) {
-            self.wire.ask("QNonStop:0", Answer::Plain)?;
-        }
-        Ok(())
-    }
-
-    /// A document of the server's, whole; `None` when it has none after all.
-    fn document(&mut self, object: &str, annex: &str) -> Result<Option<String>, ReadError> {
-        let mut document = Vec::new();
-        for _ in 0..MOST_PIECES {
-            let length = self.offer.packet - 8;
-            let question = format!("qXfer:{object}:read:{annex}:{:x},{length:x}", document.len());
-            let answer = self.wire.ask(&question, Answer::Plain)?;
-            let (Some(last), true) = (answer.first(), document.len() < LONGEST_DOCUMENT) else { break };
-            document.extend(&answer[1..]);
-            match last {
-                b'l' => return Ok(Some(String::from_utf8_lossy(&document).into_owned())),
-                b'm' if answer.len() > 1 => {}
-                _ => break,
-            }
-        }
-        Ok(None)
-    }
-
-    /// One word; `None` when there is none to be read.
-    fn word(&mut self, address: u32) -> Result<Option<u32>, ReadError> {
-        let mut bytes = [0; 4];
-        match self.read(Region::new(address, 4), &mut bytes) {
-            Ok(()) => Ok(Some(u32::from_le_bytes(bytes))),
-            Err(ReadError::Gone(why)) => Err(ReadError::Gone(why)),
-            Err(_) => Ok(None),
-        }
-    }
-
-    fn read(&mut self, range: Region, into: &mut [u8]) -> Result<(), ReadError> {
-        let unreadable = |why: String| ReadError::Unreadable { range, why };
-        let letter = if self.offer.binary { 'x' } else { 'm' };
-        let mut done = 0;
-        while done < range.size() {
-            let want = (range.size() - done).min(self.offer.read_bytes());
-            let answer = self.wire.ask(&format!("{letter}{:x},{want:x}", range.start() + done), Answer::Plain)?;
-            // `E` and two digits are an error, and no memory: that has a digit for each half of a byte.
-            if answer.first() == Some(&b'E') && answer.len() == 3 {
-                let code = String::from_utf8_lossy(&answer);
-                return Err(unreadable(format!("the GDB server says {}", crate::units::printable(&code, 8))));
-            }
-            let bytes = offer::memory(&answer, self.offer.binary)
-                .filter(|bytes| !bytes.is_empty() && bytes.len() <= want as usize)
-                .ok_or_else(|| unreadable("the GDB server's answer is no memory".into()))?;
-            into[done as usize..done as usize + bytes.len()].copy_from_slice(&bytes);
-            // It may give less than was asked for.
-            done += u32::try_from(bytes.len()).unwrap_or(want);
-        }
-        Ok(())
-    }
-
-    /// Stops the core when it has to stand and does not; whether that was done.
-    fn hold(&mut self) -> Result<bool, ReadError> {
-        if let Manner::Standing(Some(since)) = self.manner
-            && since.elapsed() >= HOLD
-        {
-            self.let_go()?;
-        }
-        if self.manner != Manner::Standing(None) {
-            return Ok(false);
-        }
-        std::thread::sleep(self.runs_until.saturating_duration_since(Instant::now()));
-        // An interruption that fails halfway may have stopped the core.
-        self.manner = Manner::Standing(Some(Instant::now()));
-        self.wire.interrupt()?;
-        Ok(true)
-    }
-
-    /// Lets the core go on when it stands, for as long as it stood.
-    fn let_go(&mut self) -> Result<(), ReadError> {
-        if let Manner::Standing(Some(since)) = self.manner {
-            // In non-stop mode there is no `c` (GDB manual, E.10 "Remote Protocol Support for Non-Stop Mode").
-            match self.non_stop {
-                true => _ = self.wire.ask("vCont;c", Answer::Plain)?,
-                false => self.wire.tell("c")?,
-            }
-            self.manner = Manner::Standing(None);
-            self.runs_until = Instant::now() + since.elapsed();
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Link {
-    fn drop(&mut self) {
-        match self.manner {
-            Manner::Running => self.wire.farewell("D"),
-            // Some servers let the core go on when GDB detaches, others leave it as it is, so it goes on first. Nothing may
-            // follow: QEMU stops the core again at any byte that comes while it runs.
-            Manner::Standing(_) => {
-                let _ = self.let_go();
-                self.wire.close();
-            }
-        }
-    }
-}
-
 impl Source for GdbSource {
     fn read(&mut self, range: Region, into: &mut [u8]) -> Result<(), ReadError> {
-        let held = self.link()?.hold();
-        self.halts += u64::from(self.checked(held)?);
-        let read = self.link()?.read(range, into);
-        self.checked(read)?;
+        let mut done = 0;
+        while done < range.size() {
+            let held = self.link()?.hold();
+            self.halts += u64::from(self.checked(held)?);
+            let link = self.link()?;
+            let piece = range.slice(done, (range.size() - done).min(link.piece()));
+            let read = link.read(piece, &mut into[done as usize..(done + piece.size()) as usize]);
+            self.halts += u64::from(link.has_stopped_it_after_all());
+            match self.checked(read) {
+                Err(ReadError::Unreadable { why, .. }) => return Err(ReadError::Unreadable { range, why }),
+                other => other?,
+            }
+            done += piece.size();
+        }
         self.bytes += u64::from(range.size());
         Ok(())
     }
@@ -369,30 +236,32 @@ impl Source for GdbSource {
             return Ok(CoreStatus::Running);
         }
         if !link.has_witness {
+            if link.manner == Manner::Found {
+                return Ok(CoreStatus::Halted);
+            }
             if link.wire.told_stop {
-                let runs = link.is_said_to_run();
-                let runs = self.checked(runs)?;
+                let stop = link.stop_reason();
+                let runs = is_of_running(&self.checked(stop)?);
                 self.link()?.wire.told_stop = !runs;
                 return Ok(if runs { CoreStatus::Running } else { CoreStatus::Halted });
             }
             return Ok(CoreStatus::Running);
         }
         let dhcsr = link.word(DHCSR);
-        Ok(match self.checked(dhcsr)? {
+        Ok(match self.checked(dhcsr)?.filter(|dhcsr| dhcsr & DHCSR_RESERVED == 0) {
             Some(dhcsr) if dhcsr & S_RESET_ST != 0 => CoreStatus::WasReset,
             Some(dhcsr) if dhcsr & S_LOCKUP != 0 => CoreStatus::LockedUp,
-            Some(dhcsr) if dhcsr & S_HALT != 0 => CoreStatus::Halted,
+            Some(dhcsr) if dhcsr & C_DEBUGEN != 0 && dhcsr & S_HALT != 0 => CoreStatus::Halted,
             Some(_) | None => CoreStatus::Running,
         })
     }
 
     fn reopen(&mut self) -> Result<(), ReadError> {
         // The old connection goes first: most servers take one at a time.
-        self.link = None;
-        let (link, halts) =
-            connect(&self.server, self.allow_halt).map_err(|error| ReadError::Gone(error.to_string()))?;
+        self.lose();
+        let link = connect(&self.server, self.terms, self.left_standing, &mut self.halts)?;
+        self.left_standing = false;
         self.link = Some(link);
-        self.halts += halts;
         Ok(())
     }
 
@@ -403,7 +272,7 @@ impl Source for GdbSource {
     fn wait(&mut self, time: Duration) {
         let gone = self.link.as_mut().is_some_and(|link| link.let_go().is_err());
         if gone {
-            self.link = None;
+            self.lose();
         }
         std::thread::sleep(time);
     }

@@ -70,21 +70,29 @@ impl QemuSource {
         let lost = |error: ReadError| QemuError::Unreachable(error.to_string());
         let mut monitor = Qmp::open(&endpoint).map_err(lost)?;
         let cores = monitor.execute("query-cpus-fast", &json!({})).map_err(lost)?;
-        if let Some(architecture) = cores.pointer("/0/target").and_then(Value::as_str)
-            && architecture != "arm"
-        {
-            let architecture = crate::units::printable(architecture, 64);
-            return Err(QemuError::OtherCore { endpoint: endpoint.to_string(), architecture });
-        }
+        let architecture = cores.pointer("/0/target").and_then(Value::as_str).unwrap_or("arm").to_owned();
         let name = format!("QEMU {}", monitor.version);
         let mut source =
             Self { endpoint, monitor: Some(monitor), opened: Instant::now(), name, core: None, ended: false, bytes: 0 };
-        let mut cpuid = [0; 4];
-        let range = Region::new(u32::try_from(mem_ap::CPUID).unwrap_or(0), 4);
-        if source.read(range, &mut cpuid).is_ok() {
-            source.core = Some(core_of(u32::from_le_bytes(cpuid)));
+        // It names the program and not the machine: the one for aarch64 has the 32-bit boards too, and their cores say so.
+        let may_be_arm = architecture == "arm" || architecture == "aarch64";
+        source.core = if may_be_arm { source.read_core() } else { None };
+        if architecture != "arm" && source.core.is_none() {
+            let architecture = crate::units::printable(&architecture, 64);
+            return Err(QemuError::OtherCore { endpoint: source.endpoint.to_string(), architecture });
         }
         Ok(source)
+    }
+
+    /// The Cortex-M's name; `None` when there is none.
+    fn read_core(&mut self) -> Option<String> {
+        let mut cpuid = [0; 4];
+        let range = Region::new(u32::try_from(mem_ap::CPUID).unwrap_or(0), 4);
+        self.read(range, &mut cpuid).ok()?;
+        let cpuid = u32::from_le_bytes(cpuid);
+        // Arm's, and of the M profile's part numbers: anything may be at that address of another machine.
+        let is_cortex_m = cpuid >> 24 == 0x41 && matches!(cpuid >> 4 & 0xff0, 0xc20 | 0xc60 | 0xd20);
+        is_cortex_m.then(|| core_of(cpuid))
     }
 
     fn execute(&mut self, command: &str, arguments: &Value) -> Result<Value, ReadError> {

@@ -7,10 +7,38 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// Whose ways the server has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Nobody's in particular.
+    Plain,
+    /// QEMU's: it says signal 5 always, and lets the core go on at a detach.
+    Qemu,
+    /// OpenOCD's: what its configuration does when GDB attaches, and the type of its target. It clears DFSR.
+    OpenOcd(&'static str, &'static str),
+    /// rp2040js's: signal 5 always, and ones where there is nothing.
+    Rp2040js,
+}
 
 /// How the server is.
 #[derive(Clone, Debug)]
 pub(crate) struct Manner {
+    /// Whose ways it has.
+    pub(crate) kind: Kind,
+    /// Why the core stands, as a signal.
+    pub(crate) signal: u8,
+    /// What is in DFSR.
+    pub(crate) dfsr: u32,
+    /// What is in DHCSR in place of what the core does.
+    pub(crate) dhcsr: Option<u32>,
+    /// It closes each connection at once.
+    pub(crate) turns_away: bool,
+    /// It answers nothing.
+    pub(crate) is_mute: bool,
+    /// How long a byte of memory takes.
+    pub(crate) byte_time: Duration,
     /// It stops the core as soon as somebody connects, as QEMU does.
     pub(crate) stops_on_connect: bool,
     /// It stops the core as soon as somebody connects, and no more after that.
@@ -36,6 +64,13 @@ pub(crate) struct Manner {
 impl Default for Manner {
     fn default() -> Self {
         Self {
+            kind: Kind::Plain,
+            signal: 5,
+            dfsr: 0,
+            dhcsr: None,
+            turns_away: false,
+            is_mute: false,
+            byte_time: Duration::ZERO,
             stops_on_connect: false,
             stops_once: false,
             reads_running: true,
@@ -72,6 +107,8 @@ pub(crate) struct Core {
     pub(crate) longest: AtomicU32,
     /// The reset since the last look at DHCSR.
     pub(crate) was_reset: AtomicBool,
+    /// SysTick: it counts the looks at it while the core runs.
+    pub(crate) tick: AtomicU32,
     /// The core stops by itself before the next answer, and in non-stop mode that is told.
     pub(crate) stops_next: AtomicBool,
 }
@@ -112,6 +149,10 @@ impl Server {
                     client.set_nodelay(true).expect("it is a TCP socket");
                     clients.lock().unwrap().push(client.try_clone().expect("a socket has two ends"));
                     core.visits.fetch_add(1, Ordering::SeqCst);
+                    if manner.turns_away {
+                        let _ = client.shutdown(std::net::Shutdown::Both);
+                        continue;
+                    }
                     let _ =
                         Session { core: &core, manner: &manner, client, acks: true, non_stop: false, sent: 0 }.serve();
                 }
@@ -149,9 +190,8 @@ struct Session<'a> {
 
 impl Session<'_> {
     fn serve(&mut self) -> std::io::Result<()> {
-        if self.manner.stops_on_connect {
-            self.stop();
-            // QEMU tells of this stop by itself.
+        // QEMU tells of this stop by itself, when it was one.
+        if self.manner.stops_on_connect && self.stop() {
             self.send(b"T02thread:01;")?;
         }
         if self.manner.stops_once {
@@ -171,6 +211,7 @@ impl Session<'_> {
                 b'-' => self.frame(&last.clone(), false)?,
                 // In non-stop mode there is no such interruption.
                 3 if self.non_stop => {}
+                _ if self.manner.is_mute => {}
                 3 => {
                     self.stop();
                     self.send(b"T02thread:01;")?;
@@ -207,10 +248,11 @@ impl Session<'_> {
         }
     }
 
-    fn stop(&self) {
-        if self.core.runs.swap(false, Ordering::SeqCst) {
-            self.core.halts.fetch_add(1, Ordering::SeqCst);
-        }
+    /// Stops the core; whether it ran.
+    fn stop(&self) -> bool {
+        let ran = self.core.runs.swap(false, Ordering::SeqCst);
+        self.core.halts.fetch_add(u32::from(ran), Ordering::SeqCst);
+        ran
     }
 
     fn send(&mut self, body: &[u8]) -> std::io::Result<()> {
@@ -251,12 +293,18 @@ impl Session<'_> {
                 b"OK".to_vec()
             }
             b"D" => {
-                core.runs.store(true, Ordering::SeqCst);
+                if !matches!(self.manner.kind, Kind::OpenOcd(..)) {
+                    core.runs.store(true, Ordering::SeqCst);
+                }
                 b"OK".to_vec()
             }
+            b"?" if self.manner.kind == Kind::Rp2040js => b"S05".to_vec(),
+            b"?" if self.manner.kind == Kind::OpenOcd("halt 1000\n", "mem_ap") => b"S05".to_vec(),
+            b"qqemu.sstepbits" if self.manner.kind == Kind::Qemu => b"ENABLE=1,NOIRQ=2,NOTIMER=4".to_vec(),
+            _ if question.starts_with("qRcmd,") => self.command(&question[6..]),
             b"?" if self.non_stop && core.runs.load(Ordering::SeqCst) => b"OK".to_vec(),
             b"?" if core.runs.load(Ordering::SeqCst) => b"S00".to_vec(),
-            b"?" => b"T05thread:01;".to_vec(),
+            b"?" => format!("T{:02x}thread:01;", self.manner.signal).into(),
             b"QStartNoAckMode" => b"OK".to_vec(),
             [b'm', ..] => {
                 core.reads.fetch_add(1, Ordering::SeqCst);
@@ -299,8 +347,21 @@ impl Session<'_> {
         })
     }
 
+    /// A command of OpenOCD's, asked by `monitor`; its answers are digits.
+    fn command(&self, digits: &str) -> Vec<u8> {
+        let bytes: Vec<u8> =
+            (0..digits.len() / 2).map(|at| u8::from_str_radix(&digits[2 * at..2 * at + 2], 16).unwrap()).collect();
+        let text = match (String::from_utf8(bytes).unwrap().as_str(), self.manner.kind) {
+            ("[target current] cget -type", Kind::OpenOcd(_, kind)) => format!("{kind}\n"),
+            ("[target current] cget -event gdb-attach", Kind::OpenOcd(on_attach, _)) => on_attach.to_owned(),
+            _ => "Error: no such command\n".to_owned(),
+        };
+        text.bytes().map(|byte| format!("{byte:02x}")).collect::<String>().into()
+    }
+
     fn read(&self, part: &str) -> Option<Vec<u8>> {
         let (address, length) = numbers(part);
+        std::thread::sleep(self.manner.byte_time * length);
         let core = self.core;
         let runs = core.runs.load(Ordering::SeqCst);
         if self.manner.stops_on_connect && runs {
@@ -313,6 +374,9 @@ impl Session<'_> {
         if (0xE000_0000..0xE010_0000).contains(&address) {
             let word = match address {
                 0xE000_ED00 => 0x410f_c241u32,
+                0xE000_E018 => core.tick.fetch_add(u32::from(runs), Ordering::SeqCst),
+                0xE000_ED30 => self.manner.dfsr,
+                0xE000_EDF0 if self.manner.dhcsr.is_some() => self.manner.dhcsr.unwrap(),
                 0xE000_EDF0 if self.manner.has_dhcsr => {
                     1 | u32::from(!runs) << 17 | u32::from(core.was_reset.swap(false, Ordering::SeqCst)) << 25
                 }

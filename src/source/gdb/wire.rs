@@ -33,6 +33,15 @@ pub(super) enum Answer {
     Stop,
 }
 
+/// How a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// The server closed it.
+    Closed,
+    /// The server says nothing at all.
+    Silent,
+}
+
 /// One connection.
 #[derive(Debug)]
 pub(super) struct Wire {
@@ -43,6 +52,10 @@ pub(super) struct Wire {
     acks: bool,
     /// Whether a stop was told that nobody asked for.
     pub(super) told_stop: bool,
+    /// Whether a byte ever came.
+    was_heard: bool,
+    /// How it ended, when the server did that.
+    pub(super) ended: Option<Ended>,
 }
 
 fn is_hex(byte: u8) -> bool {
@@ -60,8 +73,8 @@ impl Wire {
         let lost = |error: std::io::Error| gone(error.to_string());
         stream.set_nodelay(true).map_err(lost)?;
         stream.set_write_timeout(Some(PATIENCE)).map_err(lost)?;
-        let mut wire =
-            Self { stream, decoder: Decoder::new(LONGEST), inbox: VecDeque::new(), acks: true, told_stop: false };
+        let (decoder, inbox) = (Decoder::new(LONGEST), VecDeque::new());
+        let mut wire = Self { stream, decoder, inbox, acks: true, told_stop: false, was_heard: false, ended: None };
         wire.send(b"+")?;
         Ok(wire)
     }
@@ -104,7 +117,10 @@ impl Wire {
     }
 
     fn send(&mut self, bytes: &[u8]) -> Result<(), ReadError> {
-        self.stream.write_all(bytes).map_err(|error| gone(format!("the GDB server took no more: {error}")))
+        self.stream.write_all(bytes).map_err(|error| {
+            self.ended = Some(Ended::Closed);
+            gone(format!("the GDB server took no more: {error}"))
+        })
     }
 
     fn answer(&mut self, question: Option<&str>, answer: Answer, patience: Duration) -> Result<Vec<u8>, ReadError> {
@@ -162,14 +178,25 @@ impl Wire {
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
+                self.ended = (!self.was_heard).then_some(Ended::Silent);
                 return Err(gone("the GDB server does not answer"));
             }
             // A timeout of zero would be none at all.
             let _ = self.stream.set_read_timeout(Some(left.max(Duration::from_millis(1))));
             let mut chunk = [0; 4096];
             match self.stream.read(&mut chunk) {
-                Ok(0) => return Err(gone("the GDB server closed the connection")),
-                Ok(count) => self.inbox.extend(&chunk[..count]),
+                Ok(0) => {
+                    self.ended = Some(Ended::Closed);
+                    return Err(gone("the GDB server closed the connection"));
+                }
+                Ok(count) => {
+                    self.was_heard = true;
+                    self.inbox.extend(&chunk[..count]);
+                }
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => {
+                    self.ended = Some(Ended::Closed);
+                    return Err(gone("the GDB server closed the connection"));
+                }
                 Err(error) if matches!(error.kind(), ErrorKind::Interrupted) => {}
                 Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
                 Err(error) => return Err(gone(format!("the GDB server is gone: {error}"))),
