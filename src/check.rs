@@ -1,24 +1,31 @@
 //! Budgets held against what a run showed, or against an ELF alone: what passed, what failed, and by how much.
 //!
 //! A number that nobody measured neither passes nor fails, unless its budget says that it is required. One that is only
-//! a lower bound can prove that a budget is exceeded and never that it is kept.
+//! a lower bound can prove that a budget is exceeded and never that it is kept; what is left then is an upper bound.
 
 pub mod budgets;
 pub mod ledger;
+mod statics;
 mod trend;
 mod watch;
+mod worth;
 
 use serde::Serialize;
 
 use crate::amount::Amount;
-use crate::report::{Region, Report, trust};
+use crate::report::{Region, Report, StackReport};
+use crate::sizing::Basis;
 use crate::units;
 use budgets::{Budgets, HeapBudget, StackBudget};
 pub use watch::Watch;
 use watch::{HeapSeen, StackSeen};
+use worth::Worth;
 
 /// The schema's name and version.
 pub const SCHEMA: &str = "highwater/check@1";
+
+/// Why a share of a memory is not known.
+const UNKNOWN_SIZE: &str = "how large its memory is is not known: give --chip";
 
 /// What became of all budgets.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -31,6 +38,8 @@ pub struct Outcome {
     pub elf: String,
     /// Where the bytes came from: a probe's name, `file` without a target.
     pub source: String,
+    /// What the budgets were held against.
+    pub judged: Judged,
     /// How long the target was watched, in seconds.
     pub watched_s: f64,
     /// Resets meanwhile; the worst from before each of them counts too.
@@ -39,6 +48,18 @@ pub struct Outcome {
     pub budgets: Option<String>,
     /// Each budget.
     pub checks: Vec<Check>,
+}
+
+/// What budgets are held against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Judged {
+    /// What a target showed over some time.
+    Run,
+    /// Memory that was saved of one, in which no time passes.
+    Saved,
+    /// The ELF alone.
+    Elf,
 }
 
 /// One budget and what became of it.
@@ -50,8 +71,8 @@ pub struct Check {
     pub name: String,
     /// Where the stack or heap begins, which tells those of one name apart; `null` for what is judged by its name alone.
     pub start: Option<u32>,
-    /// What is held: `margin`, `peak`, `overflow`, `suggested`, `fragmentation`, `leak`, `failures`, `used`, `size`,
-    /// `faults`, `worst ever`.
+    /// What is held: `margin`, `peak`, `overflow`, `suggested`, `fragmentation`, `leak`, `failures`, `damage`, `used`,
+    /// `size`, `faults`, `other firmware`, `worst ever`.
     pub rule: &'static str,
     /// `at least` or `at most`.
     pub sense: Sense,
@@ -63,7 +84,8 @@ pub struct Check {
     pub found: Option<f64>,
     /// Of the limit and of what was found.
     pub unit: Unit,
-    /// What the number is worth, where it carries that.
+    /// What the number is worth, where it carries that: `at least` and `at most` are bounds of the true one, and prove
+    /// one side of the limit only.
     pub trust: Option<&'static str>,
     /// Passed, failed or not known.
     pub verdict: Verdict,
@@ -145,10 +167,10 @@ impl Outcome {
     /// What was looked at, for how long, and where the budgets are from.
     #[must_use]
     pub fn circumstances(&self) -> String {
-        let watched = if self.source == "file" {
-            "without a target".into()
-        } else {
-            format!("on {}, watched for {:.1} s", self.source, self.watched_s)
+        let watched = match self.judged {
+            Judged::Elf => "without a target".into(),
+            Judged::Saved => format!("as saved in {}", self.source),
+            Judged::Run => format!("on {}, watched for {:.1} s", self.source, self.watched_s),
         };
         let resets = match self.resets {
             0 => String::new(),
@@ -171,9 +193,14 @@ impl Check {
         }
     }
 
-    /// How far what was found is from the limit on the wrong side; zero when it is on the right one.
+    /// How far what was found is from the limit on the wrong side; zero when that is not proven.
     #[must_use]
     pub fn excess(&self) -> f64 {
+        if self.verdict == Verdict::Failed { self.beyond() } else { 0.0 }
+    }
+
+    /// The same of the number alone, whatever it proves.
+    fn beyond(&self) -> f64 {
         let Some(found) = self.found else { return 0.0 };
         match self.sense {
             Sense::AtLeast => (self.limit - found).max(0.0),
@@ -210,7 +237,13 @@ impl Check {
     /// What was found, in words.
     #[must_use]
     pub fn found_words(&self) -> String {
-        self.found.map_or_else(|| "unknown".into(), |found| self.figure(found))
+        let Some(found) = self.found else { return "unknown".into() };
+        let figure = self.figure(found);
+        match self.trust {
+            None | Some("exact") => figure,
+            Some(bound @ ("at least" | "at most")) => format!("{bound} {figure}"),
+            Some(doubt) => format!("{figure} ({doubt})"),
+        }
     }
 
     /// By how much it is exceeded, in words; empty when it is not.
@@ -247,17 +280,28 @@ impl Check {
         self
     }
 
-    /// Judges by what was found; `why` says why nothing was.
-    fn judge(mut self, found: Option<f64>, why: &str) -> Self {
+    /// Judges by what was found for certain; `why` says why nothing was.
+    fn judge(self, found: Option<f64>, why: &str) -> Self {
+        self.judge_bound(found, Worth::Exact, why)
+    }
+
+    /// The same of a number that says so much of the true one.
+    fn weigh(self, found: Option<f64>, worth: Worth, why: &str) -> Self {
+        let trust = found.is_some().then(|| worth.word());
+        Self { trust, ..self.judge_bound(found, worth, why) }
+    }
+
+    fn judge_bound(mut self, found: Option<f64>, worth: Worth, why: &str) -> Self {
         self.found = found;
-        self.verdict = match found {
-            None => Verdict::Unknown,
-            Some(_) if self.excess() > 0.0 => Verdict::Failed,
-            Some(_) => Verdict::Passed,
+        let exceeded = self.beyond() > 0.0;
+        let (verdict, note) = match found {
+            None => (Verdict::Unknown, why),
+            Some(_) if exceeded && worth.proves_exceeded(self.sense) => (Verdict::Failed, ""),
+            Some(_) if !exceeded && worth.proves_kept(self.sense) => (Verdict::Passed, ""),
+            Some(_) => (Verdict::Unknown, worth.doubt()),
         };
-        if found.is_none() {
-            self.note = why.into();
-        }
+        self.verdict = verdict;
+        self.note = note.into();
         self
     }
 
@@ -284,6 +328,7 @@ pub fn check(
         Some(watch) => {
             names_exist("stack", budgets.stack.keys(), watch.stacks.keys().map(|(name, _)| name.as_str()))?;
             names_exist("heap", budgets.heap.keys(), watch.heaps.keys().map(|(name, _)| name.as_str()))?;
+            checks.extend(other_firmware(watch, report));
             if !budgets.allow_faults {
                 checks.push(faults(watch, report));
             }
@@ -291,17 +336,10 @@ pub fn check(
                 stack(&mut checks, (name, *start), seen, report, budgets.of_stack(name));
             }
             for ((name, start), seen) in &watch.heaps {
-                heap(&mut checks, (name, *start), seen, report, budgets.of_heap(name));
+                heap(&mut checks, (name, *start), seen, (report, watch), budgets.of_heap(name));
             }
         }
-        None => {
-            let stacks = budgets.stack.keys().map(|name| ("stack", name, budgets.of_stack(name).required));
-            let heaps = budgets.heap.keys().map(|name| ("heap", name, budgets.of_heap(name).required));
-            for (kind, name, required) in stacks.chain(heaps) {
-                let check = Check::new(kind, name, "peak", Sense::AtMost, Unit::Bytes).judge(None, "needs a target");
-                checks.push(Check { required: required.unwrap_or_default(), ..check });
-            }
-        }
+        None => statics::hold(&mut checks, budgets, report),
     }
     memories(&mut checks, budgets, report)?;
     regions(&mut checks, budgets, report)?;
@@ -310,6 +348,11 @@ pub fn check(
         passed: !checks.iter().any(Check::is_failure),
         elf: report.target.elf.clone(),
         source: report.target.source.clone(),
+        judged: match watch {
+            None => Judged::Elf,
+            Some(watch) if watch.saved => Judged::Saved,
+            Some(_) => Judged::Run,
+        },
         watched_s: report.at_s,
         resets: watch.map_or(0, |watch| watch.resets),
         budgets: file,
@@ -339,69 +382,97 @@ fn names_exist<'a>(
     Ok(())
 }
 
+/// Numbers of another firmware are none of this one: nothing is told of an ELF that may be the right one.
+fn other_firmware(watch: &Watch, report: &Report) -> Option<Check> {
+    let note = watch.wrong_elf.as_ref()?;
+    let check = Check::new("target", &report.target.elf, "other firmware", Sense::AtMost, Unit::Count);
+    Some(check.judge(Some(1.0), "").noting(note))
+}
+
 fn faults(watch: &Watch, report: &Report) -> Check {
-    let found = f64::from(u8::from(watch.fault.is_some()));
     let check = Check::new("target", &report.target.elf, "faults", Sense::AtMost, Unit::Count);
-    check.judge(Some(found), "").noting(watch.fault.clone().unwrap_or_default())
+    let why = if watch.saved { "the fault registers were not saved" } else { "no fault registers were read" };
+    match &watch.fault {
+        Some(fault) => check.judge(Some(1.0), "").noting(fault),
+        None => check.judge(watch.faults_read.holds().then_some(0.0), why),
+    }
 }
 
 fn stack(checks: &mut Vec<Check>, (name, start): (&str, u32), seen: &StackSeen, report: &Report, budget: StackBudget) {
     let size = f64::from(seen.size);
     let required = budget.required.unwrap_or_default();
-    let painted = seen.trust.is_some();
-    let mut add =
-        |check: Check| checks.push(Check { required, start: Some(start), trust: seen.trust.map(trust), ..check });
+    let mut add = |check: Check| checks.push(Check { required, start: Some(start), ..check });
     let of_this = |rule, sense| Check::new("stack", name, rule, sense, Unit::Bytes);
     if budget.allow_overflow != Some(true) {
         let check = Check::new("stack", name, "overflow", Sense::AtMost, Unit::Count);
-        let hit = seen.victim.as_ref().map(|victim| format!("{victim} below may be overwritten"));
-        add(check.judge(Some(f64::from(u8::from(seen.overflowed))), "").noting(hit.unwrap_or_default()));
+        add(if seen.overflowed {
+            let hit = seen.victim.as_ref().map(|victim| format!("{victim} below may be overwritten"));
+            check.judge(Some(1.0), "").noting(hit.unwrap_or_default())
+        } else {
+            let why = "nothing at its limit tells whether it was passed";
+            check.judge(seen.limit_whole.holds().then_some(0.0), why)
+        });
     }
-    // The lowest SP of a stack that is not painted can prove too much use, and never that there was less.
-    let proven = |check: Check| match check.verdict {
-        Verdict::Passed if !painted => Check { verdict: Verdict::Unknown, ..check }.noting("not painted"),
-        _ => check,
-    };
+    let (deepest, worth) = (seen.deepest.bytes().map(f64::from), seen.deepest.worth());
     if let Some(margin) = budget.margin {
         let limit = margin.of_rounded_up(seen.size.into()) as f64;
-        let found = seen.deepest.map(|deepest| (size - f64::from(deepest)).max(0.0));
-        add(proven(of_this("margin", Sense::AtLeast).limit(limit, margin.to_string()).judge(found, "not painted")));
+        let left = deepest.map(|deepest| (size - deepest).max(0.0));
+        let check = of_this("margin", Sense::AtLeast).limit(limit, margin.to_string());
+        add(check.weigh(left, worth.of_rest(), "not painted"));
     }
     if let Some(peak) = budget.peak {
         let limit = peak.of(seen.size.into()) as f64;
-        let found = seen.deepest.map(f64::from);
-        add(proven(of_this("peak", Sense::AtMost).limit(limit, peak.to_string()).judge(found, "not painted")));
+        add(of_this("peak", Sense::AtMost).limit(limit, peak.to_string()).weigh(deepest, worth, "not painted"));
     }
     if budget.suggested == Some(true) {
         let now = report.stacks.iter().find(|stack| stack.name == name && stack.start == u64::from(start));
         let because = now.map_or("it is not there any more", |stack| &stack.suggested_because);
-        let found = now.and_then(|stack| stack.suggested).map(f64::from);
-        let check = of_this("suggested", Sense::AtMost).limit(size, format!("{size} B"));
-        add(check.judge(found, because).noting(because));
+        add(suggested(of_this("suggested", Sense::AtMost).limit(size, format!("{size} B")), now).noting(because));
     }
 }
 
-fn heap(checks: &mut Vec<Check>, (name, start): (&str, u32), seen: &HeapSeen, report: &Report, budget: HeapBudget) {
+/// Holds a stack's size against the one to choose, which is a floor where too little is known.
+fn suggested(check: Check, stack: Option<&StackReport>) -> Check {
+    let worth = match stack.and_then(|stack| stack.suggested_trust) {
+        Some(word) if word == Basis::Bound.word() || word == Basis::Measured.word() => Worth::Exact,
+        _ => Worth::AtLeast,
+    };
+    check.weigh(stack.and_then(|stack| stack.suggested).map(f64::from), worth, "")
+}
+
+fn heap(
+    checks: &mut Vec<Check>,
+    (name, start): (&str, u32),
+    seen: &HeapSeen,
+    (report, watch): (&Report, &Watch),
+    budget: HeapBudget,
+) {
     let required = budget.required.unwrap_or_default();
     let mut add = |check: Check| checks.push(Check { required, start: Some(start), ..check });
     let of_this = |rule, unit| Check::new("heap", name, rule, Sense::AtMost, unit);
+    if budget.allow_damage != Some(true) {
+        let check = of_this("damage", Unit::Count);
+        add(match &seen.damage {
+            Some(damage) => check.judge(Some(1.0), "").noting(damage),
+            None => check.judge(seen.walked.holds().then_some(0.0), "its structures are not known"),
+        });
+    }
     if let Some(peak) = budget.peak {
         let limit = peak.of(seen.size.into()) as f64;
-        add(of_this("peak", Unit::Bytes)
-            .limit(limit, peak.to_string())
-            .judge(seen.peak.map(f64::from), "nobody tells it"));
+        let check = of_this("peak", Unit::Bytes).limit(limit, peak.to_string());
+        add(check.weigh(seen.peak.bytes().map(f64::from), seen.peak.worth(), "nobody tells it"));
     }
     if let Some(fragmentation) = budget.fragmentation {
         let check = of_this("fragmentation", Unit::Percent).limit(fragmentation.0.into(), fragmentation.to_string());
         add(check.judge(seen.fragmentation.map(f64::round), "its free parts are not known"));
     }
     if let Some(leak) = budget.leak {
-        let written = match leak {
-            Amount::Bytes(bytes) => format!("{bytes} B/min"),
-            Amount::Percent(percent) => format!("{percent} %/min"),
+        let check = of_this("leak", Unit::BytesPerMinute).limit(leak.of(seen.size.into()) as f64, a_minute(leak));
+        let why = if watch.saved {
+            "no time passes in what was saved"
+        } else {
+            "what is in use was not measured long enough"
         };
-        let check = of_this("leak", Unit::BytesPerMinute).limit(leak.of(seen.size.into()) as f64, written);
-        let why = "what is in use was not measured long enough";
         let check = check.judge(seen.used.per_minute().map(f64::round), why);
         let owner = grower(report, start).filter(|_| check.verdict == Verdict::Failed);
         add(match owner {
@@ -412,6 +483,13 @@ fn heap(checks: &mut Vec<Check>, (name, start): (&str, u32), seen: &HeapSeen, re
     if let Some(failures) = budget.failures {
         let check = of_this("failures", Unit::Count).limit(failures.into(), failures.to_string());
         add(check.judge(seen.failures.map(f64::from), "nobody counts them"));
+    }
+}
+
+fn a_minute(leak: Amount) -> String {
+    match leak {
+        Amount::Bytes(bytes) => format!("{bytes} B/min"),
+        Amount::Percent(percent) => format!("{percent} %/min"),
     }
 }
 
@@ -436,7 +514,7 @@ fn memories(checks: &mut Vec<Check>, budgets: &Budgets, report: &Report) -> Resu
             let found = Some(placed(report, memory) as f64);
             let known = memory.size_known || matches!(budget.used, Amount::Bytes(_));
             let check = check.limit(budget.used.of(memory.size) as f64, budget.used.to_string());
-            let check = check.judge(found.filter(|_| known), "how large it is is not known: give --chip");
+            let check = check.judge(found.filter(|_| known), UNKNOWN_SIZE);
             checks.push(Check { required: budget.required, ..check });
         }
     }
@@ -456,10 +534,12 @@ fn regions(checks: &mut Vec<Check>, budgets: &Budgets, report: &Report) -> Resul
     for (name, budget) in &budgets.region {
         let parts = || all().filter(|region| region.name.eq_ignore_ascii_case(name));
         let size: u64 = parts().map(|region| region.size).sum();
-        let whole: u64 =
-            parts().filter_map(|region| parent(report, region)).map(|memory| memory.size).max().unwrap_or(0);
+        let memories = || parts().filter_map(|region| parent(report, region));
+        let whole = memories().map(|memory| memory.size).max().unwrap_or(0);
+        let known = memories().all(|memory| memory.size_known) || matches!(budget.size, Amount::Bytes(_));
         let check = Check::new("region", name, "size", Sense::AtMost, Unit::Bytes);
-        checks.push(check.limit(budget.size.of(whole) as f64, budget.size.to_string()).judge(Some(size as f64), ""));
+        let check = check.limit(budget.size.of(whole) as f64, budget.size.to_string());
+        checks.push(check.judge(Some(size as f64).filter(|_| known), UNKNOWN_SIZE));
     }
     Ok(())
 }
@@ -467,3 +547,6 @@ fn regions(checks: &mut Vec<Check>, budgets: &Budgets, report: &Report) -> Resul
 fn parent<'a>(report: &'a Report, region: &Region) -> Option<&'a Region> {
     report.regions.iter().find(|one| Some(&one.id) == region.parent.as_ref())
 }
+
+#[cfg(test)]
+mod tests;

@@ -165,6 +165,12 @@ impl<'a> Memory<'a> {
         self.source.now()
     }
 
+    /// Whether it is memory that was saved: a second look would find the same.
+    #[must_use]
+    pub fn stands_still(&self) -> bool {
+        self.source.describe().is_saved
+    }
+
     /// What could not be read so far.
     #[must_use]
     pub fn gaps(&self) -> &[Gap] {

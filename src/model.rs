@@ -23,6 +23,7 @@ use history::History;
 use snapshot::{Health, Snapshot, Stack};
 
 use crate::amount::Amount;
+use crate::fault::Faults;
 use crate::sampler::observation::{Facts, Observation};
 use crate::sizing::{self, Evidence, Suggestion};
 
@@ -46,6 +47,8 @@ pub struct Model {
     pub baseline: Option<Baseline>,
     /// Alerts that hold, worst first, then those that are over, newest first; bounded.
     pub alerts: Vec<Alert>,
+    /// What the core's fault registers last told; `None` where they could not be read, and where the core has none.
+    pub faults: Option<Faults>,
     /// Counts the changes: a view that has drawn this number has nothing to draw.
     pub revision: u64,
     growth: growth::Growth,
@@ -68,6 +71,7 @@ impl Model {
             events: Events::default(),
             baseline: None,
             alerts: Vec::new(),
+            faults: None,
             revision: 0,
             growth: growth::Growth::default(),
             pace: pace::Pace::default(),
@@ -160,6 +164,7 @@ impl Model {
         if was_reset {
             found.push(self.reset_alert());
         }
+        self.faults = facts.faults;
         let alerts_changed = self.settle(found, &facts);
         let at = self.snapshot.at;
         let aged = at.saturating_sub(self.revised) >= AGEING;

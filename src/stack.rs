@@ -30,7 +30,7 @@ const PROOF: u32 = 32;
 /// How long a paint must be there before it is believed: the startup code may still be at work on it.
 const SETTLED: Duration = Duration::from_millis(100);
 
-/// The paint of a stack that is believed once it was seen twice, with a while between.
+/// The paint of a stack that is believed once it was seen twice, with a while between; where time stands still, at once.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Settling {
     seen: Option<(Paint, Duration)>,
@@ -44,8 +44,9 @@ impl Settling {
         let due = self.seen.is_none_or(|(_, at)| now.saturating_sub(at) >= SETTLED);
         if self.believed.is_none() && due {
             let found = detect(memory, stack, words).unwrap_or(Paint::None);
-            if let (Paint::Word(word), Some((before, _))) = (found, self.seen)
-                && before == found
+            let seen_before = self.seen.is_some_and(|(before, _)| before == found);
+            if let Paint::Word(word) = found
+                && (seen_before || memory.stands_still())
             {
                 self.believed = Some(word);
             }

@@ -94,6 +94,11 @@ fn played(file: &Path, args: &MeasureArgs, rules: Rules) -> Result<(Report, Watc
     while player.step() {
         watch.see(player.model());
     }
+    if !watch.has_seen() {
+        let text =
+            format!("the target never answered in {}", crate::units::printable(&args.file.to_string_lossy(), 4096));
+        return Err(Failure::Unreachable(text));
+    }
     Ok((Report::new(player.model()), watch))
 }
 

@@ -54,6 +54,8 @@ pub struct HeapBudget {
     pub leak: Option<Amount>,
     /// The most allocations that may fail.
     pub failures: Option<u32>,
+    /// Structures that make no sense are no failure.
+    pub allow_damage: Option<bool>,
     /// A number that is not known is a failure.
     pub required: Option<bool>,
 }
@@ -104,7 +106,7 @@ impl StackBudget {
 }
 
 impl HeapBudget {
-    /// What holds when nobody says otherwise: no allocation fails, what is in use grows by no more than 4 KiB a minute,
+    /// What holds when nobody says otherwise: nothing is damaged, no allocation fails, what is in use grows by no more than 4 KiB a minute,
     /// and a fifth of what is free is one block.
     #[must_use]
     pub fn usual() -> Self {
@@ -113,6 +115,7 @@ impl HeapBudget {
             fragmentation: Some(Percent(80)),
             leak: Some(Amount::Bytes(4096)),
             failures: Some(0),
+            allow_damage: Some(false),
             required: Some(false),
         }
     }
@@ -125,6 +128,7 @@ impl HeapBudget {
             fragmentation: self.fragmentation.or(other.fragmentation),
             leak: self.leak.or(other.leak),
             failures: self.failures.or(other.failures),
+            allow_damage: self.allow_damage.or(other.allow_damage),
             required: self.required.or(other.required),
         }
     }

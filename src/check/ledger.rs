@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::worth::Worth;
 use super::{Check, Sense, Unit, Verdict, Watch};
 use crate::units;
 
@@ -74,7 +75,7 @@ impl Ledger {
     /// Takes what is worse than it was, and what is new, as `build` did it.
     pub fn raise(&mut self, watch: &Watch, build: Option<&str>) -> Raised {
         let mut raised = Raised::default();
-        for (kind, name, peak) in figures(watch) {
+        for (kind, name, peak, _) in figures(watch) {
             let entries = if kind == "stack" { &mut self.stack } else { &mut self.heap };
             let entry = Entry { peak, build: build.map(str::to_owned) };
             match entries.get(&name) {
@@ -92,14 +93,14 @@ impl Ledger {
     pub fn checks(&self, watch: &Watch) -> Vec<Check> {
         figures(watch)
             .into_iter()
-            .map(|(kind, name, peak)| {
+            .map(|(kind, name, peak, worth)| {
                 let check = Check::new(kind, &name, "worst ever", Sense::AtMost, Unit::Bytes);
                 let entries = if kind == "stack" { &self.stack } else { &self.heap };
                 let Some(entry) = entries.get(&name) else {
                     return check.judge(None, "not in the ledger: --update-ledger takes it in");
                 };
                 let check = check.limit(entry.peak.into(), units::bytes(entry.peak.into()));
-                let check = check.judge(Some(peak.into()), "");
+                let check = check.weigh(Some(peak.into()), worth, "");
                 match (&entry.build, check.verdict) {
                     (Some(build), Verdict::Failed) => {
                         check.noting(format!("it was build {}'s", units::printable(build, 64)))
@@ -111,33 +112,41 @@ impl Ledger {
     }
 }
 
-/// The worst of each name in the run: kind, name, bytes.
-fn figures(watch: &Watch) -> Vec<(&'static str, String, u32)> {
-    let mut worst: BTreeMap<(&'static str, &str), u32> = BTreeMap::new();
-    let stacks = watch.stacks.iter().filter_map(|((name, _), seen)| Some((("stack", name.as_str()), seen.deepest?)));
-    let heaps = watch.heaps.iter().filter_map(|((name, _), seen)| Some((("heap", name.as_str()), seen.peak?)));
-    for (key, peak) in stacks.chain(heaps) {
-        let known = worst.entry(key).or_default();
-        *known = peak.max(*known);
+/// The worst of each name in the run: kind, name, bytes, and what they say of the true worst.
+fn figures(watch: &Watch) -> Vec<(&'static str, String, u32, Worth)> {
+    let mut worst: BTreeMap<(&'static str, &str), (u32, Worth)> = BTreeMap::new();
+    let stacks = watch.stacks.iter().map(|((name, _), seen)| ("stack", name.as_str(), seen.deepest));
+    let heaps = watch.heaps.iter().map(|((name, _), seen)| ("heap", name.as_str(), seen.peak));
+    for (kind, name, seen) in stacks.chain(heaps) {
+        let Some(bytes) = seen.bytes() else { continue };
+        let (most, worth) = worst.entry((kind, name)).or_insert((bytes, seen.worth()));
+        *most = bytes.max(*most);
+        if *worth == Worth::Exact {
+            *worth = seen.worth();
+        }
     }
     // Stacks come first, as in the file.
-    let mut figures: Vec<_> = worst.into_iter().map(|((kind, name), peak)| (kind, name.to_owned(), peak)).collect();
+    let mut figures: Vec<_> =
+        worst.into_iter().map(|((kind, name), (peak, worth))| (kind, name.to_owned(), peak, worth)).collect();
     figures.sort_by_key(|(kind, ..)| *kind == "heap");
     figures
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::watch::{HeapSeen, StackSeen};
+    use super::super::watch::{HeapSeen, StackSeen, Worst};
     use super::*;
+    use crate::model::snapshot::Trust;
 
     fn watch(stacks: &[(&str, u32, Option<u32>)], heap: Option<u32>) -> Watch {
         let mut watch = Watch::default();
         for (name, start, deepest) in stacks {
-            let seen = StackSeen { size: 4096, deepest: *deepest, ..StackSeen::default() };
+            let seen = StackSeen { size: 4096, deepest: Worst::known(*deepest, Trust::Exact), ..StackSeen::default() };
             watch.stacks.insert(((*name).to_owned(), *start), seen);
         }
-        watch.heaps.insert(("heap".into(), 0), HeapSeen { peak: heap, ..HeapSeen::default() });
+        watch
+            .heaps
+            .insert(("heap".into(), 0), HeapSeen { peak: Worst::known(heap, Trust::Exact), ..HeapSeen::default() });
         watch
     }
 

@@ -357,7 +357,9 @@ fn failed(heap: &Heap) -> Option<(u32, String)> {
     Some((failures, format!("{times} in {}{asked}.{free}", heap.name)))
 }
 
-fn corrupt(heap: &Heap) -> Option<String> {
+/// Where the structures of a heap make no sense, in one sentence.
+#[must_use]
+pub fn corrupt(heap: &Heap) -> Option<String> {
     let damage = heap.damage.as_ref()?;
     let suspect = damage.suspect.map_or_else(String::new, |suspect| {
         format!(
@@ -421,6 +423,7 @@ mod tests {
                 range: Region::new(0x2000_4ac0, 520),
             }),
             overflowed,
+            limit_whole: !overflowed,
             priority: None,
             state: None,
             cpu: None,

@@ -241,6 +241,8 @@ pub struct Stack {
     pub victim: Option<Victim>,
     /// The guard at the limit is broken.
     pub overflowed: bool,
+    /// The word at the limit was read, and is what its kernel or the paint left there: whoever goes beyond changes it.
+    pub limit_whole: bool,
     /// The thread's priority as its kernel counts it.
     pub priority: Option<i32>,
     /// What the thread does, in a word.

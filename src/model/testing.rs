@@ -40,6 +40,7 @@ pub(crate) fn stack(name: &str, peak: u32) -> Stack {
         rescanned: None,
         victim: None,
         overflowed: false,
+        limit_whole: true,
         priority: None,
         state: None,
         cpu: None,

@@ -113,6 +113,8 @@ impl Painter {
             let clear = stack.range.from(filled.range.end_address()).size();
             let used = stack.range.from(filled.sp).size();
             stack.peak = stack.peak.map(|peak| measured_since(peak, clear, used));
+            // What lay at the limit before the paint is not known any more.
+            stack.limit_whole = false;
         }
     }
 

@@ -26,6 +26,8 @@ pub struct Stacks {
     canaries: Vec<Region>,
     /// Stacks whose kernel's word at the limit was seen changed.
     broken: BTreeSet<String>,
+    /// Stacks whose word at the limit was as it was left, at the last look.
+    whole: BTreeSet<String>,
     turn: usize,
 }
 
@@ -69,8 +71,9 @@ impl Stacks {
                 let deepest = deepest.into_iter().chain(look.lowest_sp).min();
                 mark.refresh(memory, effort, deepest, plan.window_is_bound, now);
             }
-            stacks.push(self.tell(look));
         }
+        self.look_at_limits(memory, looks);
+        stacks.extend(looks.iter().map(|look| self.tell(look)));
         stacks
     }
 
@@ -81,6 +84,7 @@ impl Stacks {
         for mark in self.marks.values_mut() {
             mark.finish_pass(memory, now);
         }
+        self.look_at_limits(memory, looks);
         looks.iter().map(|look| self.tell(look)).collect()
     }
 
@@ -122,6 +126,17 @@ impl Stacks {
         }
     }
 
+    /// Which stacks have the word at their limit that their kernel or the paint left there.
+    fn look_at_limits(&mut self, memory: &mut Memory<'_>, looks: &[StackLook]) {
+        let left = |look: &StackLook| match (look.canary, look.paint) {
+            (Some(canary), _) => Some((look.range.start(), canary)),
+            (None, Paint::Word(paint)) => Some((look.range.whole_words().start(), paint)),
+            (None, Paint::None) => None,
+        };
+        let whole = looks.iter().filter(|look| left(look).is_some_and(|(at, word)| memory.word(at) == Some(word)));
+        self.whole = whole.map(|look| look.id.clone()).collect();
+    }
+
     /// The stack whose turn it is to be rescanned.
     fn next_turn(&mut self) -> Option<String> {
         if self.marks.is_empty() {
@@ -148,6 +163,7 @@ impl Stacks {
             rescanned: mark.and_then(Watermark::rescanned),
             victim: None,
             overflowed: mark.is_some_and(Watermark::guard_broken) || self.broken.contains(&look.id),
+            limit_whole: self.whole.contains(&look.id),
             priority: look.priority,
             state: look.state.clone(),
             cpu: look.cpu,

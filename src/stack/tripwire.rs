@@ -152,6 +152,7 @@ mod tests {
             rescanned: None,
             victim: None,
             overflowed: false,
+            limit_whole: true,
             priority: None,
             state: None,
             cpu: None,

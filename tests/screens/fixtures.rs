@@ -53,6 +53,7 @@ pub(crate) fn stack(name: &str, kind: StackKind, start: u32, size: u32, now: u32
         rescanned: Some(AT - Duration::from_millis(400)),
         victim: None,
         overflowed: false,
+        limit_whole: true,
         priority: None,
         state: None,
         cpu: None,
