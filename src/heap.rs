@@ -142,6 +142,8 @@ pub struct Walk {
     pub damage: Option<Damage>,
     /// The fewest bytes that were ever free, where the allocator keeps that.
     pub lowest_free: Option<u32>,
+    /// The most bytes ever in use with the allocator's own, where it keeps that.
+    pub peak: Option<Measured>,
     /// Allocations that failed, where it counts them.
     pub failures: Option<u32>,
     /// Allocations that succeeded, where it counts them.

@@ -10,7 +10,7 @@ use super::chain::{self, Step};
 use super::{Walk, Walker};
 use crate::image::Image;
 use crate::memory::Memory;
-use crate::model::snapshot::{Block, BlockState};
+use crate::model::snapshot::{Block, BlockState, Measured, Trust};
 use crate::region::Region;
 
 /// `CHUNK_UNIT`.
@@ -24,6 +24,8 @@ pub struct SysHeap {
     pointer: u32,
     end_chunk: u32,
     stats: Option<Stats>,
+    /// Where the most bytes ever allocated lie in `struct z_heap`, as its other counters count them.
+    most: Option<u32>,
 }
 
 /// Where the runtime statistics lie in `struct z_heap` (CONFIG_SYS_HEAP_RUNTIME_STATS).
@@ -47,9 +49,26 @@ impl SysHeap {
         let stats = || Some(Stats { free: field("free_bytes")?, allocated: field("allocated_bytes")? });
         let heaps = types.holders("sys_heap").into_iter().filter_map(|(heap, held)| {
             let pointer = heap.checked_add(types.offset(held, &["heap"])?)?;
-            Some(Self { pointer, end_chunk, stats: stats() })
+            Some(Self { pointer, end_chunk, stats: stats(), most: field("max_allocated_bytes") })
         });
         heaps.collect()
+    }
+}
+
+impl SysHeap {
+    /// The most bytes that were ever in use. Where whole chunks are counted, as Zephyr 4.2 does, that is exact; where their
+    /// headers are not, nobody knows how many chunks there were then.
+    fn peak(&self, memory: &mut Memory<'_>, heap: u32, walk: &Walk) -> Option<Measured> {
+        let most = memory.word(heap.checked_add(self.most?)?)?;
+        let counted = memory.word(heap.checked_add(self.stats?.allocated)?)?;
+        let sum = |state| -> u32 {
+            walk.blocks.iter().filter(|block| block.state == state).map(|block| block.range.size()).sum()
+        };
+        let (used, own) = (sum(BlockState::Used), sum(BlockState::Own));
+        let counts_whole = walk.damage.is_none() && used > 0 && counted == used;
+        let bytes = own.checked_add(most).filter(|bytes| walk.ranges.iter().any(|range| *bytes <= range.size()))?;
+        let trust = if counts_whole { Trust::Exact } else { Trust::AtLeast };
+        (most >= counted).then_some(Measured { bytes, trust })
     }
 }
 
@@ -107,6 +126,7 @@ impl Walker for SysHeap {
             let inner = if state == BlockState::Own { bytes } else { header };
             Some(Step::Block(Block::new(Region::new(at, bytes), inner, state)))
         })?;
+        walk.peak = self.peak(memory, heap, &walk);
         let Some(stats) = self.stats else { return Some(walk) };
         let whole = walk.damage.is_none() && walk.blocks.iter().all(|block| block.state != BlockState::Lost);
         let sum = |state| -> u32 {
@@ -164,7 +184,7 @@ mod tests {
         for (offset, word) in [(8, end), (16, sums[0]), (20, sums[1])] {
             bytes.poke(heap + offset, word);
         }
-        let walker = SysHeap { pointer, end_chunk: 8, stats: Some(Stats { free: 16, allocated: 20 }) };
+        let walker = SysHeap { pointer, end_chunk: 8, stats: Some(Stats { free: 16, allocated: 20 }), most: None };
         let found = walk(&walker, &mut bytes).expect("it is set up");
         assert_eq!(found.damage, None);
         let states: Vec<BlockState> = told(&found).iter().map(|(state, _)| *state).collect();

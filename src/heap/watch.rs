@@ -290,6 +290,9 @@ fn tell(seen: &Seen, allocator: &'static str, object: Option<&str>, began: Durat
                 let bytes = range.size().saturating_sub(lowest);
                 told.peak = Some(Measured { bytes, trust });
             }
+            if let Some(peak) = seen.walk.peak {
+                told.peak = Some(Measured { trust: peak.trust.max(trust), ..peak });
+            }
         }
         *heap = told.with_blocks(blocks, damage, trust);
     }

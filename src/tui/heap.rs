@@ -50,8 +50,8 @@ pub enum Order {
 /// How the heap is shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HeapState {
-    /// Which heap.
-    pub shown: usize,
+    /// Which heap, by its id; the first when there is none.
+    pub shown: Option<String>,
     /// The selected owner; the first when there is none.
     pub owner: Option<CallSite>,
     /// Where the selected block begins.
@@ -64,7 +64,14 @@ pub struct HeapState {
 
 fn shown<'a>(model: &'a Model, state: &State) -> Option<&'a Heap> {
     let heaps = &model.snapshot.heaps;
-    heaps.get(state.heap.shown).or(heaps.first())
+    heaps.iter().find(|heap| Some(heap.id()) == state.heap.shown).or(heaps.first())
+}
+
+/// The heap behind the one that is shown, by its id; the first again behind the last.
+pub(super) fn next(model: &Model, state: &State) -> Option<String> {
+    let (heaps, shown) = (&model.snapshot.heaps, shown(model, state)?);
+    let at = heaps.iter().position(|heap| heap.id() == shown.id())?;
+    Some(heaps[(at + 1) % heaps.len()].id())
 }
 
 /// The heap as it was at the baseline, when the difference from it is shown and there is one to show.

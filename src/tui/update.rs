@@ -12,7 +12,7 @@ use super::{alerts, detail, heap, logs, lookup, map, stacks, symbols};
 use crate::model::Model;
 use crate::model::catch::{Catch, CatchKind, Tripwire};
 use crate::model::event::EventKind;
-use crate::model::snapshot::{Snapshot, Stack};
+use crate::model::snapshot::{Part, Snapshot, Stack};
 use crate::region::Region;
 
 /// What the caller has to do after an action.
@@ -401,7 +401,7 @@ fn enter(state: &mut State, model: &Model) {
         Screen::Stacks => open(state, model, Screen::StackDetail),
         Screen::StackDetail | Screen::Logs => {}
         Screen::Heap => {
-            state.heap.shown = (state.heap.shown + 1) % model.snapshot.heaps.len().max(1);
+            state.heap.shown = super::heap::next(model, state);
             state.heap.block = None;
         }
         Screen::Timeline => timeline::toggle(model, state),
@@ -411,7 +411,12 @@ fn enter(state: &mut State, model: &Model) {
             let snapshot = &model.snapshot;
             let by_id = snapshot.stacks.iter().find(|stack| Some(&stack.id) == alert.stack.as_ref());
             let stack = by_id.or_else(|| snapshot.stacks.iter().find(|stack| stack.name == alert.subject));
-            let part = lookup::parts(snapshot).find(|(_, _, part)| part.name == alert.subject);
+            let heap = snapshot.heaps.iter().position(|heap| Some(heap.id()) == alert.heap);
+            let is_meant = |part: &Part| match heap {
+                Some(_) => part.heap == heap,
+                None => part.name == alert.subject,
+            };
+            let part = lookup::parts(snapshot).find(|(_, _, part)| is_meant(part));
             if let Some(stack) = stack {
                 state.selection = Selection::Stack(stack.id.clone());
                 show(state, Screen::Map);

@@ -1,6 +1,6 @@
 //! Zephyr without an agent.
 
-use highwater::model::snapshot::StackKind;
+use highwater::model::snapshot::{StackKind, Trust};
 
 use crate::fixture::{Fixture, hints, names, peak, stack};
 
@@ -108,4 +108,29 @@ fn a_heap_of_zephyr_is_called_by_the_object_that_holds_it() {
     ]
     .map(|(name, memory)| (name, format!("{:08x}", fixture.address(memory, "")), Some("sys_heap"), Some(1), None));
     assert_eq!(told, expected);
+}
+
+#[test]
+#[ignore = "needs arm-none-eabi-gcc"]
+fn what_a_heap_of_zephyr_keeps_as_its_most_is_its_peak() {
+    let peak = |fixture: &mut Fixture| {
+        let snapshot = fixture.look();
+        let heap = snapshot.heaps.iter().find(|heap| heap.name == "my_kernel_heap").expect("it is told");
+        heap.peak.map(|peak| (peak.bytes, peak.trust))
+    };
+    let mut fixture = Fixture::new("zephyr_heaps.c", &["-g"]);
+    let memory = fixture.address("kernel_memory", "");
+    // 32 B and the last header are the heap's own. Payloads are counted: of the most, the headers are not known.
+    fixture.poke(memory + 24, 140);
+    assert_eq!(peak(&mut fixture), Some((36 + 140, Trust::AtLeast)));
+    // Whole chunks are.
+    for (offset, counted) in [(16, 160), (20, 80), (24, 144)] {
+        fixture.poke(memory + offset, counted);
+    }
+    assert_eq!(peak(&mut fixture), Some((36 + 144, Trust::Exact)));
+    // What cannot be: less than is in use, and more than there is.
+    for most in [79, 0xffff_ffff] {
+        fixture.poke(memory + 24, most);
+        assert_eq!(peak(&mut fixture), None);
+    }
 }

@@ -202,8 +202,11 @@ fn several_heaps_are_shown_one_after_the_other() {
     assert!(shown(&model, &state, (120, 36)).contains("one of 2"));
     press(&mut state, &model, KeyCode::Char('n'));
     assert!(shown(&model, &state, (120, 36)).contains("pool"));
+    // One that is set up later does not take the place of the one that is shown.
+    model.snapshot.heaps.insert(0, Heap::unknown("early", Region::new(0x0800_0000, 4096)));
+    assert!(shown(&model, &state, (120, 36)).contains("pool"));
     press(&mut state, &model, KeyCode::Char('n'));
-    assert_eq!(state.heap.shown, 0);
+    assert!(shown(&model, &state, (120, 36)).contains("early"));
 }
 
 #[test]
