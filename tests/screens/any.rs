@@ -54,6 +54,7 @@ fn stack() -> impl Strategy<Value = Stack> {
             worst_case_note: worst_case.map(|_| "recursion in \x1b[2J: at least".to_owned()),
             rescanned: Some(Duration::from_secs(80)),
             victim: victim.map(|range| Victim { name, is: None, range }),
+            limit_whole: !overflowed,
             overflowed,
             priority: Some(3),
             state: Some("ready\x1b[2J".to_owned()),
