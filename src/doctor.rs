@@ -5,6 +5,7 @@
 use crate::image::Image;
 use crate::model::Model;
 use crate::model::snapshot::{Snapshot, Stack, Trust};
+use crate::source::Reach;
 use crate::source::link::LinkCost;
 use crate::units;
 
@@ -99,11 +100,17 @@ pub fn link(cost: LinkCost, snapshot: &Snapshot) -> Finding {
     if snapshot.link.refresh_hz >= 10.0 {
         Finding::good("link", found)
     } else {
-        Finding::less(
-            "link",
-            found,
-            "A faster wire (--speed KHZ), or a probe with CMSIS-DAP v2 at high speed, refreshes more often.",
-        )
+        let way = match cost.reach {
+            Reach::Probe => {
+                "A faster wire (--speed KHZ), or a probe with CMSIS-DAP v2 at high speed, refreshes more often."
+            }
+            Reach::Server => {
+                "The server sets the speed of its wire (OpenOCD: `adapter speed KHZ`; pyOCD: `-f HZ`); a faster one refreshes \
+                 more often."
+            }
+            Reach::Emulator => "The emulator's own speed is all that there is.",
+        };
+        Finding::less("link", found, way)
     }
 }
 
@@ -258,6 +265,9 @@ mod tests {
         let cost = LinkCost { command: 1e-3, word: 1e-5, packet_words: 14, ..LinkCost::default() };
         let slow = link(cost, &live(1));
         assert_eq!(slow.verdict, Verdict::Less);
+        assert!(slow.way.as_ref().is_some_and(|way| way.contains("--speed")), "{slow:?}");
+        let served = link(LinkCost { reach: Reach::Server, ..cost }, &live(1)).way.expect("there is one");
+        assert!(served.contains("adapter speed") && !served.contains("--speed"), "{served}");
         assert!(slow.found.starts_with("49 kB/s in blocks, 1000 µs for a command"), "{}", slow.found);
     }
 

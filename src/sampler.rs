@@ -61,6 +61,9 @@ const STATUS_PERIOD: Duration = Duration::from_millis(100);
 const SLOW_PERIOD: Duration = Duration::from_millis(30);
 /// The same when refreshes come as fast as the link lets them: then the stacks are what somebody wants to see often.
 const FREE_PERIOD: Duration = Duration::from_millis(45);
+/// Between two refreshes at least, when they come as fast as the link lets them: a refresh that needs next to nothing of an
+/// emulated link would let no time pass.
+const LEAST_PERIOD: Duration = Duration::from_millis(1);
 
 /// Bytes that are read of the block that somebody looks at.
 const EXCERPT: u32 = 64;
@@ -233,7 +236,7 @@ impl Sampler {
             Health::Saved => Some(Duration::from_millis(200)),
             _ => self.options.rate_hz.map(|hz| Duration::from_secs_f64(1.0 / hz.max(0.01))),
         };
-        let Some(rest) = period.and_then(|period| period.checked_sub(spent)) else { return };
+        let Some(rest) = period.unwrap_or(LEAST_PERIOD).checked_sub(spent) else { return };
         let mut rest = rest.min(limit);
         // A core that stands at a new mark is not to stand there until the next refresh.
         while let Some(tripwire) = self.tripwire.as_mut().filter(|tripwire| tripwire.is_urgent()) {

@@ -414,3 +414,32 @@ fn on_a_slow_link_the_core_goes_on_within_a_read() {
     let stops = server.core.halts.load(Ordering::SeqCst) - before;
     assert!(stops >= 3, "{stops} stops for 63 ms of reading");
 }
+
+#[test]
+#[ignore = "needs openocd"]
+fn openocd_takes_what_is_advised_and_answers_what_it_is_asked() {
+    // Its configuration alone, without a probe: what a body of `gdb-attach` becomes, and what `cget` says of it.
+    let said = |event: &str| {
+        let out = Command::new("openocd")
+            .args(["-c", "adapter driver dummy; transport select jtag; jtag newtap chip cpu -irlen 4"])
+            .args(["-c", "dap create chip.dap -chain-position chip.cpu"])
+            .args(["-c", "target create chip.cpu cortex_m -dap chip.dap"])
+            .args(["-c", "gdb_memory_map disable; chip.cpu configure -gdb-max-connections 2"])
+            .args(["-c", event])
+            .args([
+                "-c",
+                "echo \"<[[target current] cget -type]><[[target current] cget -event gdb-attach]>\"; shutdown",
+            ])
+            .output()
+            .expect("openocd runs");
+        String::from_utf8_lossy(&[out.stdout, out.stderr].concat()).into_owned()
+    };
+    for (event, on_attach) in [
+        ("chip.cpu configure -event gdb-attach { }", "< >"),
+        ("chip.cpu configure -event gdb-attach {}", "<>"),
+        ("chip.cpu configure -event gdb-attach { halt }", "< halt >"),
+    ] {
+        let text = said(event);
+        assert!(text.contains(&format!("<cortex_m>{on_attach}")), "{event}: {text}");
+    }
+}

@@ -4,11 +4,11 @@ mod usb;
 
 use std::io::{self, Write};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::open::{self, For, Opened};
 use super::wanted::Wanted;
-use super::{Failure, as_last_seen, firmware, pass_time};
+use super::{Failure, as_last_seen, firmware, pass_time_until};
 use crate::cli::{DoctorArgs, ListFormat};
 use crate::config::Settings;
 use crate::doctor::{self, Examination, Finding};
@@ -21,6 +21,8 @@ use crate::view;
 
 /// How long the link is watched, at full speed.
 const WATCHING: Duration = Duration::from_secs(2);
+/// The longest that is waited for that time to pass, by this computer's clock: emulation may be slower.
+const LONGEST: Duration = Duration::from_secs(20);
 /// Where Linux lists its USB devices.
 const SYSFS: &str = "/sys/bus/usb/devices";
 /// What to do about permissions.
@@ -33,45 +35,69 @@ const PERMISSIONS: &str = "On Linux, install probe-rs's udev rules (https://prob
 ///
 /// A step failed: the last one that is printed.
 pub(super) fn run(args: &DoctorArgs, settings: &Settings) -> Result<(), Failure> {
-    let mut examination = Examination::default();
-    let outcome = examine(args, settings, &mut examination);
-    let mut out = io::stdout().lock();
+    let mut notes = Notes { examination: Examination::default(), aloud: args.format == ListFormat::Human };
+    let outcome = examine(args, settings, &mut notes);
+    let examination = &notes.examination;
     let text = match args.format {
-        ListFormat::Human => view::doctor::text(&examination),
-        ListFormat::Json => view::doctor::json(&examination),
+        ListFormat::Human => view::doctor::figures(examination),
+        ListFormat::Json => view::doctor::json(examination),
     };
+    let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
     out.flush()?;
     outcome
 }
 
-fn examine(args: &DoctorArgs, settings: &Settings, found: &mut Examination) -> Result<(), Failure> {
+/// What was found so far.
+struct Notes {
+    examination: Examination,
+    /// Whether each step is printed when it is known: the next one may take its time.
+    aloud: bool,
+}
+
+impl Notes {
+    fn step(&mut self, finding: Finding) -> Result<(), Failure> {
+        if self.aloud {
+            let mut out = io::stdout().lock();
+            out.write_all(view::doctor::line(&finding).as_bytes())?;
+            out.flush()?;
+        }
+        self.examination.steps.push(finding);
+        Ok(())
+    }
+}
+
+fn examine(args: &DoctorArgs, settings: &Settings, found: &mut Notes) -> Result<(), Failure> {
     let wanted = Wanted::doctor(args, settings.rules(None));
-    found.steps.push(of_settings(settings));
-    probes(&wanted, found);
+    found.step(of_settings(settings))?;
+    probes(&wanted, found)?;
     let image = attempt(found, "firmware", firmware::image(&args.firmware))?;
-    found.steps.push(firmware(&image));
+    found.step(firmware(&image))?;
     let chip = attempt(found, "chip", firmware::chip(&args.firmware.chip, &image))?;
-    found.steps.push(of_chip(chip.as_ref()));
+    found.step(of_chip(chip.as_ref()))?;
     // From then on a signal does not end the process with the core left standing: the examination ends by itself.
     let _noted = if wanted.may_stop_the_core() { Some(super::live::note_the_end()?) } else { None };
     let opened = attempt(found, "target", open::open(&wanted, For::Snapshot, &open::Taping::Never))?;
     let Opened { mut sampler, mut model, run_first, .. } = opened;
     let time = run_first.unwrap_or(if wanted.is_emulated() { super::SNAPSHOT_AFTER } else { WATCHING });
-    pass_time(&mut sampler, &mut model, time, |_| {});
+    let began = Instant::now();
+    // However slow the link or the emulation is.
+    pass_time_until(&mut sampler, &mut model, time, |_| began.elapsed() >= LONGEST);
     // How often it can be refreshed is what it was before each stack is read to its end.
     let link = doctor::link(sampler.cost(), &model.snapshot);
     let seen = as_last_seen(&mut sampler, &mut model, |_| {});
     attempt(found, "target", seen)?;
-    found.steps.extend([target(&model), threads(&model), link, untouched(&model)]);
-    found.figures = doctor::figures(&model, &image);
+    for finding in [target(&model), threads(&model), link, untouched(&model)] {
+        found.step(finding)?;
+    }
+    found.examination.figures = doctor::figures(&model, &image);
     Ok(())
 }
 
 /// Notes a step that failed.
-fn attempt<T>(found: &mut Examination, what: &'static str, outcome: Result<T, Failure>) -> Result<T, Failure> {
+fn attempt<T>(found: &mut Notes, what: &'static str, outcome: Result<T, Failure>) -> Result<T, Failure> {
     if let Err(failure) = &outcome {
-        found.steps.push(Finding::bad(what, failure.message().unwrap_or("it ended")));
+        found.step(Finding::bad(what, failure.message().unwrap_or("it ended")))?;
     }
     outcome
 }
@@ -86,14 +112,13 @@ fn of_settings(settings: &Settings) -> Finding {
 }
 
 /// The probes that are seen, and those that this user may not open.
-fn probes(wanted: &Wanted, found: &mut Examination) {
+fn probes(wanted: &Wanted, found: &mut Notes) -> Result<(), Failure> {
     if let Some(why) = wanted.place().without_probe() {
-        found.steps.push(Finding::good("probe", why));
-        return;
+        return found.step(Finding::good("probe", why));
     }
     let listed = probe::list();
     let names: Vec<String> = listed.iter().map(|probe| format!("{} {}", probe.selector, probe.name)).collect();
-    found.steps.push(match names.len() {
+    found.step(match names.len() {
         0 => Finding::less(
             "probe",
             "none is seen",
@@ -101,12 +126,13 @@ fn probes(wanted: &Wanted, found: &mut Examination) {
         ),
         1 => Finding::good("probe", names.join(", ")),
         _ => Finding::less("probe", names.join(", "), "There are several: choose one with --probe."),
-    });
+    })?;
     for device in usb::denied(Path::new(SYSFS), usb::open) {
         let node = device.node.display();
         let text = format!("this user may not open {node}, {}", device.name);
-        found.steps.push(Finding::less("permission", text, PERMISSIONS));
+        found.step(Finding::less("permission", text, PERMISSIONS))?;
     }
+    Ok(())
 }
 
 fn firmware(image: &Image) -> Finding {

@@ -12,26 +12,25 @@ use serde_json::{Value, json};
 
 use crate::doctor::{Examination, Finding};
 
-/// Text to read, ended by a line break.
+/// What can be told, as text below the steps; empty when one did not get there.
 #[must_use]
-pub fn text(examination: &Examination) -> String {
-    let mut out = String::new();
-    lines(&mut out, &examination.steps);
-    if !examination.figures.is_empty() {
-        out.push_str("\nwhat can be told\n");
-        lines(&mut out, &examination.figures);
+pub fn figures(examination: &Examination) -> String {
+    if examination.figures.is_empty() {
+        return String::new();
     }
-    out
+    let lines: String = examination.figures.iter().map(line).collect();
+    format!("\nwhat can be told\n{lines}")
 }
 
-fn lines(out: &mut String, findings: &[Finding]) {
-    for finding in findings {
+/// One finding as text, ended by a line break.
+#[must_use]
+pub fn line(finding: &Finding) -> String {
+    let mut out = format!("{:<5} {:<13} {}\n", finding.verdict.word(), finding.what, finding.found);
+    if let Some(way) = &finding.way {
         // Writing to a string cannot fail.
-        let _ = writeln!(out, "{:<5} {:<13} {}", finding.verdict.word(), finding.what, finding.found);
-        if let Some(way) = &finding.way {
-            let _ = writeln!(out, "{:<19} {way}", "");
-        }
+        let _ = writeln!(out, "{:<19} {way}", "");
     }
+    out
 }
 
 /// One JSON document, schema highwater/doctor@1, ended by a line break.
@@ -67,8 +66,9 @@ mod tests {
             steps: vec![Finding::good("probe", "0483:374b"), Finding::bad("target", "no answer")],
             figures: vec![Finding::less("CPU share", "nobody counts it", "Count it.")],
         };
+        let steps: String = examination.steps.iter().map(line).collect();
         assert_eq!(
-            text(&examination),
+            steps + &figures(&examination),
             "ok    probe         0483:374b\nBAD   target        no answer\n\nwhat can be told\nless  CPU share     nobody \
              counts it\n                    Count it.\n"
         );

@@ -29,6 +29,14 @@ fn a_board_that_works_is_told_step_by_step_and_figure_by_figure() {
 }
 
 #[test]
+fn it_comes_back_on_firmware_of_which_a_refresh_reads_nothing() {
+    let place = Place::new();
+    let elf = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/run/run.elf");
+    let text = place.output(&["doctor", elf, "--probe", "sim"]);
+    assert!(text.contains("less  stack peaks   of 0 of 1 stacks; nobody painted main"), "{text}");
+}
+
+#[test]
 fn the_step_that_fails_is_the_last_and_its_reason_the_exit_code() {
     let place = Place::new();
     place.file("other.elf", "no ELF");
