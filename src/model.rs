@@ -379,7 +379,8 @@ mod tests {
         assert_eq!((growth(leaking), growth(idle)), (Some((Some(1920.0), true)), Some((Some(0.0), false))));
         assert_eq!((leaking.alloc_rate, idle.alloc_rate), (Some(10.0), Some(0.0)));
         assert_eq!((leaking.high_water, idle.high_water), (Some(first + 0x100), Some(second)));
-        let last = |heap: &Heap| model.history.series(history::Quantity::Used, &heap.id()).and_then(|kept| kept.last());
+        let last =
+            |heap: &Heap| model.history.series(history::Quantity::Used, &heap.id()).and_then(history::Series::last);
         assert_eq!((last(leaking), last(idle)), (Some(420), Some(100)));
         let whose: Vec<_> = model.active_alerts().map(|alert| (alert.kind, alert.heap.clone())).collect();
         assert_eq!(whose, [(AlertKind::HeapFailure, Some(leaking.id())), (AlertKind::Leak, Some(leaking.id()))]);

@@ -20,6 +20,8 @@ pub mod treemap;
 use std::io::{self, Write};
 
 use crate::report::{HeapReport, Region, Report, StackReport};
+use crate::sizing::Basis;
+use crate::units;
 
 /// How to write a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -173,4 +175,9 @@ pub(crate) fn heap_of<'a>(report: &'a Report, region: &Region) -> Option<&'a Hea
 pub(crate) fn is_nearly_full(report: &Report, stack: &StackReport) -> bool {
     let limit = u64::from(report.limits.stack_percent);
     stack.peak.is_some_and(|peak| u64::from(peak) * 100 >= stack.size * limit)
+}
+/// The size to choose for a stack; one that may not be enough says so.
+fn suggested(stack: &StackReport) -> String {
+    let sign = if stack.suggested_trust == Some(Basis::AtLeast.word()) { "≥ " } else { "" };
+    stack.suggested.map_or_else(|| "-".into(), |bytes| format!("{sign}{}", units::bytes(bytes.into())))
 }

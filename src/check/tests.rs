@@ -90,11 +90,11 @@ fn told(what: &str, steps: &[Step], expected: &[(&str, Verdict, &str)]) {
         assert!(check.verdict != Verdict::Unknown || !check.note.is_empty(), "{what}: {rule}");
         assert_eq!(check.excess() > 0.0, *verdict == Verdict::Failed, "{what}: {rule}");
     }
-    agree(what, outcome);
+    agree(what, &outcome);
 }
 
 /// All formats and the exit code tell the same, with everything required and with nothing.
-fn agree(what: &str, outcome: Outcome) {
+fn agree(what: &str, outcome: &Outcome) {
     for required in [false, true] {
         let checks: Vec<Check> = outcome.checks.iter().map(|check| Check { required, ..check.clone() }).collect();
         let passed = !checks.iter().any(Check::is_failure);

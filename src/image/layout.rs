@@ -311,7 +311,7 @@ fn is_credible(image: &Image, heap: Region) -> bool {
     let memory = told(image).find(|(_, _, range)| range.contains(heap.start()));
     match memory {
         Some((_, _, range)) => range.covers(heap),
-        None => heap.end() % BORDER != 0,
+        None => !heap.end().is_multiple_of(BORDER),
     }
 }
 

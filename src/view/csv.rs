@@ -13,7 +13,7 @@ use std::io::{self, Write};
 use crate::report::{HeapReport, Region, Report, StackReport};
 
 /// The columns of each row.
-const COLUMNS: [&str; 19] = [
+const COLUMNS: [&str; 20] = [
     "at_s",
     "kind",
     "name",
@@ -33,6 +33,7 @@ const COLUMNS: [&str; 19] = [
     "failures",
     "cpu_percent",
     "trust",
+    "suggested_trust",
 ];
 
 /// Text as one value, quoted where that is needed.
@@ -107,6 +108,7 @@ fn stack_cells<'a>(report: &'a Report, stack: &StackReport) -> Vec<(&'static str
         ("suggested", number(stack.suggested)),
         ("cpu_percent", number(stack.cpu_percent)),
         ("trust", stack.trust.into()),
+        ("suggested_trust", stack.suggested_trust.unwrap_or_default().into()),
     ]
 }
 
@@ -185,5 +187,6 @@ mod tests {
             assert_eq!(commas, COLUMNS.len() - 1, "{line}");
         }
         assert!(text.contains(",stack,\"a,b\","), "{text}");
+        assert!(lines[1..].iter().any(|line| line.ends_with(",exact,measured")), "{text}");
     }
 }

@@ -66,7 +66,7 @@ fn stack(stack: &StackReport) -> Vec<String> {
         share(stack.peak, stack.size),
         stack.worst_case.map_or_else(|| "-".into(), |worst| format!("{at_least}{}", units::bytes(worst.into()))),
         bytes(stack.margin),
-        bytes(stack.suggested),
+        super::suggested(stack),
         if stack.overflowed { format!("{}, **overflowed**", stack.trust) } else { stack.trust.to_owned() },
     ]
 }
@@ -101,8 +101,18 @@ fn share(part: Option<u32>, whole: u64) -> String {
 mod tests {
     use super::*;
     use crate::model::Model;
-    use crate::model::snapshot::Snapshot;
+    use crate::model::snapshot::{Measured, Snapshot, Stack, Trust};
     use crate::model::testing;
+
+    #[test]
+    fn a_size_that_is_only_a_floor_says_so() {
+        let text = |stack| digest(&Report::new(&Model::new(Snapshot { stacks: vec![stack], ..testing::live(1) })));
+        let exact = text(testing::stack("a", 400));
+        assert!(!exact.contains("≥"), "{exact}");
+        let peak = Some(Measured { bytes: 400, trust: Trust::AtLeast });
+        let floor = text(Stack { peak, ..testing::stack("a", 400) });
+        assert!(floor.contains("| ≥ 528 B | at least |"), "{floor}");
+    }
 
     #[test]
     fn names_stay_in_their_cells_and_what_is_unknown_is_a_dash() {

@@ -57,9 +57,8 @@ fn write_all(out: &mut String, report: &Report, dialect: Dialect) -> std::fmt::R
 fn table(out: &mut String, report: &Report) -> std::fmt::Result {
     writeln!(out, "stack               size   suggest  rests on  why")?;
     for stack in &report.stacks {
-        let number = |bytes: Option<u32>| bytes.map_or_else(|| "-".into(), |bytes| units::bytes(bytes.into()));
         let name = units::printable(&stack.name, 14);
-        let (size, suggested) = (units::bytes(stack.size), number(stack.suggested));
+        let (size, suggested) = (units::bytes(stack.size), super::suggested(stack));
         let basis = stack.suggested_trust.unwrap_or("-");
         writeln!(out, "{name:<14} {size:>9} {suggested:>9}  {basis:<8}  {}", stack.suggested_because)?;
     }

@@ -18,7 +18,6 @@ use std::fmt::Write;
 
 use super::{Row, heap_of, is_nearly_full, memories, rows, stack_of};
 use crate::report::{FitReport, Report, StackReport};
-use crate::sizing::Basis;
 use crate::units;
 
 /// What the output can show.
@@ -178,12 +177,6 @@ fn number(bytes: Option<u32>) -> String {
     bytes.map_or_else(|| "-".into(), |bytes| units::bytes(bytes.into()))
 }
 
-/// A size that may not be enough says so.
-fn suggested(stack: &StackReport) -> String {
-    let sign = if stack.suggested_trust == Some(Basis::AtLeast.word()) { "≥ " } else { "" };
-    stack.suggested.map_or_else(|| "-".into(), |bytes| format!("{sign}{}", units::bytes(bytes.into())))
-}
-
 fn stacks(out: &mut String, report: &Report) -> std::fmt::Result {
     if report.stacks.is_empty() {
         return Ok(());
@@ -200,7 +193,7 @@ fn stacks(out: &mut String, report: &Report) -> std::fmt::Result {
             number(stack.peak),
             number(stack.margin),
             stack.trust,
-            suggested(stack),
+            super::suggested(stack),
             victim(stack),
         )?;
     }
