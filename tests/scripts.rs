@@ -550,3 +550,18 @@ fn sections_for_the_programmer_lie_in_no_memory() {
     elf.parts.push(stored(".pictures", R, 0x9050_0000, 0x9050_0000, vec![1; 12]));
     assert_eq!(used(&inventory(&elf.open())).0, 584);
 }
+
+#[test]
+fn a_section_that_is_called_heap_is_the_heap_of_every_screen_and_a_table_of_heaps_is_none() {
+    let mut elf = plain(None, FLASH + 0x12c);
+    elf.parts.push(nobits(".heap", RW, RAM + 0x800, 0x400));
+    let heaps = |elf: &Elf| snapshot(&elf.open()).heaps.iter().map(|heap| heap.range).collect::<Vec<_>>();
+    assert_eq!(heaps(&elf), [Region::new(RAM + 0x800, 0x400)]);
+    let picture = snapshot(&elf.open());
+    let drawn = picture.memories.iter().flat_map(|memory| &memory.parts).filter(|part| part.kind == PartKind::Heap);
+    assert!(drawn.clone().count() == 1 && drawn.clone().all(|part| part.heap == Some(0)));
+    // Zephyr's structures of its heaps have initial values.
+    elf.parts.last_mut().expect("it is there").name = "k_heap_area";
+    elf.parts.last_mut().expect("it is there").load = Some(FLASH + 0x230);
+    assert_eq!(heaps(&elf), []);
+}

@@ -297,11 +297,18 @@ pub fn heap(image: &Image) -> Option<Region> {
 }
 
 fn told_heap(image: &Image) -> Option<Region> {
-    let told = pair(image, HEAP_SYMBOLS).or_else(|| piece(image, HEAP_PIECE))?;
+    let told = pair(image, HEAP_SYMBOLS).or_else(|| piece(image, HEAP_PIECE)).or_else(|| heap_section(image))?;
     let begins_in = |section: &&Section| told.contains(section.run.start()) && section.run.start() != told.start();
     let around = |section: &Section| section.run.covers(told);
     let next = image.sections.iter().find(begins_in).filter(|_| !image.sections.iter().any(around));
     Some(next.map_or(told, |next| told.below(next.run.start())))
+}
+
+/// The one section that says by its name that it is the heap.
+fn heap_section(image: &Image) -> Option<Region> {
+    let mut named = image.sections.iter().filter(|section| section_kind(section) == PartKind::Heap);
+    let only = named.next()?;
+    named.next().is_none().then_some(only.run)
 }
 
 /// Whether a heap can end where its symbols say: in the memory that it begins in, where the linker tells of one. Some scripts
@@ -509,7 +516,7 @@ fn section_kind(section: &Section) -> PartKind {
         PartKind::Uninit
     } else if named(&["stack"]) {
         PartKind::Stack
-    } else if named(&["heap"]) {
+    } else if named(&["heap"]) && !section.is_stored {
         PartKind::Heap
     } else if section.load.is_some() || is_data(&section.name) {
         PartKind::Data

@@ -6,7 +6,7 @@ use probe_rs::Target;
 use probe_rs::architecture::arm::dp::DpAddress;
 use probe_rs::architecture::arm::{ApV2Address, FullyQualifiedApAddress};
 use probe_rs::config::{CoreType, DebugSequence, MemoryRegion, Registry};
-use probe_rs_target::{ApAddress, CoreAccessOptions};
+use probe_rs_target::{ApAddress, ChipFamily, CoreAccessOptions};
 use thiserror::Error;
 
 use crate::image::layout::Memory;
@@ -17,12 +17,14 @@ use crate::region::Region;
 #[derive(Debug, Error)]
 pub enum ChipError {
     /// No chip has that name.
-    #[error("no chip is called `{name}`{}", suggestion(near))]
+    #[error("no chip is called `{name}`{}", suggestion(name, near, known))]
     Unknown {
         /// What was asked for.
         name: String,
         /// Names that are close to it, the closest first.
         near: Vec<String>,
+        /// The chips that could have been meant.
+        known: Known,
     },
     /// The name fits several chips.
     #[error("`{name}` fits several chips: {}; give one of them with --chip", several.join(", "))]
@@ -42,11 +44,41 @@ pub enum ChipError {
     },
 }
 
-fn suggestion(near: &[String]) -> String {
-    match near {
-        [] => "; `probe-rs chip list` prints all names".into(),
-        near => format!("; did you mean {}?", near.join(", ")),
+/// The chips that this build knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// How many there are.
+    pub chips: usize,
+    /// Who makes them, in alphabetic order.
+    pub makers: Vec<String>,
+}
+
+impl Known {
+    fn of(registry: &Registry) -> Self {
+        let families = registry.families().iter();
+        let maker = |family: &ChipFamily| Some(family.manufacturer?.get()?.to_owned());
+        let makers: std::collections::BTreeSet<String> = families.clone().filter_map(maker).collect();
+        Self { chips: families.map(|family| family.variants.len()).sum(), makers: makers.into_iter().collect() }
     }
+}
+
+/// What makers call their chips, where probe-rs describes none of them.
+const NOT_DESCRIBED: &[(&str, &str)] = &[("esp32", "Espressif"), ("esp8266", "Espressif")];
+
+fn suggestion(name: &str, near: &[String], known: &Known) -> String {
+    let name = name.to_ascii_lowercase();
+    let maker = NOT_DESCRIBED.iter().find(|(start, _)| name.starts_with(start)).map(|(_, maker)| *maker);
+    let maker = maker.filter(|maker| !known.makers.iter().any(|known| known.starts_with(maker)));
+    if let (None, [_, ..]) = (maker, near) {
+        return format!("; did you mean {}?", near.join(", "));
+    }
+    let why = maker.map(|maker| format!("; {maker}'s are not among them")).unwrap_or_default();
+    format!(
+        ": this build knows the {} chips that the library probe-rs describes, of {}{why}. Another one needs its description, a \
+         target file of probe-rs, with --chip-description-path; without a chip the memories are those that the ELF tells of",
+        known.chips,
+        known.makers.join(", "),
+    )
 }
 
 /// A chip that probe-rs knows.
@@ -182,7 +214,8 @@ fn nearest(registry: &Registry, name: &str) -> ChipError {
         .collect();
     scored.sort_by(|a, b| b.0.total_cmp(&a.0));
     scored.dedup_by(|next, last| next.1 == last.1);
-    ChipError::Unknown { name: name.into(), near: scored.into_iter().take(3).map(|(_, name)| name).collect() }
+    let near = scored.into_iter().take(3).map(|(_, name)| name).collect();
+    ChipError::Unknown { name: name.into(), near, known: Known::of(registry) }
 }
 
 #[cfg(test)]
@@ -193,6 +226,19 @@ mod tests {
     fn a_mistyped_chip_gets_near_names() {
         let error = Chip::find("STM32F408VG", None).unwrap_err().to_string();
         assert!(error.contains("did you mean") && error.contains("STM32F407VG"), "{error}");
+    }
+
+    #[test]
+    fn a_chip_of_a_maker_that_is_not_described_is_told_so_with_those_that_are() {
+        let chips: usize =
+            Registry::from_builtin_families().families().iter().map(|family| family.variants.len()).sum();
+        for (name, maker) in [("esp32c3", true), ("ESP32-S3", true), ("wombat", false)] {
+            let error = Chip::find(name, None).unwrap_err().to_string();
+            assert!(error.contains(&format!("knows the {chips} chips")), "{error}");
+            assert!(error.contains("STMicroelectronics") && error.contains("--chip-description-path"), "{error}");
+            assert_eq!(error.contains("Espressif's are not among them"), maker, "{error}");
+            assert!(!error.contains("did you mean"), "{error}");
+        }
     }
 
     #[test]

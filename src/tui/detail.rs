@@ -75,6 +75,11 @@ impl<'a> View<'a> {
         })
     }
 
+    /// The static worst case, unless more than that was seen in use: then it is none.
+    fn worst(&self) -> Option<u32> {
+        self.stack.worst_case.map(|worst| worst.bytes).filter(|worst| *worst >= self.deepest)
+    }
+
     /// How many words it has.
     fn count(&self) -> usize {
         self.range.size() as usize / 4
@@ -220,7 +225,7 @@ pub(crate) fn legend(theme: &Theme, model: &Model, state: &State) -> Vec<(String
         (glyphs.lowest.to_owned(), styles.strong, "SP".to_owned()),
         (glyphs.line.to_owned(), styles.strong, "high water".to_owned()),
     ]);
-    if view.is_some_and(|view| view.stack.worst_case.is_some()) {
+    if view.is_some_and(|view| view.worst().is_some()) {
         entries.push((glyphs.worst.to_owned(), styles.strong, "worst case".to_owned()));
     }
     entries

@@ -198,3 +198,26 @@ fn what_has_just_grown_is_marked_for_a_second_of_the_snapshots() {
         assert_eq!(screen.contains("41 % +"), marked, "after {after} ms:\n{screen}");
     }
 }
+
+#[test]
+fn a_worst_case_that_was_passed_is_drawn_nowhere_in_the_stack() {
+    let mut model = fixtures::word_by_word();
+    let drawn = shown(&model, &detail(), (200, 60));
+    assert!(drawn.contains("worst case"), "{drawn}");
+    for stack in &mut model.snapshot.stacks {
+        stack.worst_case = Some(fixtures::at_least(188));
+    }
+    let drawn = shown(&model, &detail(), (200, 60));
+    assert!(!drawn.contains("worst case"), "{drawn}");
+}
+
+#[test]
+fn no_share_is_told_of_a_flash_of_which_no_size_is_known() {
+    let mut model = danger();
+    assert!(shown(&model, &linear(), (120, 36)).contains("% in use"));
+    for memory in &mut model.snapshot.memories {
+        memory.size_known = false;
+    }
+    let drawn = shown(&model, &linear(), (120, 36));
+    assert!(!drawn.contains("% in use") && drawn.contains(" in use"), "{drawn}");
+}

@@ -122,15 +122,13 @@ fn marks(canvas: &mut Canvas<'_>, layout: &Layout, view: &View<'_>, row: &mut Ro
     let peak = view.peak.map(|peak| peak as usize / 4);
     // Where both meet, the line keeps its cell and the SP steps back by one.
     let sp = view.now.map(|now| now as usize / 4).map(|sp| if Some(sp) == peak { sp.saturating_sub(1) } else { sp });
-    let worst = view.stack.worst_case.map(|worst| worst.bytes as usize / 4).map(|worst| {
-        // The worst case steps past the line.
-        worst.max(peak.map_or(0, |peak| peak + 1))
-    });
+    // The worst case steps past the line, where they meet. What was used is the bound that a smaller one is not.
+    let worst = view.worst().map(|worst| worst as usize / 4).map(|at| if Some(at) == peak { at + 1 } else { at });
     let bytes = |bytes: u32| units::bytes(bytes.into());
     let named = [
         (sp, glyphs.lowest, view.now.map(|now| format!("SP now, {}", bytes(now)))),
         (peak, glyphs.line, view.peak.map(|peak| format!("high water, {}", bytes(peak)))),
-        (worst, glyphs.worst, view.stack.worst_case.map(|worst| format!("static worst case, {}", bytes(worst.bytes)))),
+        (worst, glyphs.worst, view.worst().map(|worst| format!("static worst case, {}", bytes(worst)))),
     ];
     let here = |index: Option<usize>| index.filter(|index| row.words.contains(index));
     let cells: Vec<Option<u16>> = named

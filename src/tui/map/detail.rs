@@ -239,7 +239,8 @@ impl Paper<'_> {
             blocks.push(self.history(self.model.history.series(Quantity::Used, &heap.id()), heap.range.size().into()));
         }
         blocks.extend(self.heap_blocks(part));
-        if let Some(memory) = memory {
+        // Of a memory that only reaches as far as what is known of it, a share says nothing.
+        if let Some(memory) = memory.filter(|memory| memory.size_known) {
             let share = bar::percent(Some(part.range.size().into()), memory.range.size().into());
             let text = format!("{share} of {}", memory.name);
             blocks.push(Block { rank: 2, lines: vec![Line::from(self.muted(fit(&text, self.cells, self.theme)))] });

@@ -11,6 +11,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::Span;
 
+use super::schematic;
 use crate::model::Model;
 use crate::model::snapshot::{MemoryMap, Part, PartKind, Snapshot, Stack, Trust};
 use crate::region::Region;
@@ -50,6 +51,20 @@ impl Raster {
     fn row(&self, row: u16) -> impl Iterator<Item = Region> + '_ {
         let first = u64::from(row) * u64::from(self.area.width);
         (first..first + u64::from(self.area.width)).map_while(|index| self.bytes(index))
+    }
+
+    /// The row of a part's first cell as it is read in an order of addresses.
+    fn row_of(&self, part: Region, from: AddressOrder) -> Option<u16> {
+        let end = match from {
+            AddressOrder::HighFirst => u32::try_from(part.end().saturating_sub(1)).ok()?,
+            AddressOrder::LowFirst => part.start(),
+        };
+        let before = match self.order {
+            AddressOrder::HighFirst => self.range.from(end).size().saturating_sub(1),
+            AddressOrder::LowFirst => self.range.below(end).size(),
+        };
+        let row = u64::from(self.cell) * u64::from(self.area.width.max(1));
+        u16::try_from(u64::from(before) / row).ok()
     }
 
     /// All bytes of a row.
@@ -120,7 +135,7 @@ pub(crate) fn draw(canvas: &mut Canvas<'_>, area: Rect, memories: &[&MemoryMap],
     let ranges: Vec<Region> = memories.iter().map(|memory| memory.range).collect();
     let margins = margins(area);
     for (raster, memory) in rasters(area, &ranges, &margins, state).iter().zip(&memories) {
-        let title = (memory.name.as_str(), units::memory(memory.range.size().into()));
+        let title = (memory.name.as_str(), schematic::memory_size(memory));
         draw_raster(canvas, area, raster, title, &margins, model, state);
         names(canvas, area, raster, &memory.parts, model, state);
     }
@@ -143,7 +158,7 @@ pub(crate) fn draw_flash(canvas: &mut Canvas<'_>, area: Rect, memories: &[&Memor
     let margins = Margins { address: 10, names: 0 };
     let above = Rect { height: area.height.saturating_sub(1), ..area };
     for (raster, memory) in rasters(above, &ranges, &margins, state).iter().zip(&memories) {
-        let title = (memory.name.as_str(), units::memory(memory.range.size().into()));
+        let title = (memory.name.as_str(), schematic::memory_size(memory));
         draw_raster(canvas, area, raster, title, &margins, model, state);
     }
     let parts = || memories.iter().flat_map(|memory| &memory.parts);
@@ -151,7 +166,12 @@ pub(crate) fn draw_flash(canvas: &mut Canvas<'_>, area: Rect, memories: &[&Memor
         let counted = parts().filter(|part| !used || !matches!(part.kind, PartKind::Unclaimed | PartKind::Free));
         counted.map(|part| u64::from(part.range.size())).sum()
     };
-    let text = format!("{} in use", bar::percent(Some(sum(true)), sum(false)));
+    // Of a memory that is only known to reach as far as what lies in it, no share is in use.
+    let text = if memories.iter().all(|memory| memory.size_known) {
+        format!("{} in use", bar::percent(Some(sum(true)), sum(false)))
+    } else {
+        format!("{} in use", units::memory(sum(true)))
+    };
     canvas.right(area.right(), area.bottom().saturating_sub(1), &text, canvas.theme.styles.muted);
 }
 
@@ -330,42 +350,57 @@ fn names(canvas: &mut Canvas<'_>, area: Rect, raster: &Raster, parts: &[Part], m
     labels(canvas, area, raster, parts, model, state);
 }
 
-/// The names. One that finds no room in its part's first row stands in one of the next; one that finds none is left
-/// out.
+/// The names, each beside a row that has some of its part: the first one with room. What is selected and what is in danger
+/// comes first, then stacks and heaps; a row that has more names than room ends with a sign.
 fn labels(canvas: &mut Canvas<'_>, area: Rect, raster: &Raster, parts: &[Part], model: &Model, state: &State) {
-    const FURTHER: u16 = 2;
     let selected = state.selected_part(&model.snapshot).map(|part| part.id.as_str());
     let bracket = raster.area.right() + 2;
     let visible = raster.area.height.min(area.bottom().saturating_sub(raster.area.y));
     let mut ends = vec![bracket + 2; usize::from(visible)];
-    for part in named(parts, raster.order) {
-        let Some(first) = first_row(raster, part.range).filter(|row| *row < visible) else { continue };
+    let mut left_out = vec![false; usize::from(visible)];
+    let rank = |part: &&Part| {
+        let stack = lookup::stack(&model.snapshot, part);
+        let is_in_danger = stack.is_some_and(|stack| Condition::of(stack, state.stack_limit).is_danger());
+        match part.kind {
+            _ if is_in_danger || selected == Some(part.id.as_str()) => 0,
+            PartKind::Stack | PartKind::Heap => 1,
+            PartKind::Unclaimed => 3,
+            _ => 2,
+        }
+    };
+    let mut ranked: Vec<&Part> = named(parts, raster.order).collect();
+    ranked.sort_by_key(rank);
+    for part in ranked {
+        let Some(first) = raster.row_of(part.range, raster.order).filter(|row| *row < visible) else { continue };
         let room = area.right().saturating_sub(bracket + 2);
         let spans = label(part, &model.snapshot, selected, canvas, state, room);
         let width = paint::spans_width(&spans);
-        let rows = first..visible.min(first + 1 + FURTHER);
-        // Names keep the order of their parts: none stands above one that comes before it.
-        let free = |row: &u16| {
-            let x = ends[usize::from(*row)];
-            x + width <= area.right() && ends[usize::from(*row) + 1..].iter().all(|end| *end == bracket + 2)
+        if width == 0 {
+            continue;
+        }
+        let last = raster.row_of(part.range, turned(raster.order)).unwrap_or(first);
+        let mut rows = first..visible.min(last.saturating_add(1));
+        let Some(row) = rows.find(|row| ends[usize::from(*row)] + width <= area.right()) else {
+            left_out[usize::from(first)] = true;
+            continue;
         };
-        let Some(row) = (width > 0).then(|| rows.clone().find(free)).flatten() else { continue };
         let y = raster.area.y + row;
         if selected == Some(part.id.as_str()) {
             canvas.text(bracket, y, canvas.theme.glyphs.pointer_left, canvas.theme.styles.strong);
         }
         ends[usize::from(row)] = canvas.spans(ends[usize::from(row)], y, &spans) + 1;
     }
+    for ((end, y), _) in ends.iter().zip(raster.area.y..).zip(left_out).filter(|(_, left_out)| *left_out) {
+        let sign = fit("  ", 1, canvas.theme);
+        canvas.text((*end).min(area.right().saturating_sub(1)), y, &sign, canvas.theme.styles.muted);
+    }
 }
 
-/// The row of a part's first cell as it is read.
-fn first_row(raster: &Raster, range: Region) -> Option<u16> {
-    let cells = u64::from(raster.cell) * u64::from(raster.area.width.max(1));
-    let before = match raster.order {
-        AddressOrder::HighFirst => raster.range.from(range.end_address()).size(),
-        AddressOrder::LowFirst => raster.range.below(range.start()).size(),
-    };
-    u16::try_from(u64::from(before) / cells).ok()
+fn turned(order: AddressOrder) -> AddressOrder {
+    match order {
+        AddressOrder::HighFirst => AddressOrder::LowFirst,
+        AddressOrder::LowFirst => AddressOrder::HighFirst,
+    }
 }
 
 /// The parts in reading order, a heap before what is in it.
@@ -418,6 +453,8 @@ fn label(
             let name = fit(&part.name, 10, theme);
             let style = if is_selected { styles.chip } else { styles.strong };
             let size = format!(" {} {}", units::short(part.range.size().into()), glyphs.up);
+            let fits = paint::width(&name) + paint::width(&size) <= room;
+            let size = if fits { size } else { format!(" {}", glyphs.up) };
             vec![Span::styled(name, style), Span::styled(size, styles.muted)]
         }
         PartKind::Block | PartKind::Free | PartKind::Blocks if !shown => Vec::new(),
@@ -428,6 +465,31 @@ fn label(
                 _ => styles.muted,
             };
             vec![Span::styled(fit(&part.name, 14, theme), style)]
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_is_in_the_rows_from_its_first_cell_to_its_last() {
+        let raster = |order| Raster {
+            range: Region::new(0x2000_0000, 0x400),
+            cell: 16,
+            area: Rect { x: 0, y: 0, width: 8, height: 8 },
+            order,
+        };
+        // Rows of 128 bytes: the part lies in four of them.
+        let part = Region::between(0x2000_0060, 0x2000_0190);
+        for (order, first, last) in [(AddressOrder::HighFirst, 4, 7), (AddressOrder::LowFirst, 0, 3)] {
+            let raster = raster(order);
+            assert_eq!((raster.row_of(part, order), raster.row_of(part, turned(order))), (Some(first), Some(last)));
+            for row in 0..8 {
+                let has_some = raster.row_bytes(row).is_some_and(|bytes| bytes.overlaps(part));
+                assert_eq!(has_some, (first..=last).contains(&row), "{order:?} {row}");
+            }
         }
     }
 }

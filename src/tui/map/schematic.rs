@@ -117,7 +117,7 @@ fn sides(canvas: &mut Canvas<'_>, y: u16, figure: &Figure<'_>, index: usize, ske
     }
 }
 
-fn memory_size(memory: &MemoryMap) -> String {
+pub(super) fn memory_size(memory: &MemoryMap) -> String {
     let size = units::memory(memory.range.size().into());
     if memory.size_known { size } else { format!("{size} or more") }
 }
