@@ -56,7 +56,6 @@ fn stack() -> impl Strategy<Value = Stack> {
             victim: victim.map(|range| Victim { name, is: None, range }),
             limit_whole: !overflowed,
             overflowed,
-            limit_whole: !overflowed,
             priority: Some(3),
             state: Some("ready\x1b[2J".to_owned()),
             cpu: Some(1.0),
