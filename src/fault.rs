@@ -2,14 +2,64 @@
 //!
 //! Arm v7-M and v8-M Mainline: CFSR, HFSR, DFSR, MMFAR, BFAR at 0xE000ED28 (ARM DDI 0403E B3.2.15 to B3.2.18; ARM DDI
 //! 0553 D1.2 for STKOF). The bits stay until the firmware clears them or the core is reset: they tell that it happened,
-//! not when. Armv6-M has none of them and reads as zero.
+//! not when. Armv6-M and Armv8-M Baseline have none of them (ARM DDI 0419E B3.2; ARM DDI 0553 D1.2), and CPUID says which
+//! architecture it is.
 
+use crate::memory::Memory;
 use crate::model::snapshot::Stack;
 use crate::region::Region;
 use crate::units;
 
 /// The five words.
 pub const REGISTERS: Region = Region::new(0xE000_ED28, 20);
+
+/// CPUID (ARM DDI 0403E B3.2.3).
+const CPUID: Region = Region::new(0xE000_ED00, 4);
+/// Bits that CFSR and HFSR do not have: they read as zero.
+const CFSR_RESERVED: u32 = 0xFCE0_4044;
+const HFSR_RESERVED: u32 = 0x3FFF_FFFD;
+
+/// Reads the fault registers of cores that have them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Reader {
+    /// Whether this core has them, once it said so.
+    has_them: Option<bool>,
+}
+
+impl Reader {
+    /// What is recorded now; `None` for a core without these registers, and when they cannot be read.
+    pub fn read(&mut self, memory: &mut Memory<'_>) -> Option<Faults> {
+        // Where CPUID cannot be read at all (an old recording, a dump), the registers answer for themselves.
+        if self.has_them.is_none()
+            && let Some(cpuid) = memory.word(CPUID.start())
+        {
+            memory.forget_within(CPUID);
+            self.has_them = has_fault_registers(cpuid).filter(|_| memory.word(CPUID.start()) == Some(cpuid));
+            self.has_them?;
+        }
+        if self.has_them == Some(false) {
+            return None;
+        }
+        let faults = Faults::from_words(&memory.words(REGISTERS)?)?;
+        if faults.any() {
+            // A fault is told when it is still there at a second look.
+            memory.forget_within(REGISTERS);
+            return Faults::from_words(&memory.words(REGISTERS)?).filter(|again| *again == faults);
+        }
+        Some(faults)
+    }
+}
+
+/// Whether a core with this CPUID has fault registers, by its field "Architecture": 0xF is Armv7-M and Armv8-M Mainline, 0xC
+/// Armv6-M (ARM DDI 0419E B3.2.3) and Armv8-M Baseline. `None` for what is no CPUID.
+fn has_fault_registers(cpuid: u32) -> Option<bool> {
+    match cpuid >> 16 & 0xf {
+        _ if cpuid == 0 || cpuid == u32::MAX => None,
+        0xf => Some(true),
+        0xc => Some(false),
+        _ => None,
+    }
+}
 
 /// The fault registers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,11 +110,13 @@ const FORCED: u32 = 1 << 30;
 const DEBUGEVT: u32 = 1 << 31;
 
 impl Faults {
-    /// The registers from the words of [`REGISTERS`]; DFSR, the third, is the debugger's own.
+    /// The registers from the words of [`REGISTERS`]; DFSR, the third, is the debugger's own. `None` when the words have bits
+    /// that no such register has: they come from somewhere else.
     #[must_use]
     pub fn from_words(words: &[u32]) -> Option<Self> {
         let [cfsr, hfsr, _dfsr, mmfar, bfar] = words else { return None };
-        Some(Self { cfsr: *cfsr, hfsr: *hfsr, mmfar: *mmfar, bfar: *bfar })
+        let sound = cfsr & CFSR_RESERVED == 0 && hfsr & HFSR_RESERVED == 0;
+        sound.then_some(Self { cfsr: *cfsr, hfsr: *hfsr, mmfar: *mmfar, bfar: *bfar })
     }
 
     /// Whether any fault is recorded.
@@ -146,6 +198,35 @@ mod tests {
             [1 << 25, FORCED, 0, 0, 0],
             &["UsageFault: a division by zero (DIVBYZERO)", "it became a HardFault (FORCED)"],
         );
+    }
+
+    #[test]
+    fn cpuid_decides_whether_there_are_fault_registers() {
+        use crate::source::link::LinkCost;
+        use crate::source::testing::Bytes;
+        const M0PLUS: u32 = 0x410c_c601;
+        const M23: u32 = 0x411c_d200;
+        const M4: u32 = 0x410f_c241;
+        const M33: u32 = 0x410f_d213;
+        let read = |cpuid, word| {
+            let mut bytes = Bytes::new(Region::new(0xe000_ed00, 0x90));
+            bytes.poke(0xe000_ed00, cpuid);
+            for register in REGISTERS.start()..REGISTERS.end_address() {
+                if register % 4 == 0 {
+                    bytes.poke(register, word);
+                }
+            }
+            Reader::default().read(&mut Memory::new(&mut bytes, LinkCost::default(), 1 << 16))
+        };
+        // Where these registers are not, anything may be answered; all ones are no answer anywhere.
+        for cpuid in [M0PLUS, M23, 0, u32::MAX] {
+            assert_eq!([0, 2, u32::MAX].map(|word| read(cpuid, word)), [None; 3], "{cpuid:08x}");
+        }
+        for cpuid in [M4, M33] {
+            assert_eq!(read(cpuid, 0), Some(Faults::default()));
+            assert_eq!(read(cpuid, 2).map(|faults| faults.clauses().len()), Some(2), "{cpuid:08x}");
+            assert_eq!(read(cpuid, u32::MAX), None);
+        }
     }
 
     #[test]

@@ -26,6 +26,7 @@ use crate::amount::Amount;
 use crate::fault::Faults;
 use crate::sampler::observation::{Facts, Observation};
 use crate::sizing::{self, Evidence, Suggestion};
+use crate::source::CoreStatus;
 
 /// Alerts that are kept after they are over.
 const KEPT_ALERTS: usize = 100;
@@ -59,6 +60,8 @@ pub struct Model {
     /// When the run began that the marks are from: the attach, or the last reset.
     run_since: Duration,
     heartbeat: Option<(u32, Duration)>,
+    /// What the core did when it was last asked: it is asked now and then only.
+    core: Option<CoreStatus>,
 }
 
 impl Model {
@@ -80,6 +83,7 @@ impl Model {
             margin: sizing::DEFAULT_MARGIN,
             run_since: Duration::ZERO,
             heartbeat: None,
+            core: None,
         }
     }
 
@@ -142,7 +146,7 @@ impl Model {
 
     /// Takes what one refresh found.
     pub fn ingest(&mut self, observation: Observation) {
-        let Observation { snapshot, facts } = observation;
+        let Observation { snapshot, mut facts } = observation;
         let was_reset = snapshot.epoch != self.snapshot.epoch;
         let changed = differs(&self.snapshot, &snapshot);
         let before = std::mem::replace(&mut self.snapshot, snapshot);
@@ -159,19 +163,31 @@ impl Model {
         }
         self.growth.follow(self.snapshot.at, &mut self.snapshot.heaps);
         self.pace.follow(self.snapshot.at, &mut self.snapshot.heaps);
+        facts.core = self.core_now(&facts);
+        let stalled = self.stalled(&facts);
         let mut found = alert::find(&self.snapshot, &facts, self.limits);
-        found.extend(self.stalled(&facts));
+        // What the core says of itself is the reason why its heartbeat stands.
+        if !found.iter().any(|alert| alert.kind == AlertKind::Stalled) {
+            found.extend(stalled);
+        }
         if was_reset {
             found.push(self.reset_alert());
         }
         self.faults = facts.faults;
-        let alerts_changed = self.settle(found, &facts);
+        let alerts_changed = self.settle(found);
         let at = self.snapshot.at;
         let aged = at.saturating_sub(self.revised) >= AGEING;
         if changed || alerts_changed || aged {
             self.revision += 1;
             self.revised = at;
         }
+    }
+
+    /// What the core does: what it said last holds until it says otherwise, or its firmware's heartbeat moves.
+    fn core_now(&mut self, facts: &Facts) -> Option<CoreStatus> {
+        let moves = facts.heartbeat.is_some_and(|beat| self.heartbeat.is_some_and(|(last, _)| last != beat));
+        self.core = facts.core.or(self.core.filter(|_| !moves));
+        self.core
     }
 
     /// A heartbeat that stands still while the link is up.
@@ -219,7 +235,7 @@ impl Model {
     }
 
     /// Keeps the beginnings of alerts that go on, ends those that are over, and sorts. Says whether any changed.
-    fn settle(&mut self, found: Vec<Alert>, facts: &Facts) -> bool {
+    fn settle(&mut self, found: Vec<Alert>) -> bool {
         let at = self.snapshot.at;
         let before = self.alerts.clone();
         let mut over: Vec<Alert> = Vec::new();
@@ -238,12 +254,7 @@ impl Model {
             if old.until.is_some() {
                 over.push(old.clone());
             } else if !holding.iter().any(|new| new.is(old)) {
-                // The core's state is asked for only now and then: not asked is not over.
-                if matches!(old.kind, AlertKind::Stalled) && facts.core.is_none() && facts.heartbeat.is_none() {
-                    holding.push(old.clone());
-                } else {
-                    over.push(Alert { until: Some(at), ..old.clone() });
-                }
+                over.push(Alert { until: Some(at), ..old.clone() });
             }
         }
         over.sort_by_key(|alert| std::cmp::Reverse(alert.until));
@@ -577,6 +588,35 @@ mod tests {
             newest.acknowledge(alert, Some(Duration::from_secs(1)));
         }
         assert_eq!(news(&newest), ["a"]);
+    }
+
+    #[test]
+    fn a_halted_core_is_told_until_it_is_asked_again_or_its_heartbeat_moves() {
+        let mut model = Model::new(testing::live(0));
+        let mut step = |ms: u64, core, heartbeat| {
+            let at = Duration::from_millis(ms);
+            let facts = Facts { core, heartbeat: Some(heartbeat), ..Facts::default() };
+            model.ingest(Observation { snapshot: Snapshot { at, ..testing::live(0) }, facts });
+            let holds: Vec<Duration> = model
+                .active_alerts()
+                .filter(|alert| alert.kind == AlertKind::Stalled)
+                .map(|alert| {
+                    assert!(alert.text.contains("halted"), "{}", alert.text);
+                    alert.since
+                })
+                .collect();
+            (holds, model.alerts.len())
+        };
+        // It stands from 100 ms on, and is asked in every third refresh. Its block is read in all of them.
+        assert_eq!(step(0, Some(CoreStatus::Running), 7), (vec![], 0));
+        for ms in (100..8000).step_by(33) {
+            let core = ((ms - 100) % 99 == 0).then_some(CoreStatus::Halted);
+            assert_eq!(step(ms, core, 7), (vec![Duration::from_millis(100)], 1), "{ms}");
+        }
+        assert_eq!(step(8000, None, 8), (vec![], 1), "its heartbeat moves");
+        assert_eq!(step(8033, None, 8), (vec![], 1));
+        assert_eq!(step(8066, Some(CoreStatus::Halted), 9).0, [Duration::from_millis(8066)], "the newest word counts");
+        assert_eq!(step(8099, Some(CoreStatus::Running), 9).0.len(), 0);
     }
 
     #[test]

@@ -25,7 +25,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::fault::{self, Faults};
+use crate::fault;
 use crate::heap::blocks::Notes;
 use crate::heap::sites::Sites;
 use crate::heap::watch::Heaps;
@@ -99,6 +99,7 @@ pub struct Sampler {
     detail: Detail,
     values: Values,
     ladder: Ladder,
+    faults: fault::Reader,
     last: Snapshot,
     facts: Facts,
     epochs: Epochs,
@@ -184,6 +185,7 @@ impl Sampler {
             detail: Detail::default(),
             values: Values::default(),
             ladder: Ladder::new(now),
+            faults: fault::Reader::default(),
             facts: Facts::default(),
             epochs: Epochs::default(),
             verified: false,
@@ -390,7 +392,7 @@ impl Sampler {
         }
         if self.last_faults.is_none_or(|last| memory.now().saturating_sub(last) >= max_age) {
             self.last_faults = Some(memory.now());
-            self.facts.faults = memory.words(fault::REGISTERS).as_deref().and_then(Faults::from_words);
+            self.facts.faults = self.faults.read(&mut memory);
         }
         let mut was_reset = false;
         let news = look.boots.map_or(News::None, |boots| self.epochs.boots(boots, memory.now()));
