@@ -19,6 +19,7 @@ pub mod rebuilt;
 pub mod stacks;
 pub mod tripwire;
 pub mod values;
+mod witnesses;
 pub mod worst_case;
 
 use std::collections::VecDeque;
@@ -42,7 +43,7 @@ use crate::units;
 use budget::Plan;
 pub use compose::{first_snapshot, static_snapshot};
 use detail::Detail;
-use epochs::{Epochs, News};
+use epochs::{Epochs, News, Witness};
 use interest::{Interest, Wish};
 use ladder::Ladder;
 use observation::{Facts, Observation, OnDisk};
@@ -51,6 +52,7 @@ use rebuilt::{FileNews, Newer};
 use stacks::Stacks;
 use tripwire::Tripwire;
 use values::Values;
+use witnesses::Witnesses;
 use worst_case::WorstCases;
 
 /// Bytes that one refresh may read, whatever the target's tables say.
@@ -103,6 +105,7 @@ pub struct Sampler {
     last: Snapshot,
     facts: Facts,
     epochs: Epochs,
+    witnesses: Witnesses,
     sentinel: Option<Sentinel>,
     verified: bool,
     differing: Option<String>,
@@ -163,6 +166,7 @@ impl Sampler {
             None => LinkCost::default(),
         };
         let now = source.now();
+        let witnesses = Witnesses::new(&image);
         let mut last = static_snapshot(&image, &chips);
         last.target = identity::describe(&image, source.as_ref());
         Ok(Self {
@@ -188,6 +192,7 @@ impl Sampler {
             faults: fault::Reader::default(),
             facts: Facts::default(),
             epochs: Epochs::default(),
+            witnesses,
             verified: false,
             differing: None,
             last_status: None,
@@ -379,10 +384,13 @@ impl Sampler {
         let mut wants = self.kernel.as_ref().map(|kernel| kernel.wants()).unwrap_or_default();
         wants.extend(self.heaps.wants());
         wants.extend(self.stacks.wants(&plan));
+        wants.extend(self.witnesses.wants());
         memory.prefetch(&wants);
         let (kernel_name, mut look) = look(self.kernel.as_mut(), self.fallback.as_mut(), &mut memory, &self.image);
         let has_agent = self.image.symbols.get(kernel::agent::SYMBOL).is_some();
         self.facts.agent_missing = has_agent && look.heartbeat.is_none();
+        // What this tool painted says nothing of the firmware's start.
+        let filled = look.stacks.clone();
         if let Some(painter) = &mut self.painter {
             self.paint_due = !self.facts.agent_missing && painter.is_due(&look.stacks, memory.now());
             painter.mark(&mut look.stacks);
@@ -394,16 +402,19 @@ impl Sampler {
             self.last_faults = Some(memory.now());
             self.facts.faults = self.faults.read(&mut memory);
         }
-        let mut was_reset = false;
-        let news = look.boots.map_or(News::None, |boots| self.epochs.boots(boots, memory.now()));
-        if news != News::None {
+        let now = memory.now();
+        let mut news = vec![look.boots.map_or(News::None, |boots| self.epochs.boots(boots, now))];
+        let heard = self.witnesses.hear(&mut memory, &filled, &self.last.stacks, look.heartbeat);
+        news.extend(heard.into_iter().map(|witness| self.epochs.hear(witness, now)));
+        let was_reset = news.iter().any(|news| *news != News::None);
+        if was_reset {
             // What was read of the stacks until now may be the old run's, before the new one painted them.
+            memory.forget();
             self.stacks.clear();
             self.heaps.clear();
             self.notes.clear();
             self.detail = Detail::default();
             self.verified = false;
-            was_reset = true;
         }
         self.heaps.refresh(&mut memory, &mut look.heaps);
         look.hints.extend(self.heaps.hints());
@@ -518,7 +529,7 @@ impl Sampler {
         self.last_status = Some(now);
         self.facts.core = Some(status);
         if status == CoreStatus::WasReset {
-            self.epochs.flag(now);
+            self.epochs.hear(Witness::Flag, now);
             if let Some(painter) = &mut self.painter {
                 painter.after_reset();
             }
@@ -553,6 +564,7 @@ impl Sampler {
         self.chips = chips;
         self.notes = Notes::default();
         self.stacks.clear();
+        self.witnesses = Witnesses::new(&self.image);
         self.worst_cases = WorstCases::default();
         self.sites = Sites::default();
         self.detail = Detail::default();

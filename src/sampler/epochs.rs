@@ -1,11 +1,25 @@
-//! Counts the target's resets from two witnesses that speak at different times: the core's sticky reset flag, which is
-//! asked for now and then, and the boot count in the agent's block, which moves when the firmware starts.
+//! Counts the target's resets from witnesses that speak at different times: the core's sticky reset flag, which is asked for
+//! now and then and which a server may have cleared, the boot count in the agent's block, which moves when the firmware
+//! starts, and what [`super::witnesses`] sees in its memory.
 
 use std::time::Duration;
 
-/// How long after one witness the other still speaks of the same reset: the flag is asked for every tenth of a
+/// How long after one witness the others still speak of the same reset: the flag is asked for every tenth of a
 /// second, and a firmware starts within a few seconds of its reset.
 const SAME_RESET: Duration = Duration::from_secs(3);
+
+/// Who speaks of a reset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Witness {
+    /// The core's flag.
+    Flag,
+    /// The agent's boot count moved.
+    Boots,
+    /// A counter that only grows has fallen.
+    Count,
+    /// A stack that was used is paint again.
+    Paint,
+}
 
 /// What became known of a reset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,7 +28,7 @@ pub enum News {
     None,
     /// The target was reset: a new epoch.
     Reset,
-    /// The other witness of a reset that was counted already: what was read since may be of the old run.
+    /// Another witness of a reset that was counted already: what was read since may be of the old run.
     Confirmed,
 }
 
@@ -23,8 +37,8 @@ pub enum News {
 pub struct Epochs {
     count: u32,
     boots: Option<u32>,
-    flagged: Option<Duration>,
-    booted: Option<Duration>,
+    /// When the last one was counted, and who has spoken of it. None of them speaks of one reset twice.
+    last: Option<(Duration, Vec<Witness>)>,
 }
 
 impl Epochs {
@@ -34,28 +48,26 @@ impl Epochs {
         self.count
     }
 
-    /// The core's flag said that it was reset.
-    pub fn flag(&mut self, now: Duration) -> News {
-        if self.booted.take().is_some_and(|booted| now.saturating_sub(booted) < SAME_RESET) {
+    /// A witness speaks of a reset.
+    pub fn hear(&mut self, witness: Witness, now: Duration) -> News {
+        if let Some((at, heard)) = &mut self.last
+            && now.saturating_sub(*at) < SAME_RESET
+            && !heard.contains(&witness)
+        {
+            heard.push(witness);
             return News::Confirmed;
         }
-        self.flagged = Some(now);
+        self.last = Some((now, vec![witness]));
         self.count += 1;
         News::Reset
     }
 
     /// The block's boot count was read.
     pub fn boots(&mut self, boots: u32, now: Duration) -> News {
-        let before = self.boots.replace(boots);
-        if before.is_none_or(|before| before == boots) {
-            return News::None;
+        match self.boots.replace(boots) {
+            Some(before) if before != boots => self.hear(Witness::Boots, now),
+            _ => News::None,
         }
-        if self.flagged.take().is_some_and(|flagged| now.saturating_sub(flagged) < SAME_RESET) {
-            return News::Confirmed;
-        }
-        self.booted = Some(now);
-        self.count += 1;
-        News::Reset
     }
 }
 
@@ -64,22 +76,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_reset_with_two_witnesses_is_one_reset() {
+    fn one_reset_with_several_witnesses_is_one_reset() {
         let at = Duration::from_millis;
         // The flag first, the boot count when the firmware has started.
         let mut epochs = Epochs::default();
         assert_eq!(epochs.boots(1, at(0)), News::None);
-        assert_eq!(epochs.flag(at(1000)), News::Reset);
+        assert_eq!(epochs.hear(Witness::Flag, at(1000)), News::Reset);
         assert_eq!(epochs.boots(1, at(1001)), News::None);
         assert_eq!(epochs.boots(2, at(1100)), News::Confirmed);
+        assert_eq!(epochs.hear(Witness::Count, at(1100)), News::Confirmed);
+        assert_eq!(epochs.hear(Witness::Paint, at(1133)), News::Confirmed);
         assert_eq!(epochs.count(), 1);
         // The boot count first, the flag when it is asked for.
         assert_eq!(epochs.boots(3, at(9000)), News::Reset);
-        assert_eq!(epochs.flag(at(9080)), News::Confirmed);
+        assert_eq!(epochs.hear(Witness::Flag, at(9080)), News::Confirmed);
         assert_eq!(epochs.count(), 2);
+        // Soon after, one that has spoken of it already speaks of another.
+        assert_eq!(epochs.hear(Witness::Flag, at(10_000)), News::Reset);
         // Long apart, they are two.
-        assert_eq!(epochs.flag(at(20_000)), News::Reset);
+        assert_eq!(epochs.hear(Witness::Flag, at(20_000)), News::Reset);
         assert_eq!(epochs.boots(4, at(30_000)), News::Reset);
-        assert_eq!(epochs.count(), 4);
+        assert_eq!(epochs.count(), 5);
     }
 }
