@@ -268,6 +268,82 @@ mod tests {
     use super::*;
     use crate::source::testing::Bytes;
 
+    /// Content that is answered as zeros, from some offset on, in the first reads of what is no sentinel.
+    struct Sleeper {
+        bytes: Bytes,
+        asleep: u32,
+        zeros_from: usize,
+        flash_too: bool,
+    }
+
+    const SENTINEL: Sentinel = Sentinel { address: 0x2000_0000, word: 0x1234_5678 };
+
+    impl Source for Sleeper {
+        fn read(&mut self, range: Region, into: &mut [u8]) -> Result<(), ReadError> {
+            self.bytes.read(range, into)?;
+            let is_flash = range.start() == SENTINEL.address;
+            if self.asleep > 0 && (self.flash_too || !is_flash) {
+                self.asleep -= u32::from(!is_flash);
+                into.iter_mut().skip(if is_flash { 0 } else { self.zeros_from }).for_each(|byte| *byte = 0);
+            }
+            Ok(())
+        }
+
+        fn status(&mut self) -> Result<crate::source::CoreStatus, ReadError> {
+            self.bytes.status()
+        }
+
+        fn reopen(&mut self) -> Result<(), ReadError> {
+            Ok(())
+        }
+
+        fn now(&self) -> Duration {
+            Duration::ZERO
+        }
+
+        fn wait(&mut self, _time: Duration) {}
+
+        fn describe(&self) -> crate::source::Description {
+            self.bytes.describe()
+        }
+
+        fn counters(&self) -> crate::source::Counters {
+            self.bytes.counters()
+        }
+    }
+
+    /// What is read of words that hold 7, 7, 7 and so on, from a target that sleeps as told, and how the refresh fails.
+    fn asleep(size: u32, asleep: u32, zeros_from: usize, flash_too: bool) -> (Option<Vec<u32>>, Option<ReadError>) {
+        let mut bytes = Bytes::new(Region::new(SENTINEL.address, 0x100));
+        bytes.poke(SENTINEL.address, SENTINEL.word);
+        (0x40..0x100).step_by(4).for_each(|offset| bytes.poke(SENTINEL.address + offset, 7));
+        let mut source = Sleeper { bytes, asleep, zeros_from, flash_too };
+        let mut memory = Memory::new(&mut source, LinkCost::default(), 1 << 16).with_sentinel(Some(SENTINEL));
+        let words = memory.words(Region::new(SENTINEL.address + 0x40, size));
+        (words, memory.failure().cloned())
+    }
+
+    #[test]
+    fn an_answer_that_ends_in_zeros_counts_when_the_target_is_awake_to_mean_it() {
+        for (size, zeros_from) in [(32, 0), (32, 16), (32, 28), (4, 0)] {
+            let whole = Some(vec![7; size as usize / 4]);
+            let what = format!("{size} bytes, zeros from {zeros_from}");
+            // It sleeps: its flash answers zeros as well. Nothing is told.
+            let (words, failure) = asleep(size, 9, zeros_from, true);
+            assert_eq!(words, None, "{what}");
+            assert!(matches!(failure, Some(ReadError::Busy(_))), "{what}: {failure:?}");
+            // It woke meanwhile, or a server could not read once or twice: what it says then counts.
+            for times in 1..=2 {
+                assert_eq!(asleep(size, times, zeros_from, false), (whole.clone(), None), "{what}, {times} times");
+            }
+            // It is awake, and says so each time: zeros are what is there.
+            let (words, failure) = asleep(size, 9, zeros_from, false);
+            assert!(words.is_some_and(|words| words.last() == Some(&0)) && failure.is_none(), "{what}");
+        }
+        // A null pointer at the end of a short answer is nothing to wonder about.
+        assert_eq!(asleep(8, 1, 4, false), (Some(vec![7, 0]), None));
+    }
+
     #[test]
     fn nothing_is_read_outside_of_the_memories_and_it_is_no_gap() {
         let mut bytes = Bytes::new(Region::new(0x2000_0000, 0x400));

@@ -620,6 +620,22 @@ mod tests {
     }
 
     #[test]
+    fn the_end_of_a_heaps_blocks_is_the_highest_of_this_run() {
+        let mut model = Model::new(testing::live(0));
+        let mut step = |seconds, epoch, high_water| {
+            let range = Region::new(0x2000_0000, 0x400);
+            let heap = Heap { high_water, ..crate::heap::HeapLook::unknown("heap", range).heap };
+            ingest(&mut model, Snapshot { heaps: vec![heap], epoch, ..testing::live(seconds) });
+            model.snapshot.heaps[0].high_water
+        };
+        assert_eq!(step(1, 0, Some(0x2000_0100)), Some(0x2000_0100));
+        assert_eq!(step(2, 0, Some(0x2000_0300)), Some(0x2000_0300));
+        assert_eq!(step(3, 0, Some(0x2000_0200)), Some(0x2000_0300), "it never falls within a run");
+        assert_eq!(step(4, 0, None), Some(0x2000_0300), "nor while nothing is known");
+        assert_eq!(step(5, 1, Some(0x2000_0080)), Some(0x2000_0080), "a reset begins anew");
+    }
+
+    #[test]
     fn a_baseline_tells_what_changed_since() {
         let key = |subject: &str| history::Key { subject: subject.into(), quantity: history::Quantity::Peak };
         let mut model = Model::new(testing::live(0));

@@ -315,8 +315,8 @@ impl Sampler {
     ///
     /// The link went away.
     pub fn verify(&mut self) -> Result<Option<String>, ReadError> {
-        self.verified = true;
         self.differing = identity::differing(&self.image, self.source.as_mut())?;
+        self.verified = true;
         Ok(self.differing.clone())
     }
 
@@ -346,7 +346,7 @@ impl Sampler {
                 if !matches!(&error, ReadError::Gone(why) if why.is_empty()) {
                     self.ladder.fail(&error, now);
                 }
-                self.last.health = self.ladder.health(&error.to_string());
+                self.last.health = self.ladder.health(error.reason());
             }
         }
         self.last.tripwire = self.tripwire.as_ref().map(|tripwire| tripwire.tell(&self.last.stacks));
@@ -377,6 +377,7 @@ impl Sampler {
             (Depth::Steady, None) => FREE_PERIOD,
             (Depth::Thorough, _) => Duration::ZERO,
         };
+        let saved = self.source.describe().is_saved;
         let mut memory = Memory::new(self.source.as_mut(), self.cost, REFRESH_LIMIT)
             .with_max_age(max_age)
             .with_sentinel(self.sentinel)
@@ -387,6 +388,14 @@ impl Sampler {
         wants.extend(self.witnesses.wants());
         memory.prefetch(&wants);
         let (kernel_name, mut look) = look(self.kernel.as_mut(), self.fallback.as_mut(), &mut memory, &self.image);
+        if let Some(failure) = memory.failure() {
+            return Err(failure.clone());
+        }
+        let nothing = memory.bytes_read() == 0 && !memory.gaps().is_empty();
+        if nothing && !saved && memory.word(identity::CPUID.start()).is_none() {
+            self.verified = false;
+            return Err(identity::silence());
+        }
         let has_agent = self.image.symbols.get(kernel::agent::SYMBOL).is_some();
         self.facts.agent_missing = has_agent && look.heartbeat.is_none();
         // What this tool painted says nothing of the firmware's start.
@@ -404,7 +413,9 @@ impl Sampler {
         }
         let now = memory.now();
         let mut news = vec![look.boots.map_or(News::None, |boots| self.epochs.boots(boots, now))];
-        let heard = self.witnesses.hear(&mut memory, &filled, &self.last.stacks, look.heartbeat);
+        // An agent counts its starts: then no stack is read for that.
+        let lasting: &[_] = if look.boots.is_some() { &[] } else { &filled };
+        let heard = self.witnesses.hear(&mut memory, lasting, &self.last.stacks);
         news.extend(heard.into_iter().map(|witness| self.epochs.hear(witness, now)));
         let was_reset = news.iter().any(|news| *news != News::None);
         if was_reset {

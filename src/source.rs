@@ -200,3 +200,13 @@ pub enum ReadError {
     #[error("{0}")]
     Refused(String),
 }
+
+impl ReadError {
+    /// The reason alone, without what kind of failure it is.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::Unreadable { why, .. } | Self::Busy(why) | Self::Gone(why) => why,
+        }
+    }
+}

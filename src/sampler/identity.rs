@@ -5,23 +5,51 @@ use crate::image::callgraph::CallGraph;
 use crate::kernel::agent::BUILD_ID_SYMBOL;
 use crate::memory::Sentinel;
 use crate::model::snapshot::Target;
+use crate::region::Region;
 use crate::source::{ReadError, Source};
 
 /// Samples of 16 bytes that are compared with the ELF after an attach and each reset.
 const SAMPLES: usize = 8;
 
+/// CPUID, which no core has as zeros or ones (ARM DDI 0403E B3.2.3).
+pub(super) const CPUID: Region = Region::new(0xE000_ED00, 4);
+
+/// Why a target that answers nothing is taken for one without power.
+pub(super) fn silence() -> ReadError {
+    ReadError::Busy("neither its memory nor its core can be read; is it powered?".into())
+}
+
+/// Whether an answer may come from nowhere: none, zeros, or ones.
+fn is_silent(answer: Option<&[u8]>) -> bool {
+    answer.is_none_or(|bytes| [0, 0xff].iter().any(|silent| bytes.iter().all(|byte| byte == silent)))
+}
+
 /// What differs between the ELF and the target's flash, in words.
 ///
 /// # Errors
 ///
-/// The link went away.
+/// The link went away, or the target does not answer: an erased chip still has a core that says what it is.
 pub(super) fn differing(image: &Image, source: &mut dyn Source) -> Result<Option<String>, ReadError> {
     let mut differing = Vec::new();
+    let mut silent = !source.describe().is_saved;
     let samples = image.samples(SAMPLES);
     for (range, expected) in &samples {
         let mut found = vec![0; expected.len()];
         match source.read(*range, &mut found) {
-            Ok(()) if found != *expected => differing.push(*range),
+            Ok(()) => {
+                silent &= is_silent(Some(&found));
+                if found != *expected {
+                    differing.push(*range);
+                }
+            }
+            Err(ReadError::Unreadable { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    if silent && !samples.is_empty() {
+        let mut cpuid = [0; 4];
+        match source.read(CPUID, &mut cpuid) {
+            Ok(()) | Err(ReadError::Unreadable { .. }) if is_silent(Some(&cpuid)) => return Err(silence()),
             Ok(()) | Err(ReadError::Unreadable { .. }) => {}
             Err(error) => return Err(error),
         }
@@ -75,5 +103,67 @@ pub(super) fn build_id(image: &Image) -> Option<String> {
     match agent {
         Some(bytes) => Some(hex(&bytes.iter().rev().copied().collect::<Vec<u8>>())),
         None => image.gnu_build_id.as_deref().map(hex),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::source::testing::Bytes;
+
+    #[test]
+    fn a_target_that_answers_nothing_is_no_other_firmware() {
+        let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo.elf");
+        let image = Image::open(&demo).expect("the demo opens");
+        let everywhere = Region::new(0, 0x0010_0000);
+        for fill in [0, 0xff] {
+            // Without a core that says what it is, nothing answers; an erased chip has one.
+            let mut dead = Bytes::new(everywhere);
+            dead.content.fill(fill);
+            assert_eq!(differing(&image, &mut dead), Err(silence()), "{fill:02x}");
+            let mut erased = Erased(dead);
+            assert!(differing(&image, &mut erased).is_ok_and(|difference| difference.is_some()), "{fill:02x}");
+        }
+        // Nothing can be read at all.
+        assert_eq!(differing(&image, &mut Bytes::new(Region::new(0x5000_0000, 4))), Err(silence()));
+    }
+
+    /// Memory with a core beside it.
+    struct Erased(Bytes);
+
+    impl Source for Erased {
+        fn read(&mut self, range: Region, into: &mut [u8]) -> Result<(), ReadError> {
+            if range == CPUID {
+                into.copy_from_slice(&0x410f_c241u32.to_le_bytes());
+                return Ok(());
+            }
+            self.0.read(range, into)
+        }
+
+        fn status(&mut self) -> Result<crate::source::CoreStatus, ReadError> {
+            self.0.status()
+        }
+
+        fn reopen(&mut self) -> Result<(), ReadError> {
+            self.0.reopen()
+        }
+
+        fn now(&self) -> std::time::Duration {
+            self.0.now()
+        }
+
+        fn wait(&mut self, time: std::time::Duration) {
+            self.0.wait(time);
+        }
+
+        fn describe(&self) -> crate::source::Description {
+            self.0.describe()
+        }
+
+        fn counters(&self) -> crate::source::Counters {
+            self.0.counters()
+        }
     }
 }

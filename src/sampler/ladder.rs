@@ -89,3 +89,98 @@ impl Ladder {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::region::Region;
+    use crate::source::{CoreStatus, Counters, Description};
+
+    /// A link that is gone until a moment, and counts when somebody tried to open it.
+    struct Gone {
+        now: Duration,
+        until: Duration,
+        tries: Vec<u64>,
+    }
+
+    impl Source for Gone {
+        fn read(&mut self, range: Region, _into: &mut [u8]) -> Result<(), ReadError> {
+            Err(ReadError::Unreadable { range, why: "gone".into() })
+        }
+
+        fn status(&mut self) -> Result<CoreStatus, ReadError> {
+            Ok(CoreStatus::Running)
+        }
+
+        fn reopen(&mut self) -> Result<(), ReadError> {
+            self.tries.push(u64::try_from(self.now.as_millis()).unwrap_or(0));
+            if self.now < self.until { Err(ReadError::Gone("still".into())) } else { Ok(()) }
+        }
+
+        fn now(&self) -> Duration {
+            self.now
+        }
+
+        fn wait(&mut self, time: Duration) {
+            self.now += time;
+        }
+
+        fn describe(&self) -> Description {
+            Description::default()
+        }
+
+        fn counters(&self) -> Counters {
+            Counters::default()
+        }
+    }
+
+    fn busy() -> ReadError {
+        ReadError::Busy("asleep".into())
+    }
+
+    #[test]
+    fn tries_to_open_a_link_come_in_longer_and_longer_pauses() {
+        let mut source = Gone { now: Duration::ZERO, until: Duration::from_millis(7000), tries: Vec::new() };
+        let mut ladder = Ladder::new(Duration::ZERO);
+        assert!(ladder.ready(&mut source) && source.tries.is_empty(), "a link that works is not opened");
+        ladder.fail(&ReadError::Gone("unplugged".into()), Duration::ZERO);
+        while !ladder.ready(&mut source) {
+            source.wait(Duration::from_millis(50));
+        }
+        // At once, then 200 ms later, and twice as long each time, up to two seconds.
+        assert_eq!(source.tries, [0, 200, 600, 1400, 3000, 5000, 7000]);
+        ladder.succeed(source.now);
+        assert!(ladder.ready(&mut source));
+        // The next loss begins with short pauses again.
+        source.until = Duration::from_secs(20);
+        source.tries.clear();
+        ladder.fail(&ReadError::Gone("unplugged".into()), source.now);
+        for _ in 0..10 {
+            assert!(!ladder.ready(&mut source));
+            source.wait(Duration::from_millis(50));
+        }
+        assert_eq!(source.tries, [7000, 7200]);
+    }
+
+    #[test]
+    fn a_busy_target_is_waited_for_before_the_link_is_opened_again() {
+        let mut source = Gone { now: Duration::ZERO, until: Duration::ZERO, tries: Vec::new() };
+        let mut ladder = Ladder::new(Duration::ZERO);
+        // As often as its patience lasts, and one good refresh gives it all back.
+        for _ in 0..2 {
+            for _ in 0..PATIENCE {
+                ladder.fail(&busy(), Duration::ZERO);
+                assert!(matches!(ladder.health("asleep"), Health::Stale { .. }));
+                assert!(ladder.ready(&mut source));
+            }
+            ladder.succeed(Duration::ZERO);
+        }
+        assert_eq!(source.tries, [0; 0]);
+        for _ in 0..=PATIENCE {
+            ladder.fail(&busy(), Duration::ZERO);
+        }
+        assert!(matches!(ladder.health("asleep"), Health::Reconnecting { .. }));
+        assert!(ladder.ready(&mut source));
+        assert_eq!(source.tries, [0]);
+    }
+}

@@ -25,9 +25,6 @@ pub(super) struct Witnesses {
     ticks: Vec<Region>,
     /// The counters as they were last read, by address.
     counted: BTreeMap<u32, u32>,
-    /// The agent's, and whether it was lower than that in the last look.
-    heartbeat: Option<u32>,
-    fell: bool,
     /// The lowest bytes in use of stacks that last as long as the firmware runs, as long as they were seen in use.
     used: BTreeMap<String, Region>,
 }
@@ -45,16 +42,10 @@ impl Witnesses {
         self.ticks.iter().chain(self.used.values()).copied().collect()
     }
 
-    /// Who speaks of a reset since the last look. `before` are the stacks as they were then, `heartbeat` is the agent's.
-    pub(super) fn hear(
-        &mut self,
-        memory: &mut Memory<'_>,
-        looks: &[StackLook],
-        before: &[Stack],
-        heartbeat: Option<u32>,
-    ) -> Vec<Witness> {
+    /// Who speaks of a reset since the last look. `before` are the stacks as they were then.
+    pub(super) fn hear(&mut self, memory: &mut Memory<'_>, looks: &[StackLook], before: &[Stack]) -> Vec<Witness> {
         let mut heard = Vec::new();
-        if self.has_fallen(memory, heartbeat) {
+        if self.has_fallen(memory) {
             heard.push(Witness::Count);
         }
         if self.is_repainted(memory, looks, before) {
@@ -63,7 +54,7 @@ impl Witnesses {
         heard
     }
 
-    fn has_fallen(&mut self, memory: &mut Memory<'_>, heartbeat: Option<u32>) -> bool {
+    fn has_fallen(&mut self, memory: &mut Memory<'_>) -> bool {
         // One that wraps goes forward, by little.
         let fell = |before: u32, now: u32| before.wrapping_sub(now).cast_signed() > 0;
         let mut any = false;
@@ -79,20 +70,7 @@ impl Witnesses {
             any |= before.is_some_and(|before| fell(before, now));
             self.counted.insert(tick.start(), now);
         }
-        any | self.heartbeat_has_fallen(heartbeat, fell)
-    }
-
-    /// It comes with the agent's block, of which one look may be old: two in a row decide.
-    fn heartbeat_has_fallen(&mut self, heartbeat: Option<u32>, fell: impl Fn(u32, u32) -> bool) -> bool {
-        let Some(now) = heartbeat else { return false };
-        let lower = self.heartbeat.is_some_and(|before| fell(before, now));
-        let again = std::mem::replace(&mut self.fell, lower);
-        if lower && !again {
-            return false;
-        }
-        self.fell = false;
-        self.heartbeat = Some(now);
-        lower
+        any
     }
 
     fn is_repainted(&mut self, memory: &mut Memory<'_>, looks: &[StackLook], before: &[Stack]) -> bool {
@@ -149,7 +127,7 @@ mod tests {
         let look = StackLook { kind, paint, ..StackLook::unknown("a".into(), STACK) };
         let peak = Some(Measured { bytes: peak, trust: Trust::Exact });
         let before = Stack { id: "a".into(), range: STACK, peak, ..testing::stack("a", 0) };
-        witnesses.hear(&mut Memory::new(bytes, LinkCost::default(), 1 << 16), &[look], &[before], None)
+        witnesses.hear(&mut Memory::new(bytes, LinkCost::default(), 1 << 16), &[look], &[before])
     }
 
     fn fill(bytes: &mut Bytes, used: u32) {
@@ -181,15 +159,6 @@ mod tests {
         for _ in 0..3 {
             assert_eq!(hear(&mut witnesses, &mut bytes, StackKind::Main, 0x100), []);
         }
-    }
-
-    #[test]
-    fn a_heartbeat_is_a_witness_when_it_is_lower_in_two_looks() {
-        let (mut witnesses, mut bytes) = (Witnesses::default(), Bytes::new(RAM));
-        let mut memory = Memory::new(&mut bytes, LinkCost::default(), 1 << 16);
-        let beats = [100, 101, 40, 102, 3, 4, 5];
-        let heard = beats.map(|beat| witnesses.hear(&mut memory, &[], &[], Some(beat)).len());
-        assert_eq!(heard, [0, 0, 0, 0, 0, 1, 0]);
     }
 
     #[test]
