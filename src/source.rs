@@ -206,7 +206,7 @@ impl ReadError {
     #[must_use]
     pub fn reason(&self) -> &str {
         match self {
-            Self::Unreadable { why, .. } | Self::Busy(why) | Self::Gone(why) => why,
+            Self::Unreadable { why, .. } | Self::Busy(why) | Self::Gone(why) | Self::Refused(why) => why,
         }
     }
 }
