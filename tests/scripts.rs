@@ -93,7 +93,7 @@ impl Elf {
             let (at, size) = (file.len() as u32, part.bytes.len() as u32);
             let kind = if part.load.is_some() { 1 } else { 8 };
             sections.push([name_of(part.name), kind, part.flags, part.run, at, size, 0, 0, 4, 0]);
-            let flags = 4 | u32::from(part.flags & WRITE != 0) * 2 | u32::from(part.flags & EXEC != 0);
+            let flags = 4 | (u32::from(part.flags & WRITE != 0) * 2) | u32::from(part.flags & EXEC != 0);
             let in_file = if part.load.is_some() { size } else { 0 };
             segments.push([1, at, part.run, part.load.unwrap_or(part.run), in_file, size, flags, 4]);
             if part.load.is_some() {
@@ -175,7 +175,12 @@ fn inventory(image: &Image) -> Inventory {
 /// Bytes in use of flash and RAM.
 fn used(inventory: &Inventory) -> (u64, u64) {
     let of = |kind: MemoryKind| {
-        inventory.memories.iter().filter(|holding| holding.memory.kind == kind).map(|holding| holding.used()).sum()
+        inventory
+            .memories
+            .iter()
+            .filter(|holding| holding.memory.kind == kind)
+            .map(highwater::inventory::Holding::used)
+            .sum()
     };
     (of(MemoryKind::Flash), of(MemoryKind::Ram))
 }
