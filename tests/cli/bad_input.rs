@@ -91,7 +91,7 @@ fn a_chip_that_nobody_knows_is_named_with_who_said_it() {
     let place = Place::new();
     let attach = ["attach", DEMO, "--probe", "sim"];
     refuse(&place, &[&attach[..], &["--chip", "nRF52840_xxAB"]].concat(), 1, &["nRF52840_xxAB", "nRF52840_xxAA"]);
-    refuse(&place, &["layout", DEMO, "--chip", "zzz"], 1, &["zzz", "chip list"]);
+    refuse(&place, &["layout", DEMO, "--chip", "zzz"], 1, &["zzz", "--chip-description-path"]);
     let description = ["--chip", "mine", "--chip-description-path", "mine.yaml"];
     refuse(&place, &[&attach[..], &description[..]].concat(), 1, &["mine.yaml"]);
     place.file("mine.yaml", "name: [");
