@@ -154,20 +154,26 @@ pub fn figures(model: &Model, image: &Image) -> Vec<Finding> {
              TX_EXECUTION_PROFILE_ENABLE.",
         )
     });
-    figures.push(if image.types().is_empty() {
-        Finding::less(
+    figures.push(match (image.types().is_empty(), image.missing_debug_information()) {
+        (_, Some(why)) => Finding::less("source lines", "not of all the debug information", sentence(&why)),
+        (true, None) => Finding::less(
             "source lines",
             "the ELF has no debug information",
             "Compile with -g (C) or `debug = 2` (Cargo's profile): it stays in the file, not in flash.",
-        )
-    } else {
-        Finding::good("source lines", "functions, files, lines and types, by debug information")
+        ),
+        (false, None) => Finding::good("source lines", "functions, files, lines and types, by debug information"),
     });
     figures.extend(snapshot.hints.iter().map(|hint| Finding::less("hint", hint.clone(), "")));
     for finding in &mut figures {
         finding.way = finding.way.take().filter(|way| !way.is_empty());
     }
     figures
+}
+
+/// A reason as a sentence of its own.
+fn sentence(why: &str) -> String {
+    let mut letters = why.chars();
+    letters.next().map(|first| format!("{}{}.", first.to_uppercase(), letters.as_str())).unwrap_or_default()
 }
 
 fn peaks(stacks: &[Stack]) -> Finding {

@@ -5,6 +5,7 @@
 
 pub mod callgraph;
 mod content;
+mod debug_link;
 mod dwarf;
 mod elf_file;
 mod flash;
@@ -176,6 +177,8 @@ pub struct Image {
     unwinder: OnceLock<Arc<unwind::Unwinder>>,
     largest_frame: OnceLock<Option<u32>>,
     content: Arc<Content>,
+    /// The file that its debug information was moved to, when it was, and is there.
+    stripped: OnceLock<Option<Arc<Content>>>,
 }
 
 impl Image {
@@ -250,8 +253,10 @@ impl Image {
             unwinder: OnceLock::new(),
             largest_frame: OnceLock::new(),
             content: Arc::new(content),
+            stripped: OnceLock::new(),
             path,
         };
+        image.take_moved_symbols();
         scatter::unpack(&mut image);
         flash::settle(&mut image);
         Ok(image)
@@ -366,12 +371,34 @@ impl Image {
 
     /// Its debug information, read when it is first asked for.
     fn debug(&self) -> Arc<Debug> {
-        Arc::clone(self.debug.get_or_init(|| Arc::new(Debug::read(self.file().as_ref()))))
+        Arc::clone(self.debug.get_or_init(|| Arc::new(Debug::read(self.file().as_ref(), &self.path))))
+    }
+
+    /// Why some of its debug information cannot be read, with the way out; `None` when all that the ELF speaks of is at hand.
+    #[must_use]
+    pub fn missing_debug_information(&self) -> Option<String> {
+        self.debug().missing().map(ToString::to_string)
     }
 
     /// The file, with its debug information; `None` when it is none of 32 bits.
     fn file(&self) -> Option<ElfFile<'_>> {
-        ElfFile::of(&self.content)
+        Some(ElfFile::of(&self.content)?.stripped_into(self.moved()))
+    }
+
+    /// The file that its debug information was moved to.
+    fn moved(&self) -> Option<&Content> {
+        self.stripped.get_or_init(|| debug_link::follow(&self.content, &self.path).map(Arc::new)).as_deref()
+    }
+
+    /// Takes the symbols of that file when the ELF itself has none left.
+    fn take_moved_symbols(&mut self) {
+        if self.symbols.iter().next().is_some() {
+            return;
+        }
+        let moved = self.moved().and_then(|content| parts::read::<elf::FileHeader32<Endianness>>(content).ok());
+        if let Some(parts) = moved {
+            (self.symbols, self.marks) = (parts.symbols, parts.marks);
+        }
     }
 
     /// The file's name without its folder, printable.

@@ -65,9 +65,11 @@ pub(super) fn symbols(args: &SymbolsArgs) -> Result<(), Failure> {
 pub(super) fn tasks(args: &TasksArgs) -> Result<(), Failure> {
     let image = firmware::image(&args.firmware)?;
     if image.types().is_empty() {
+        let way = image
+            .missing_debug_information()
+            .unwrap_or_else(|| "build it with `debug = 2` in its profile and do not strip it".into());
         return Err(Failure::Error(format!(
-            "{} has no debug information, which alone tells what is in a task: build it with `debug = 2` in its profile \
-             and do not strip it",
+            "{} has no debug information, which alone tells what is in a task: {way}",
             image.name()
         )));
     }

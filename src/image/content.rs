@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use object::Endianness;
@@ -54,6 +55,12 @@ pub(super) enum Content {
 }
 
 impl Content {
+    /// All of a file beside the ELF; `None` when it is not there, no file, or of more than `most` bytes.
+    pub(super) fn beside(path: &Path, most: u64) -> Option<Self> {
+        std::fs::metadata(path).ok().filter(|found| found.is_file() && found.len() <= most)?;
+        std::fs::read(path).ok().map(Self::Whole)
+    }
+
     /// Opens a file of that many bytes and reads what the first picture needs.
     ///
     /// # Errors

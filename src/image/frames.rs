@@ -5,12 +5,14 @@
 //! misses nothing (see `stack::watermark`).
 
 mod cfi;
+mod names;
 mod stack_sizes;
 pub mod su;
 
 use std::collections::HashMap;
 
 use super::elf_file::ElfFile;
+use names::Name;
 
 /// Who says how large a frame is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -40,7 +42,10 @@ pub struct Frame {
 #[derive(Clone, Debug, Default)]
 pub struct Frames {
     by_address: HashMap<u32, Frame>,
+    /// With its parameters.
     by_name: HashMap<String, Frame>,
+    /// Without them.
+    by_base: HashMap<String, Frame>,
 }
 
 impl Frames {
@@ -61,8 +66,11 @@ impl Frames {
     pub fn add_usage(&mut self, usage: &[su::Usage]) {
         for told in usage {
             let frame = Frame { bytes: told.bytes, origin: Origin::Su, dynamic: told.dynamic };
-            let known = self.by_name.entry(told.function.clone()).or_insert(frame);
-            *known = larger(*known, frame);
+            let Name { whole, base } = Name::of_usage(&told.function);
+            for (names, name) in [(&mut self.by_name, whole), (&mut self.by_base, base)] {
+                let known = names.entry(name).or_insert(frame);
+                *known = larger(*known, frame);
+            }
         }
     }
 
@@ -70,8 +78,8 @@ impl Frames {
     #[must_use]
     pub fn get(&self, address: u32, name: &str) -> Option<Frame> {
         let by_name = || {
-            let plain = self.by_name.get(name);
-            plain.or_else(|| self.by_name.get(&super::symbols::demangle(name)))
+            let Name { whole, base } = Name::of_symbol(name);
+            self.by_name.get(&whole).or_else(|| self.by_base.get(&base))
         };
         // Most firmwares come without `.su` files, and demangling costs.
         let by_name = if self.by_name.is_empty() { None } else { by_name().copied() };

@@ -7,14 +7,14 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use gimli::{AttributeValue, DebugInfoOffset, Dwarf, UnitOffset};
+use gimli::{AttributeValue, Dwarf};
 
 use super::dwarf::{Debug, Entry, Slice, Unit};
 use super::symbols::demangle;
 use crate::units::printable;
 
-/// The most units and ranges of units that are kept.
-const MAX_UNITS: usize = 1 << 20;
+/// The most ranges of units that are kept.
+const MAX_RANGES: usize = 1 << 20;
 /// The most entries, ranges and rows that one question looks at, each.
 const MAX_STEPS: usize = 1 << 22;
 /// The deepest nesting of inlined functions that is told.
@@ -39,11 +39,9 @@ pub struct Frame {
 
 /// The lines of one image.
 pub struct Lines {
-    dwarf: Arc<Debug>,
-    /// Ranges of addresses and the unit they belong to, by their start.
-    ranges: Vec<(u64, u64, DebugInfoOffset)>,
-    /// Where each unit starts.
-    units: Vec<DebugInfoOffset>,
+    debug: Arc<Debug>,
+    /// Ranges of addresses and the number of the unit they belong to, by their start.
+    ranges: Vec<(u64, u64, usize)>,
     /// Linkers leave functions that they dropped at address 0: these are believed only when code lies there.
     code_at_zero: bool,
     known: Mutex<HashMap<u32, Arc<[Frame]>>>,
@@ -51,32 +49,26 @@ pub struct Lines {
 
 impl fmt::Debug for Lines {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Lines({} units)", self.units.len())
+        write!(f, "Lines({} ranges)", self.ranges.len())
     }
 }
 
 impl Lines {
     /// Reads where the units lie.
-    pub(super) fn read(dwarf: Arc<Debug>, code_at_zero: bool) -> Self {
-        let mut headers = dwarf.units();
-        let mut lines = Self { dwarf, ranges: Vec::new(), units: Vec::new(), code_at_zero, known: Mutex::default() };
-        while let Ok(Some(header)) = headers.next()
-            && lines.units.len() < MAX_UNITS
-        {
-            let Some(offset) = header.debug_info_offset() else { continue };
-            lines.units.push(offset);
-            let Ok(unit) = lines.dwarf.unit(header) else { continue };
-            let Ok(mut ranges) = lines.dwarf.unit_ranges(&unit) else { continue };
+    pub(super) fn read(debug: Arc<Debug>, code_at_zero: bool) -> Self {
+        let mut found = Vec::new();
+        for number in 0..debug.len() {
+            let Some(Ok(mut ranges)) = debug.unit(number).map(|unit| unit.ranges()) else { continue };
             while let Ok(Some(range)) = ranges.next()
-                && lines.ranges.len() < MAX_UNITS
+                && found.len() < MAX_RANGES
             {
-                if lines.believes(range.begin) && range.begin < range.end {
-                    lines.ranges.push((range.begin, range.end, offset));
+                if (range.begin != 0 || code_at_zero) && range.begin < range.end {
+                    found.push((range.begin, range.end, number));
                 }
             }
         }
-        lines.ranges.sort_unstable_by_key(|(start, end, offset)| (*start, *end, offset.0));
-        lines
+        found.sort_unstable();
+        Self { debug, ranges: found, code_at_zero, known: Mutex::default() }
     }
 
     /// The functions at the instruction at `address`, the innermost inlined one first; empty when nothing is known.
@@ -105,10 +97,11 @@ impl Lines {
         const LOOK_BACK: usize = 16;
         let next = self.ranges.partition_point(|(start, _, _)| *start <= address);
         let near = &self.ranges[next.saturating_sub(LOOK_BACK)..next];
-        let (_, _, offset) = near.iter().rev().find(|(_, end, _)| address < *end)?;
-        let unit = self.dwarf.unit(self.dwarf.debug_info.header_from_offset(*offset).ok()?).ok()?;
+        let (_, _, number) = near.iter().rev().find(|(_, end, _)| address < *end)?;
+        let unit = self.debug.unit(*number)?;
         let calls = self.calls(&unit, address);
-        let rows = Rows { dwarf: &self.dwarf, unit: &unit };
+        let ((dwarf, lines), files) = (unit.lines(), unit.files());
+        let rows = Rows { dwarf, unit: lines };
         let (mut file, mut line) = rows.at(address, |start| self.believes(start)).unwrap_or_default();
         if calls.is_empty() {
             return file.is_some().then(|| vec![Frame { function: "?".into(), file, line }]);
@@ -116,15 +109,15 @@ impl Lines {
         let mut frames = Vec::with_capacity(calls.len());
         for call in calls.into_iter().rev() {
             frames.push(Frame { function: call.function, file, line });
-            (file, line) = (call.file.and_then(|index| rows.file(index)), call.line);
+            (file, line) = (call.file.and_then(|index| self::file(files.0, files.1, index)), call.line);
         }
         Some(frames)
     }
 
     /// The function around an address and what was inlined there, the outermost first.
-    fn calls(&self, unit: &Unit, address: u64) -> Vec<Call> {
+    fn calls(&self, unit: &Unit<'_>, address: u64) -> Vec<Call> {
         let mut calls: Vec<Call> = Vec::new();
-        let mut entries = unit.entries();
+        let mut entries = unit.unit.entries();
         for _ in 0..MAX_STEPS {
             let Ok(Some(entry)) = entries.next_dfs() else { break };
             let tag = entry.tag();
@@ -159,9 +152,9 @@ impl Lines {
         calls
     }
 
-    fn covers(&self, unit: &Unit, entry: &Entry, address: u64) -> bool {
-        let Ok(mut ranges) = self.dwarf.die_ranges(unit, entry) else { return false };
-        for _ in 0..MAX_UNITS {
+    fn covers(&self, unit: &Unit<'_>, entry: &Entry, address: u64) -> bool {
+        let Ok(mut ranges) = unit.dwarf.die_ranges(&unit.unit, entry) else { return false };
+        for _ in 0..MAX_RANGES {
             match ranges.next() {
                 Ok(Some(range)) if self.believes(range.begin) && (range.begin..range.end).contains(&address) => {
                     return true;
@@ -174,55 +167,47 @@ impl Lines {
     }
 
     /// The name of an entry, or of the one it is an instance of. Linked names have the whole path in them.
-    fn name(&self, unit: &Unit, entry: &Entry) -> Option<String> {
-        let (mut other, mut next) = match self.named(unit, entry) {
+    fn name(&self, unit: &Unit<'_>, entry: &Entry) -> Option<String> {
+        let mut link = match named(unit, entry) {
             Named::Yes(name) => return Some(name),
             Named::By(link) => link,
             Named::No => return None,
         };
         for _ in 0..MAX_LINKS {
-            let there = match other {
-                Some(offset) => &self.dwarf.unit(self.dwarf.debug_info.header_from_offset(offset).ok()?).ok()?,
-                None => unit,
+            let said = match unit.offset(link) {
+                Some(offset) => named(unit, &unit.unit.entry(offset).ok()?),
+                None => {
+                    let other = self.debug.unit(self.debug.number_of(link)?)?;
+                    named(&other, &other.unit.entry(other.offset(link)?).ok()?)
+                }
             };
-            match self.named(there, &there.entry(next).ok()?) {
+            match said {
                 Named::Yes(name) => return Some(name),
-                // A link without a unit stays in the unit that it was found in.
-                Named::By((unit, offset)) => (other, next) = (unit.or(other), offset),
+                Named::By(next) => link = next,
                 Named::No => return None,
             }
         }
         None
     }
+}
 
-    fn named(&self, unit: &Unit, entry: &Entry) -> Named {
-        let text = |name| {
-            let text = self.dwarf.attr_string(unit, entry.attr_value(name)?).ok()?;
-            Some(demangle(&gimli::Reader::to_string_lossy(&text).ok()?))
-        };
-        let linked = [gimli::DW_AT_linkage_name, gimli::DW_AT_MIPS_linkage_name].into_iter().find_map(text);
-        if let Some(name) = linked {
-            return Named::Yes(name);
-        }
-        let link = [gimli::DW_AT_abstract_origin, gimli::DW_AT_specification]
-            .into_iter()
-            .find_map(|name| entry.attr_value(name));
-        let link = match link {
-            Some(AttributeValue::UnitRef(offset)) => Some((None, offset)),
-            Some(AttributeValue::DebugInfoRef(offset)) => self.unit_of(offset),
-            _ => None,
-        };
-        match (text(gimli::DW_AT_name), link) {
-            (Some(name), _) => Named::Yes(name),
-            (None, Some(link)) => Named::By(link),
-            (None, None) => Named::No,
-        }
+/// What an entry says of its name.
+fn named(unit: &Unit<'_>, entry: &Entry) -> Named {
+    let text = |name| {
+        let text = unit.dwarf.attr_string(&unit.unit, entry.attr_value(name)?).ok()?;
+        Some(demangle(&gimli::Reader::to_string_lossy(&text).ok()?))
+    };
+    let linked = [gimli::DW_AT_linkage_name, gimli::DW_AT_MIPS_linkage_name].into_iter().find_map(text);
+    if let Some(name) = linked {
+        return Named::Yes(name);
     }
-
-    fn unit_of(&self, offset: DebugInfoOffset) -> Option<(Option<DebugInfoOffset>, UnitOffset)> {
-        let next = self.units.partition_point(|unit| unit.0 <= offset.0);
-        let unit = self.units[..next].last()?;
-        Some((Some(*unit), UnitOffset(offset.0.checked_sub(unit.0)?)))
+    let link = [gimli::DW_AT_abstract_origin, gimli::DW_AT_specification]
+        .into_iter()
+        .find_map(|name| unit.reference(&entry.attr_value(name)?));
+    match (text(gimli::DW_AT_name), link) {
+        (Some(name), _) => Named::Yes(name),
+        (None, Some(link)) => Named::By(link),
+        (None, None) => Named::No,
     }
 }
 
@@ -238,15 +223,15 @@ struct Call {
 /// What an entry says of its name.
 enum Named {
     Yes(String),
-    /// Another entry has it: in this unit (none given) or that one.
-    By((Option<DebugInfoOffset>, UnitOffset)),
+    /// The entry at that place has it.
+    By(usize),
     No,
 }
 
 /// The line program of a unit.
 struct Rows<'a> {
     dwarf: &'a Dwarf<Slice>,
-    unit: &'a Unit,
+    unit: &'a gimli::Unit<Slice>,
 }
 
 impl Rows<'_> {

@@ -199,6 +199,12 @@ pub fn demangle(name: &str) -> String {
     crate::units::printable(&text, 4096)
 }
 
+/// A C++ function's name with its parameters and without its result; `None` when the symbol is of another language.
+pub(super) fn demangle_cpp(name: &str) -> Option<String> {
+    let symbol = name.starts_with("_Z").then(|| cpp_demangle::Symbol::new(name).ok()).flatten()?;
+    symbol.demangle_with_options(&cpp_demangle::DemangleOptions::new().no_return_type()).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -40,8 +40,8 @@ const MAX_ARRAYS: usize = 16;
 #[derive(Clone, Debug, Default)]
 pub struct Types {
     debug: Arc<Debug>,
-    /// In the order of the debug information.
-    units: Vec<Unit>,
+    /// What each unit defines, in the order of the debug information, read when it is first asked for.
+    units: Vec<OnceLock<Defined>>,
     /// Hashes of names without their scopes, each with the place in `units` of a unit that gives it a meaning.
     words: Vec<(u32, u32)>,
     statics: Vec<Static>,
@@ -49,14 +49,6 @@ pub struct Types {
     statics_by_address: HashMap<u32, usize>,
     /// Where in the debug information addresses are given to variables, in its order.
     placed: Vec<(usize, u32)>,
-}
-
-/// A compiled unit.
-#[derive(Clone, Debug)]
-struct Unit {
-    /// Where it begins in the debug information.
-    start: usize,
-    defined: OnceLock<Defined>,
 }
 
 /// What one unit defines.
@@ -205,7 +197,7 @@ pub struct Variable<'a> {
 impl Types {
     pub(super) fn read(debug: Arc<Debug>) -> Self {
         let index = index::read(&debug);
-        let units = index.units.into_iter().map(|start| Unit { start, defined: OnceLock::new() }).collect();
+        let units = std::iter::repeat_with(OnceLock::new).take(debug.len()).collect();
         let placed = index.statics.iter().filter_map(|(at, raw)| Some((*at, raw.address?))).collect();
         let mut types = Self { debug, units, words: index.words, placed, ..Self::default() };
         types.join(&index.statics);
@@ -246,9 +238,9 @@ impl Types {
         }
     }
 
-    /// What a unit defines, read when it is first asked for.
-    fn defined<'a>(&self, unit: &'a Unit) -> &'a Defined {
-        unit.defined.get_or_init(|| read::read(&self.debug, unit.start))
+    /// What the unit of that number defines.
+    fn defined(&self, number: usize) -> Option<&Defined> {
+        Some(self.units.get(number)?.get_or_init(|| read::read(&self.debug, number)))
     }
 
     /// The units that may define a type or an enumerator of that name, which may have scopes in it, in their order.
@@ -263,21 +255,26 @@ impl Types {
         }
         units.sort_unstable();
         units.dedup();
-        units.into_iter().filter_map(|unit| self.units.get(unit as usize)).map(|unit| self.defined(unit))
+        units.into_iter().filter_map(|unit| self.defined(unit as usize))
     }
 
     /// The type at a place in the debug information.
     fn shape(&self, id: usize) -> Option<&Shape> {
-        let next = self.units.partition_point(|unit| unit.start <= id);
-        self.defined(self.units[..next].last()?).shapes.get(&id)
+        self.defined(self.debug.number_of(id)?)?.shapes.get(&id)
     }
 
-    /// The addresses that the unit at a place in the debug information gives to variables.
+    /// The addresses that the unit of that number gives to variables.
     pub(super) fn placed_by(&self, unit: usize) -> impl Iterator<Item = u32> {
-        let next = self.units.partition_point(|other| other.start <= unit);
-        let end = self.units.get(next).map_or(usize::MAX, |unit| unit.start);
-        let first = self.placed.partition_point(|(at, _)| *at < unit);
+        let start = self.debug.start(unit).unwrap_or(usize::MAX);
+        let end = self.debug.start(unit + 1).unwrap_or(usize::MAX);
+        let first = self.placed.partition_point(|(at, _)| *at < start);
         self.placed[first..].iter().take_while(move |(at, _)| *at < end).map(|(_, address)| *address)
+    }
+
+    /// The address of the variable whose entry is at a place.
+    pub(super) fn placed_at(&self, entry: usize) -> Option<u32> {
+        let found = self.placed.binary_search_by_key(&entry, |(at, _)| *at).ok()?;
+        Some(self.placed[found].1)
     }
 
     /// Whether there is no debug information to speak of.
@@ -700,7 +697,7 @@ mod tests {
     #[test]
     fn a_unit_is_read_when_one_of_its_types_is_asked_for_and_not_before() {
         let types = Types::read(DEMO.debug());
-        let read = || types.units.iter().filter(|unit| unit.defined.get().is_some()).count();
+        let read = || types.units.iter().filter(|unit| unit.get().is_some()).count();
         assert!(types.variables().count() > 10 && !types.is_empty());
         assert_eq!(read(), 0);
         assert!(types.find("HoleList").is_some() && types.find("no_such_type").is_none());
@@ -711,8 +708,7 @@ mod tests {
     fn all_that_a_unit_defines_is_found_by_its_name() {
         let types = DEMO.types();
         let mut known = 0;
-        for unit in &types.units {
-            let defined = types.defined(unit);
+        for defined in (0..types.units.len()).filter_map(|unit| types.defined(unit)) {
             for (name, ids) in &defined.names {
                 let found: Vec<usize> = types.find_all(name).map(|found| found.id).collect();
                 assert!(ids.iter().all(|id| found.contains(id)), "{name}");
@@ -739,8 +735,8 @@ mod tests {
                 }
                 let Ok(image) = Image::parse(&DEMO.path, &bytes) else { continue };
                 let types = image.types();
-                for unit in &types.units {
-                    for id in types.defined(unit).shapes.keys() {
+                for defined in (0..types.units.len()).filter_map(|unit| types.defined(unit)) {
+                    for id in defined.shapes.keys() {
                         let held = Type { types, id: *id };
                         let _ = (held.size(), held.name(), held.array().is_some(), held.members().count());
                     }
@@ -767,7 +763,9 @@ mod tests {
         let mut words = ["s", "a", "t"].map(|name| (index::hash(name), 0)).to_vec();
         words.sort_unstable();
         let types = Types {
-            units: vec![Unit { start: 0, defined: OnceLock::from(defined) }],
+            // Its first unit begins at place 0.
+            debug: DEMO.debug(),
+            units: vec![OnceLock::from(defined)],
             words,
             statics: vec![Static { name: "v".into(), address: Some(0), kind: Some(1), declared: None }],
             ..Types::default()

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 
 use super::rtos::load::Counter;
 use super::rtos::target::{Extent, Field, Fields, Record, Target};
-use super::rtos::{Fill, Layout, MAX_THREADS, Thread, Walk, listed};
+use super::rtos::{Fill, Layout, MAX_THREADS, Thread, Walk, listed, untold};
 use crate::heap::HeapLook;
 use crate::heap::heap4::Heap4;
 use crate::image::Image;
@@ -108,12 +108,8 @@ impl FreeRtos {
         let symbol = |name: &str| image.symbols.get(name);
         symbol("pxReadyTasksLists")?;
         symbol("pxCurrentTCB").or_else(|| symbol("pxCurrentTCBs"))?;
-        let missing = |what: String| {
-            format!(
-                "FreeRTOS is in this ELF, but its debug information does not tell `{what}`: compile tasks.c and list.c \
-                 with -g (-g1 leaves types out), and link without stripping. Only the main stack is shown."
-            )
-        };
+        let way = "compile tasks.c and list.c with -g (-g1 leaves types out), and link without stripping";
+        let missing = |what: String| untold(image, "FreeRTOS", &what, way);
         Some(Self::read(image, memories).map_err(missing))
     }
 

@@ -36,6 +36,14 @@ pub(super) const MAX_OBJECTS: usize = 64;
 const VTOR: u32 = 0xE000_ED08;
 const VTOR_ADDRESS: u32 = 0xFFFF_FF80;
 
+/// Why no thread of a kernel is shown that is in the ELF: what its debug information does not tell, and the way out.
+pub(super) fn untold(image: &Image, kernel: &str, what: &str, way: &str) -> String {
+    let way = image.missing_debug_information().unwrap_or_else(|| way.to_owned());
+    format!(
+        "{kernel} is in this ELF, but its debug information does not tell `{what}`: {way}. Only the main stack is shown."
+    )
+}
+
 /// How one kernel lays its threads out.
 pub(super) trait Layout: Send {
     /// The kernel's name as people write it.

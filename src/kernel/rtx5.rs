@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 
 use super::rtos::objects::{Kind, Objects, Storage};
 use super::rtos::target::{Extent, Field, Fields, Record, Target};
-use super::rtos::{Fill, Layout, MAX_OBJECTS, MAX_THREADS, Thread, Walk, listed};
+use super::rtos::{Fill, Layout, MAX_OBJECTS, MAX_THREADS, Thread, Walk, listed, untold};
 use crate::heap::HeapLook;
 use crate::image::Image;
 use crate::image::layout::{self, Memory as Chip, Placed};
@@ -174,12 +174,8 @@ impl Rtx5 {
     /// The kernel in this image; `None` when it is another, and the reason when it cannot be followed.
     pub(super) fn find(image: &Image, memories: &[Chip]) -> Option<Result<Self, String>> {
         let info = image.symbols.address("osRtxInfo")?;
-        let missing = |what: String| {
-            format!(
-                "RTX5 is in this ELF, but its debug information does not tell `{what}`: compile the kernel with -g, not \
-                 -g1 (Mbed: a build profile with -g), and link without stripping. Only the main stack is shown."
-            )
-        };
+        let way = "compile the kernel with -g, not -g1 (Mbed: a build profile with -g), and link without stripping";
+        let missing = |what: String| untold(image, "RTX5", &what, way);
         Some(Self::read(image, memories, info).map_err(missing))
     }
 

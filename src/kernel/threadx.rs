@@ -11,7 +11,7 @@
 use super::rtos::load::Counter;
 use super::rtos::objects::{Kind, Objects, Storage};
 use super::rtos::target::{Extent, Field, Fields, Record, Target};
-use super::rtos::{Fill, Layout, MAX_THREADS, Thread, Walk, listed};
+use super::rtos::{Fill, Layout, MAX_THREADS, Thread, Walk, listed, untold};
 use crate::heap::HeapLook;
 use crate::image::Image;
 use crate::image::layout::{self, Memory as Chip, Placed};
@@ -118,12 +118,8 @@ impl ThreadX {
     pub(super) fn find(image: &Image, memories: &[Chip]) -> Option<Result<Self, String>> {
         let created = image.symbols.address("_tx_thread_created_ptr")?;
         let count = image.symbols.address("_tx_thread_created_count")?;
-        let missing = |what: String| {
-            format!(
-                "ThreadX is in this ELF, but its debug information does not tell `{what}`: compile the kernel with -g, and \
-                 link without stripping. Only the main stack is shown."
-            )
-        };
+        let way = "compile the kernel with -g, and link without stripping";
+        let missing = |what: String| untold(image, "ThreadX", &what, way);
         Some(Self::read(image, memories, created, count).map_err(missing))
     }
 

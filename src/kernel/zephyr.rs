@@ -12,7 +12,7 @@
 use super::rtos::load::Counter;
 use super::rtos::objects::{Kind, Objects, Storage};
 use super::rtos::target::{Extent, Field, Fields, Record, Target};
-use super::rtos::{Fill, Layout, MAX_THREADS, Thread, Walk, listed};
+use super::rtos::{Fill, Layout, MAX_THREADS, Thread, Walk, listed, untold};
 use crate::heap::HeapLook;
 use crate::image::Image;
 use crate::image::layout::{Memory as Chip, Placed};
@@ -97,12 +97,8 @@ impl Zephyr {
         let kernel = image.symbols.address("_kernel")?;
         let signs = ["z_main_thread", "z_idle_threads", "z_interrupt_stacks", "z_cstart"];
         signs.iter().find(|sign| image.symbols.get(sign).is_some())?;
-        let missing = |what: String| {
-            format!(
-                "Zephyr is in this ELF, but its debug information does not tell `{what}`: use build/zephyr/zephyr.elf, built \
-                 with debug information (CONFIG_DEBUG_INFO=y, on by default). Only the main stack is shown."
-            )
-        };
+        let way = "use build/zephyr/zephyr.elf, built with debug information (CONFIG_DEBUG_INFO=y, on by default)";
+        let missing = |what: String| untold(image, "Zephyr", &what, way);
         Some(Self::read(image, memories, kernel).map_err(missing))
     }
 

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use gimli::{AttributeValue, DebugStrOffset, Reader, Section};
+use gimli::{AttributeValue, DebugStrOffset, Dwarf, Reader, Section};
 
-use crate::image::dwarf::{Debug, Entry, Slice};
+use crate::image::dwarf::{Entry, Slice, Unit as Compiled};
 use crate::image::lines;
 
 /// The deepest nesting of scopes that is followed.
@@ -15,15 +15,12 @@ pub(super) const MAX_PATH: usize = 4096;
 
 /// The unit that entries are in.
 #[derive(Clone, Copy)]
-pub(super) struct Unit<'a> {
-    pub(super) dwarf: &'a Debug,
-    pub(super) unit: &'a crate::image::dwarf::Unit,
-}
+pub(super) struct Unit<'a>(pub(super) &'a Compiled<'a>);
 
 impl Unit<'_> {
     /// Where an entry is in the debug information.
-    pub(super) fn offset(self, entry: &Entry) -> Option<usize> {
-        entry.offset().to_debug_info_offset(&self.unit.header).map(|offset| offset.0)
+    pub(super) fn offset(self, entry: &Entry) -> usize {
+        self.0.place(entry.offset())
     }
 
     pub(super) fn name(self, entry: &Entry) -> Option<String> {
@@ -32,17 +29,21 @@ impl Unit<'_> {
 
     /// A text, printable.
     pub(super) fn string(self, value: AttributeValue<Slice>) -> Option<String> {
-        match self.listed(&value) {
-            Some(offset) => listed(self.dwarf, offset),
-            None => safe(&self.dwarf.attr_string(self.unit, value).ok()?),
+        match self.string_offset(&value) {
+            Some(offset) => listed(self.0.dwarf, offset),
+            None => safe(&self.0.dwarf.attr_string(&self.0.unit, value).ok()?),
         }
     }
 
-    /// Where a text is in the table of strings, when it is there.
+    /// Where a text is in the ELF's own table of strings, when it is there.
     pub(super) fn listed(self, value: &AttributeValue<Slice>) -> Option<DebugStrOffset> {
+        if self.0.is_own() { self.string_offset(value) } else { None }
+    }
+
+    fn string_offset(self, value: &AttributeValue<Slice>) -> Option<DebugStrOffset> {
         match *value {
             AttributeValue::DebugStrRef(offset) => Some(offset),
-            AttributeValue::DebugStrOffsetsIndex(index) => self.dwarf.string_offset(self.unit, index).ok(),
+            AttributeValue::DebugStrOffsetsIndex(index) => self.0.dwarf.string_offset(&self.0.unit, index).ok(),
             _ => None,
         }
     }
@@ -54,11 +55,7 @@ impl Unit<'_> {
 
     /// The entry that an attribute names.
     pub(super) fn reference(self, entry: &Entry, attribute: gimli::DwAt) -> Option<usize> {
-        match entry.attr_value(attribute)? {
-            AttributeValue::UnitRef(offset) => Some(offset.to_debug_info_offset(&self.unit.header)?.0),
-            AttributeValue::DebugInfoRef(offset) => Some(offset.0),
-            _ => None,
-        }
+        self.0.reference(&entry.attr_value(attribute)?)
     }
 
     /// The address of a place that is one address and nothing else.
@@ -69,10 +66,10 @@ impl Unit<'_> {
         if !matches!(first, Some(gimli::DW_OP_addr | gimli::DW_OP_addrx | gimli::DW_OP_GNU_addr_index)) {
             return None;
         }
-        let mut operations = expression.clone().operations(self.unit.encoding());
+        let mut operations = expression.clone().operations(self.0.unit.encoding());
         let address = match operations.next().ok()?? {
             gimli::Operation::Address { address } => address,
-            gimli::Operation::AddressIndex { index } => self.dwarf.address(self.unit, index).ok()?,
+            gimli::Operation::AddressIndex { index } => self.0.dwarf.address(&self.0.unit, index).ok()?,
             _ => return None,
         };
         operations.next().ok()?.is_none().then(|| u32::try_from(address).ok())?
@@ -80,7 +77,7 @@ impl Unit<'_> {
 }
 
 /// A text of the table of strings, printable: as far as it counts, for a damaged table may have no end of one in it.
-pub(super) fn listed(dwarf: &Debug, offset: DebugStrOffset) -> Option<String> {
+pub(super) fn listed(dwarf: &Dwarf<Slice>, offset: DebugStrOffset) -> Option<String> {
     /// More than the bytes of as many characters as are kept.
     const MOST: usize = 4 * (MAX_PATH + 2);
     let mut text = dwarf.debug_str.reader().clone();
@@ -108,7 +105,10 @@ impl Files {
             value => value.udata_value()?,
         };
         let line = number(entry, gimli::DW_AT_decl_line)?;
-        let file = self.0.entry(index).or_insert_with(|| lines::file(unit.dwarf, unit.unit, index).map(Into::into));
+        let file = self.0.entry(index).or_insert_with(|| {
+            let (dwarf, unit) = unit.0.files();
+            lines::file(dwarf, unit, index).map(Into::into)
+        });
         Some((file.clone()?, line))
     }
 }

@@ -19,8 +19,7 @@ impl Types {
         let first = self.words.partition_point(|(word, _)| *word < hash);
         let units: BTreeSet<u32> =
             self.words[first..].iter().take_while(|(word, _)| *word == hash).map(|(_, unit)| *unit).collect();
-        let unit_of =
-            |id: usize| u32::try_from(self.units.partition_point(|unit| unit.start <= id)).ok()?.checked_sub(1);
+        let unit_of = |id: usize| u32::try_from(self.debug.number_of(id)?).ok();
         let mut search = Search { types: self, name, found: Vec::new(), steps: MAX_STEPS };
         for held in &self.statics {
             if let (Some(address), Some(kind)) = (held.address, held.kind)

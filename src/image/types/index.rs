@@ -8,7 +8,7 @@ use std::sync::Arc;
 use gimli::{Abbreviation, AttributeValue, DebugStrOffset, EntriesRaw};
 
 use super::attributes::{Files, MAX_DEPTH, Unit, enter, flag, listed};
-use crate::image::dwarf::{Debug, Entry, Slice};
+use crate::image::dwarf::{Debug, Entry, Slice, Unit as Compiled};
 
 /// The most entries that are looked at.
 const MAX_ENTRIES: usize = 1 << 23;
@@ -16,8 +16,6 @@ const MAX_ENTRIES: usize = 1 << 23;
 /// What the units say, in their order.
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    /// Where each unit begins.
-    pub(super) units: Vec<usize>,
     /// Hashes of the names that units give to types and enumerators, without their scopes, each with the place of the unit
     /// in `units`; in ascending order.
     pub(super) words: Vec<(u32, u32)>,
@@ -44,29 +42,27 @@ pub(super) fn hash(name: &str) -> u32 {
 }
 
 /// Looks through all units.
-pub(super) fn read(dwarf: &Debug) -> Index {
+pub(super) fn read(debug: &Debug) -> Index {
     let mut index = Index::default();
     let mut by_offset = Vec::new();
     let mut budget = MAX_ENTRIES;
-    let mut headers = dwarf.units();
-    while let Ok(Some(header)) = headers.next()
-        && budget > 0
-    {
-        let (Some(offset), Ok(unit)) = (header.debug_info_offset(), dwarf.unit(header)) else { continue };
-        let mut walk = Walk::new(Unit { dwarf, unit: &unit }, &mut index.statics);
+    for number in 0..u32::try_from(debug.len()).unwrap_or(u32::MAX) {
+        if budget == 0 {
+            break;
+        }
+        let Some(unit) = debug.unit(number as usize) else { continue };
+        let mut walk = Walk::new(&unit, &mut index.statics);
         // What a damaged unit says before the damage counts.
         let _ = walk.entries(&mut budget);
-        let number = u32::try_from(index.units.len()).unwrap_or(u32::MAX);
         note(&mut index.words, walk.words, number);
         note(&mut by_offset, walk.listed, number);
-        index.units.push(offset.0);
     }
     sort(&mut by_offset);
     let mut last = None;
     by_offset.retain_mut(|(word, _)| {
         let hash = match last {
             Some((offset, hash)) if offset == *word => hash,
-            _ => listed(dwarf, DebugStrOffset(*word as usize)).map(|name| hash(&name)),
+            _ => listed(debug.own(), DebugStrOffset(*word as usize)).map(|name| hash(&name)),
         };
         last = Some((*word, hash));
         *word = hash.unwrap_or_default();
@@ -75,7 +71,7 @@ pub(super) fn read(dwarf: &Debug) -> Index {
     index.words.append(&mut by_offset);
     sort(&mut index.words);
     index.words.dedup();
-    complete(dwarf, &mut index);
+    complete(debug, &mut index);
     index
 }
 
@@ -93,7 +89,7 @@ fn sort(words: &mut [(u32, u32)]) {
 
 /// Reads the entries that statics with a place leave their names and types to, as far as they were passed over: with
 /// link-time optimisation, the unit that the compiler wrote first says what a static is, and another one where it is.
-fn complete(dwarf: &Debug, index: &mut Index) {
+fn complete(debug: &Debug, index: &mut Index) {
     let known: HashSet<usize> = index.statics.iter().map(|(at, _)| *at).collect();
     let wanted = index.statics.iter().filter(|(_, raw)| raw.address.is_some()).filter_map(|(_, raw)| raw.origin);
     let mut wanted: Vec<usize> = wanted.filter(|origin| !known.contains(origin)).collect();
@@ -101,17 +97,15 @@ fn complete(dwarf: &Debug, index: &mut Index) {
     wanted.dedup();
     let mut rest = wanted.as_slice();
     while let Some(first) = rest.first() {
-        let next = index.units.partition_point(|start| start <= first);
-        let end = index.units.get(next).copied().unwrap_or(usize::MAX);
+        let number = debug.number_of(*first);
+        let end = debug.start(number.map_or(0, |number| number + 1)).unwrap_or(usize::MAX);
         let (here, others) = rest.split_at(rest.partition_point(|at| *at < end));
         rest = others;
-        let Some(start) = next.checked_sub(1).and_then(|unit| index.units.get(unit)) else { continue };
-        let header = dwarf.debug_info.header_from_offset(gimli::DebugInfoOffset(*start));
-        let Ok(unit) = header.and_then(|header| dwarf.unit(header)) else { continue };
-        let mut walk = Walk::new(Unit { dwarf, unit: &unit }, &mut index.statics);
+        let Some(unit) = number.and_then(|number| debug.unit(number)) else { continue };
+        let mut walk = Walk::new(&unit, &mut index.statics);
         for at in here {
-            let Some(offset) = gimli::DebugInfoOffset(*at).to_unit_offset(&unit.header) else { continue };
-            if let Ok(entry) = unit.entry(offset)
+            let Some(offset) = unit.offset(*at) else { continue };
+            if let Ok(entry) = unit.unit.entry(offset)
                 && entry.tag() == gimli::DW_TAG_variable
             {
                 let raw = walk.told(&entry);
@@ -139,9 +133,9 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    fn new(unit: Unit<'a>, statics: &'a mut Vec<(usize, Raw)>) -> Self {
+    fn new(unit: &'a Compiled<'a>, statics: &'a mut Vec<(usize, Raw)>) -> Self {
         Self {
-            unit,
+            unit: Unit(unit),
             words: Vec::new(),
             listed: Vec::new(),
             statics,
@@ -153,7 +147,7 @@ impl<'a> Walk<'a> {
     }
 
     fn entries(&mut self, budget: &mut usize) -> gimli::Result<()> {
-        let mut entries = self.unit.unit.entries_raw(None)?;
+        let mut entries = self.unit.0.unit.entries_raw(None)?;
         while *budget > 0 && !entries.is_empty() {
             let (offset, depth) = (entries.next_offset(), entries.next_depth());
             let Some(kind) = entries.read_abbreviation()? else { continue };
@@ -183,12 +177,12 @@ impl<'a> Walk<'a> {
                     }
                 }
                 gimli::DW_TAG_variable if self.may_be_static(&mut entries, kind)? => {
-                    self.variable(&self.unit.unit.entry(offset)?);
+                    self.variable(&self.unit.0.unit.entry(offset)?);
                 }
                 // A static member is a variable that is declared here and defined elsewhere.
                 gimli::DW_TAG_member if has(kind, gimli::DW_AT_external) => {
                     entries.skip_attributes(kind.attributes())?;
-                    let entry = self.unit.unit.entry(offset)?;
+                    let entry = self.unit.0.unit.entry(offset)?;
                     if flag(&entry, gimli::DW_AT_external) {
                         self.variable(&entry);
                     }
@@ -240,7 +234,7 @@ impl<'a> Walk<'a> {
     }
 
     fn variable(&mut self, entry: &Entry) {
-        let Some(offset) = self.unit.offset(entry) else { return };
+        let offset = self.unit.offset(entry);
         let is_placed = entry.attr_value(gimli::DW_AT_location).is_some_and(|place| self.unit.place(&place).is_some());
         let links = [gimli::DW_AT_specification, gimli::DW_AT_abstract_origin];
         let is_linked = links.into_iter().any(|link| self.unit.reference(entry, link).is_some());
@@ -304,15 +298,13 @@ mod tests {
     }
 
     /// What the units say by a walk that reads every attribute of every entry.
-    fn plain(dwarf: &Debug) -> Plain {
+    fn plain(debug: &Debug) -> Plain {
         let mut plain = Plain::default();
         let Plain { words, places } = &mut plain;
-        let mut headers = dwarf.units();
-        let mut number = 0;
-        while let Ok(Some(header)) = headers.next() {
-            let unit = dwarf.unit(header).expect("the unit is whole");
-            let all = Unit { dwarf, unit: &unit };
-            let mut entries = unit.entries();
+        for number in 0..debug.len() {
+            let unit = debug.unit(number).expect("the unit is whole");
+            let (all, number) = (Unit(&unit), number as u32);
+            let mut entries = unit.unit.entries();
             while let Ok(Some(entry)) = entries.next_dfs() {
                 match entry.tag() {
                     gimli::DW_TAG_namespace
@@ -326,12 +318,11 @@ mod tests {
                     | gimli::DW_TAG_enumerator => words.extend(all.name(entry).map(|name| (hash(&name), number))),
                     gimli::DW_TAG_variable => {
                         let place = entry.attr_value(gimli::DW_AT_location).and_then(|place| all.place(&place));
-                        places.extend(all.offset(entry).zip(place));
+                        places.extend(place.map(|place| (all.offset(entry), place)));
                     }
                     _ => {}
                 }
             }
-            number += 1;
         }
         plain
     }

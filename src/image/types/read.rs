@@ -11,15 +11,13 @@ const MAX_ENTRIES: usize = 1 << 22;
 /// The most members of one structure that are kept.
 const MAX_MEMBERS: usize = 1 << 12;
 
-/// What the unit that begins at `start` defines.
-pub(super) fn read(dwarf: &Debug, start: usize) -> Defined {
+/// What the unit of that number defines.
+pub(super) fn read(debug: &Debug, number: usize) -> Defined {
     let mut types = Defined::default();
-    let header = dwarf.debug_info.header_from_offset(gimli::DebugInfoOffset(start));
-    let Ok(unit) = header.and_then(|header| dwarf.unit(header)) else { return types };
+    let Some(unit) = debug.unit(number) else { return types };
     let mut budget = MAX_ENTRIES;
-    let mut reader =
-        Reader { unit: Unit { dwarf, unit: &unit }, types: &mut types, budget: &mut budget, files: Files::default() };
-    if let Ok(mut tree) = unit.entries_tree(None)
+    let mut reader = Reader { unit: Unit(&unit), types: &mut types, budget: &mut budget, files: Files::default() };
+    if let Ok(mut tree) = unit.unit.entries_tree(None)
         && let Ok(root) = tree.root()
     {
         reader.scope(root, "", 0);
@@ -42,7 +40,7 @@ impl Reader<'_> {
         }
         *self.budget -= 1;
         let entry = node.entry();
-        let Some(offset) = self.unit.offset(entry) else { return };
+        let offset = self.unit.offset(entry);
         // Most entries are of functions' insides, and nobody asks for their names.
         let name = if is_named(entry.tag()) { self.unit.name(entry) } else { None };
         let named = || match &name {
@@ -82,6 +80,10 @@ impl Reader<'_> {
 
     /// What kind of type an entry is; `None` when it is none.
     fn shape(&self, entry: &Entry, name: &dyn Fn() -> String) -> Option<Shape> {
+        // A declaration whose definition is in a unit of its own (`-fdebug-types-section`).
+        if let Some(to) = self.unit.reference(entry, gimli::DW_AT_signature) {
+            return Some(Shape::Alias { to: Some(to) });
+        }
         let size = number(entry, gimli::DW_AT_byte_size);
         Some(match entry.tag() {
             gimli::DW_TAG_structure_type | gimli::DW_TAG_class_type | gimli::DW_TAG_union_type => {
@@ -107,7 +109,7 @@ impl Reader<'_> {
                 names: Vec::new(),
             },
             gimli::DW_TAG_pointer_type | gimli::DW_TAG_reference_type | gimli::DW_TAG_rvalue_reference_type => {
-                let size = size.unwrap_or_else(|| u32::from(self.unit.unit.encoding().address_size));
+                let size = size.unwrap_or_else(|| u32::from(self.unit.0.unit.encoding().address_size));
                 Shape::Pointer { to: self.unit.kind(entry), size }
             }
             gimli::DW_TAG_array_type => Shape::Array { of: self.unit.kind(entry), counts: Vec::new() },
@@ -143,7 +145,7 @@ impl Reader<'_> {
             *self.budget = rest;
             let entry = child.entry();
             let offset = self.unit.offset(entry);
-            if entry.tag() == gimli::DW_TAG_member && offset.is_some() && offset == tag {
+            if entry.tag() == gimli::DW_TAG_member && tag == Some(offset) {
                 found.tag = self.member_of(entry);
             } else if entry.tag() == gimli::DW_TAG_variant && found.list.len() < MAX_MEMBERS {
                 let value = match entry.attr_value(gimli::DW_AT_discr_value) {
@@ -168,7 +170,7 @@ impl Reader<'_> {
     fn member_of(&self, entry: &Entry) -> Option<Member> {
         let offset = match entry.attr_value(gimli::DW_AT_data_member_location) {
             Some(AttributeValue::Exprloc(expression)) => {
-                let mut operations = expression.operations(self.unit.unit.encoding());
+                let mut operations = expression.operations(self.unit.0.unit.encoding());
                 match operations.next().ok()?? {
                     gimli::Operation::PlusConstant { value } => u32::try_from(value).ok()?,
                     _ => return None,
