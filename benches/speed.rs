@@ -95,6 +95,7 @@ fn live(image: &Arc<Image>, chips: &[layout::Memory]) -> Option<Model> {
         comparators: None,
         erased: false,
         core: None,
+        chip: None,
     };
     let (source, board) = open(&emulation).ok()?;
     let mut sampler =

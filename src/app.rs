@@ -221,7 +221,7 @@ fn watch(wanted: &wanted::Wanted, format: Option<Format>, fit: &FitArgs, look: &
 /// One report, after a thorough look.
 fn print_snapshot(wanted: &wanted::Wanted, format: Format, fit: &FitArgs, look: &Look) -> Result<(), Failure> {
     // Before the target is touched: from then on the process is not to end without a word.
-    let ended = if wanted.may_stop_the_core() { live::note_the_end()? } else { Arc::default() };
+    let ended = if wanted.must_clean_up() { live::note_the_end()? } else { Arc::default() };
     let Opened { mut sampler, mut model, run_first, .. } =
         open::open(wanted, open::For::Snapshot, &open::Taping::Never)?;
     let time = match (wanted.is_emulated(), wanted.has_tripwire()) {

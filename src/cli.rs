@@ -110,7 +110,8 @@ Without a terminal it prints one snapshot and ends.")]
     /// Flash a firmware, begin it, and watch it; for `runner = "highwater run"` in .cargo/config.toml
     #[command(
         after_help = "This is the one command that writes to flash, by probe-rs's flash loader: only what is not there already, and never
-by erasing a chip that is locked. Then the chip is reset, and from the firmware's first instruction on the rest is as with
+by erasing a chip that is locked. Flashing takes what the chip's vendor does for debuggers: it halts, resets, and may set
+registers that keep the chip awake. Then the chip is reset, and from the firmware's first instruction on the rest is as with
 `attach`, with two differences: what the firmware writes to RTT is read (one word of its RAM is written each time, --no-rtt
 leaves that out), and halting debug is on, so that the core stops where the firmware asks for something by semihosting.
 
@@ -419,6 +420,10 @@ pub struct TouchArgs {
     /// some milliseconds, once
     #[arg(long, help_heading = "Touches the target")]
     pub paint: bool,
+    /// Keep the chip's debug port awake while the chip sleeps (STM32: DBGMCU), so that it can be read then: sleep takes
+    /// more current; what was set is put back at the end
+    #[arg(long, help_heading = "Touches the target")]
+    pub debug_in_sleep: bool,
 }
 
 impl TouchArgs {

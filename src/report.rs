@@ -377,7 +377,8 @@ pub struct LinkReport {
     pub bytes_per_refresh: u32,
     /// Times the core was stopped since the attach; `null` where the probe cannot count it.
     pub halts: Option<u32>,
-    /// Writes to the target's memory since the attach; `null` where the probe cannot count it.
+    /// Writes to the target since the attach, words of memory and registers alike; `null` where the probe cannot count
+    /// it.
     pub writes: Option<u32>,
     /// Ranges that could not be read in the last refresh.
     pub gaps: u32,

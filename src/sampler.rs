@@ -36,6 +36,7 @@ use crate::kernel::{self, Kernel, Look};
 use crate::memory::{Memory, Sentinel};
 use crate::model::snapshot::{Excerpt, Health, Heap, Link, MemoryKind, Snapshot, Target};
 use crate::region::{Region, merge};
+use crate::source::control::awake::Awake;
 use crate::source::link::LinkCost;
 use crate::source::{CoreStatus, Counters, Depth, ReadError, Source};
 use crate::stack::{Paint, victim};
@@ -82,6 +83,9 @@ pub struct Sampler {
     // Fields go in this order: what a tripwire changed is put back while the source still holds the target.
     tripwire: Option<Tripwire>,
     painter: Option<Painter>,
+    awake: Option<Awake>,
+    /// What helps against a target that does not answer because it sleeps.
+    help_in_sleep: Option<&'static str>,
     source: Box<dyn Source>,
     image: Arc<Image>,
     chips: Vec<Chip>,
@@ -200,6 +204,8 @@ impl Sampler {
             refreshes: VecDeque::new(),
             tripwire: None,
             painter: None,
+            awake: None,
+            help_in_sleep: None,
             paint_due: false,
             newer: None,
             rebuilds: 0,
@@ -218,6 +224,18 @@ impl Sampler {
     #[must_use]
     pub fn with_painter(self, painter: Painter) -> Self {
         Self { painter: Some(painter), ..self }
+    }
+
+    /// The same with a debug port that is kept awake; it is put back when the sampler is dropped.
+    #[must_use]
+    pub fn with_awake(self, awake: Awake) -> Self {
+        Self { awake: Some(awake), ..self }
+    }
+
+    /// The same, which tells what would help while the target does not answer because it sleeps, perhaps.
+    #[must_use]
+    pub fn with_help_in_sleep(self, help: &'static str) -> Self {
+        Self { help_in_sleep: Some(help), ..self }
     }
 
     /// Reads the target once.
@@ -347,6 +365,10 @@ impl Sampler {
                     self.ladder.fail(&error, now);
                 }
                 self.last.health = self.ladder.health(error.reason());
+                let help = self.help_in_sleep.filter(|_| matches!(error, ReadError::Busy(_)));
+                if let Some(help) = help.filter(|help| !self.last.hints.iter().any(|hint| hint == help)) {
+                    self.last.hints.push(help.to_owned());
+                }
             }
         }
         self.last.tripwire = self.tripwire.as_ref().map(|tripwire| tripwire.tell(&self.last.stacks));
@@ -476,6 +498,7 @@ impl Sampler {
         }
         let gaps = u32::try_from(memory.gaps().len()).unwrap_or(u32::MAX);
         look.hints.extend(astray(memory.strays()));
+        look.hints.extend(self.awake.as_ref().map(Awake::tell));
         let held = self.tripwire.as_ref().is_some_and(Tripwire::holds);
         self.facts.heartbeat = look.heartbeat.filter(|_| !held);
         self.facts.refused = look.refused;
@@ -541,6 +564,9 @@ impl Sampler {
         self.facts.core = Some(status);
         if status == CoreStatus::WasReset {
             self.epochs.hear(Witness::Flag, now);
+            if let Some(awake) = &mut self.awake {
+                awake.after_reset()?;
+            }
             if let Some(painter) = &mut self.painter {
                 painter.after_reset();
             }

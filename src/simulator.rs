@@ -72,6 +72,7 @@ mod wire;
 
 pub use board::{Board, BoardError, Options, StoreWatch};
 pub use counters::Counters;
+pub use dap::Port;
 pub use faults::{AsleepAnswer, Fault};
 pub use image::{CoreKind, Image, ImageError, Segment};
 pub use link::LinkModel;

@@ -175,7 +175,8 @@ pub struct Counters {
     pub usb_commands: Option<u64>,
     /// Times the core entered debug state.
     pub halts: Option<u64>,
-    /// Writes to the target's memory, the debug registers not counted.
+    /// Writes to the target: words of memory and registers alike, whatever lies outside of the debug port and its access
+    /// ports.
     pub writes: Option<u64>,
 }
 

@@ -158,3 +158,19 @@ fn zeros_from_a_sleeping_target_are_never_taken_for_numbers() {
     assert_eq!(stacks(&demo.model.snapshot), stacks(&before));
     assert_eq!(demo.model.snapshot.health, Health::Live);
 }
+
+#[test]
+fn what_would_help_in_sleep_is_said_while_nothing_answers() {
+    const HELP: &str = "a flag keeps it awake";
+    let mut demo = demo();
+    demo.sampler = demo.sampler.with_help_in_sleep(HELP);
+    let is_told = |demo: &Demo| demo.model.snapshot.hints.iter().filter(|hint| *hint == HELP).count();
+    demo.board.inject(Fault::Asleep(AsleepAnswer::Zeros));
+    watch_for(&mut demo, Duration::from_secs(1));
+    assert_ne!(demo.model.snapshot.health, Health::Live);
+    assert_eq!(is_told(&demo), 1);
+    demo.board.inject(Fault::Asleep(AsleepAnswer::Normal));
+    watch_for(&mut demo, Duration::from_secs(2));
+    assert_eq!((demo.model.snapshot.health.clone(), is_told(&demo)), (Health::Live, 0));
+    assert_eq!(demo.board.counters().memory_writes, 0);
+}

@@ -76,7 +76,7 @@ fn examine(args: &DoctorArgs, settings: &Settings, found: &mut Notes) -> Result<
     let chip = attempt(found, "chip", firmware::chip(&args.firmware.chip, &image))?;
     found.step(of_chip(chip.as_ref()))?;
     // From then on a signal does not end the process with the core left standing: the examination ends by itself.
-    let _noted = if wanted.may_stop_the_core() { Some(super::live::note_the_end()?) } else { None };
+    let _noted = if wanted.must_clean_up() { Some(super::live::note_the_end()?) } else { None };
     let opened = attempt(found, "target", open::open(&wanted, For::Snapshot, &open::Taping::Never))?;
     let Opened { mut sampler, mut model, run_first, .. } = opened;
     let time = run_first.unwrap_or(if wanted.is_emulated() { super::SNAPSHOT_AFTER } else { WATCHING });

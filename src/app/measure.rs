@@ -105,7 +105,7 @@ fn played(file: &Path, args: &MeasureArgs, rules: Rules) -> Result<(Report, Watc
 /// What a target shows in that time.
 fn watch(wanted: &Wanted, duration: Duration) -> Result<(Report, Watch), Failure> {
     // Before the target is touched: from then on the process is not to end without a word.
-    let ended = if wanted.may_stop_the_core() { live::note_the_end()? } else { Arc::default() };
+    let ended = if wanted.must_clean_up() { live::note_the_end()? } else { Arc::default() };
     let Opened { mut sampler, mut model, run_first, .. } =
         open::open(wanted, open::For::Snapshot, &open::Taping::Never)?;
     // However long one looks at what was saved, it stays the same.

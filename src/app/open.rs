@@ -19,10 +19,12 @@ use crate::sampler::painter::Painter;
 use crate::sampler::tripwire::{GoOn, Release, Tripwire};
 use crate::sampler::{Options, Sampler, static_snapshot};
 use crate::source::chip::Chip;
+use crate::source::chip::sleep::SleepDebug;
+use crate::source::control::awake::{Awake, Refusal};
 use crate::source::control::left::Keeper;
 use crate::source::file::Saved;
 use crate::source::gdb::{GdbError, GdbSource, Terms};
-use crate::source::probe::{self, HostInstruments, OpenError, ProbeOptions, ProbeSource};
+use crate::source::probe::{self, Approach, HostInstruments, OpenError, ProbeOptions, ProbeSource};
 use crate::source::qemu::{QemuError, QemuSource};
 use crate::source::recorder::{Desk, Recorder};
 use crate::source::{ReadError, Source};
@@ -72,7 +74,11 @@ pub struct Opened {
 }
 
 /// Why a run whose flags touch the target is not recorded.
-const TOUCHED: &str = "no recording with --tripwire, --culprit or --paint: what these do is not in the reads";
+const TOUCHED: &str =
+    "no recording with --tripwire, --culprit, --paint or --debug-in-sleep: what these do is not in the reads";
+/// What helps against a chip that sleeps, where its debug port can be kept awake.
+const HELP_IN_SLEEP: &str = "The target did not answer. If it sleeps, --debug-in-sleep keeps its debug port awake; it sets bits \
+    of DBGMCU until the end, and sleep takes more current meanwhile.";
 /// Why saved memory is not.
 const SAVED: &str = "no recording of saved memory: no time passes in it";
 
@@ -126,12 +132,16 @@ pub fn open(wanted: &Wanted, purpose: For, taping: &Taping) -> Result<Opened, Fa
         tape = Err(SAVED);
     }
     let mut listener = None;
+    let mut help_in_sleep = None;
     let (source, touching, access): (Box<dyn Source>, _, _) = if let Some((source, access)) = server {
-        (source, (None, None), access)
+        (source, (None, None, None), access)
     } else {
         let content = wanted.ears.as_ref().map(|ears| (ears.clone(), bytes.clone()));
+        let register = sleep_debug(wanted, chip.as_ref())?;
+        help_in_sleep =
+            chip.as_ref().and_then(Chip::sleep_debug).filter(|_| !wanted.debug_in_sleep).map(|_| HELP_IN_SLEEP);
         let source = if wanted.is_emulated() {
-            open_emulated(wanted, purpose, &image, bytes, &memories)?
+            open_emulated(wanted, purpose, &image, bytes, &memories, chip)?
         } else {
             open_probe(wanted, chip)?
         };
@@ -140,14 +150,18 @@ pub fn open(wanted: &Wanted, purpose: For, taping: &Taping) -> Result<Opened, Fa
             None => None,
         };
         let painter = wanted.paint.then(|| Painter::new(Box::new(source.control())));
-        if tripwire.is_some() || painter.is_some() {
+        let awake = match register {
+            Some(register) => Some(keep_awake(wanted, register, &source)?),
+            None => None,
+        };
+        if tripwire.is_some() || painter.is_some() || awake.is_some() {
             tape = Err(TOUCHED);
         }
         if let Some((ears, elf)) = content {
             let regions = memories.iter().map(|memory| memory.range).collect();
             listener = Some(Listener::new(Box::new(source.control()), ears, &image, &elf, regions)?);
         }
-        (Box::new(source), (tripwire, painter), wanted.access())
+        (Box::new(source), (tripwire, painter, awake), wanted.access())
     };
     let source: Box<dyn Source> = match (&mut tape, taping) {
         (Err(_), _) | (_, Taping::Never) => source,
@@ -157,7 +171,7 @@ pub fn open(wanted: &Wanted, purpose: For, taping: &Taping) -> Result<Opened, Fa
             Box::new(Recorder::recording(source, session.desk.clone(), file, writer))
         }
     };
-    let (tripwire, painter) = touching;
+    let (tripwire, painter, awake) = touching;
     let found = source.describe();
     let core = found.core.as_deref().unwrap_or("unknown");
     tracing::info!(
@@ -183,6 +197,12 @@ pub fn open(wanted: &Wanted, purpose: For, taping: &Taping) -> Result<Opened, Fa
     }
     if let Some(painter) = painter {
         sampler = sampler.with_painter(painter);
+    }
+    if let Some(awake) = awake {
+        sampler = sampler.with_awake(awake);
+    }
+    if let Some(help) = help_in_sleep {
+        sampler = sampler.with_help_in_sleep(help);
     }
     tracing::info!("attached; the link costs {:?}", sampler.cost());
     let file = file.filter(|_| purpose == For::Watching);
@@ -237,19 +257,48 @@ fn tripwire(
         For::Snapshot => Release::AtOnce,
     };
     // The emulated board ends with this process, and what was found in it with it.
-    let keeper = if wanted.is_emulated() { None } else { Some(keeper(wanted, source)?) };
+    let keeper = if wanted.is_emulated() { None } else { Some(keeper("tripwire", wanted, source)?) };
     Ok(Tripwire::new(Box::new(source.control()), mode.clone(), release, keeper))
+}
+
+/// The register that keeps the chip's debug port awake, when that is asked for.
+fn sleep_debug(wanted: &Wanted, chip: Option<&Chip>) -> Result<Option<SleepDebug>, Failure> {
+    if !wanted.debug_in_sleep {
+        return Ok(None);
+    }
+    let chip = chip.ok_or_else(|| {
+        Failure::Error("--debug-in-sleep sets a register that differs from chip to chip: name it with --chip".into())
+    })?;
+    let known = chip.sleep_debug().ok_or_else(|| {
+        Failure::Error(format!(
+            "--debug-in-sleep: no register is known that keeps the debug port of {} awake, so none is written",
+            chip.name()
+        ))
+    })?;
+    Ok(Some(known))
+}
+
+/// The chip's debug port, kept awake from now on.
+fn keep_awake(wanted: &Wanted, register: SleepDebug, source: &ProbeSource) -> Result<Awake, Failure> {
+    let keeper = if wanted.is_emulated() { None } else { Some(keeper("awake", wanted, source)?) };
+    let refused = |why: Refusal| match why {
+        Refusal::Link(ReadError::Gone(_)) => Failure::Unreachable(why.to_string()),
+        _ => Failure::Error(format!("--debug-in-sleep: {why}")),
+    };
+    Awake::begin(Box::new(source.control()), register, keeper).map_err(refused)
 }
 
 /// Where this probe's and chip's debug registers are kept until they are put back: below `XDG_STATE_HOME`, as the XDG
 /// base directory specification has it.
-fn keeper(wanted: &Wanted, source: &ProbeSource) -> Result<Keeper, Failure> {
+fn keeper(what: &str, wanted: &Wanted, source: &ProbeSource) -> Result<Keeper, Failure> {
     let folder = |name: &str| std::env::var_os(name).map(std::path::PathBuf::from).filter(|path| path.is_absolute());
     let state = folder("XDG_STATE_HOME")
         .or_else(|| folder("HOME").map(|home| home.join(".local/state")))
         .or_else(|| folder("LOCALAPPDATA"))
         .ok_or_else(|| {
-            Failure::Error("a tripwire keeps what it finds in the target in a file: set XDG_STATE_HOME".into())
+            Failure::Error(
+                "what is found in the target is kept in a file before it is changed: set XDG_STATE_HOME".into(),
+            )
         })?;
     let asked = wanted.probe.probe.as_deref().unwrap_or_default();
     let listed = probe::list().into_iter().find(|probe| probe.selector.starts_with(asked));
@@ -257,7 +306,7 @@ fn keeper(wanted: &Wanted, source: &ProbeSource) -> Result<Keeper, Failure> {
     let probe = listed.map_or_else(|| found.source.clone(), |probe| probe.selector);
     let key = format!("{probe}-{}", found.chip.or(found.core).unwrap_or_default());
     let key: String = key.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect();
-    Ok(Keeper::new(state.join("highwater").join(format!("tripwire-{key}.json"))))
+    Ok(Keeper::new(state.join("highwater").join(format!("{what}-{key}.json"))))
 }
 
 fn probe_options(wanted: &Wanted, chip: Option<Chip>) -> ProbeOptions {
@@ -265,7 +314,7 @@ fn probe_options(wanted: &Wanted, chip: Option<Chip>) -> ProbeOptions {
         selector: wanted.probe.probe.clone(),
         protocol: wanted.probe.protocol,
         speed_khz: wanted.probe.speed,
-        connect_under_reset: wanted.probe.connect_under_reset,
+        approach: wanted.approach(),
         chip,
     }
 }
@@ -287,6 +336,7 @@ fn open_emulated(
     image: &Image,
     elf: Vec<u8>,
     memories: &[Memory],
+    chip: Option<Chip>,
 ) -> Result<ProbeSource, Failure> {
     use crate::cli::SimLink;
     use crate::simulator::{Clock, LinkModel};
@@ -319,6 +369,8 @@ fn open_emulated(
         comparators: None,
         erased: wanted.loading.is_some(),
         core: None,
+        // What is begun anew is flashed and reset as the board that it is.
+        chip: chip.filter(|_| wanted.approach() == Approach::Quiet),
     };
     let failed = |error: EmulationError| match error {
         EmulationError::Open(_) => Failure::Unreachable(error.to_string()),
@@ -351,6 +403,7 @@ fn open_emulated(
     _image: &Image,
     _elf: Vec<u8>,
     _memories: &[Memory],
+    _chip: Option<Chip>,
 ) -> Result<ProbeSource, Failure> {
     Err(Failure::Error("this highwater was built without the emulated board (feature `simulator`)".into()))
 }

@@ -10,6 +10,7 @@ use crate::cli::run::RunArgs;
 use crate::cli::{AttachArgs, ChipArgs, DoctorArgs, Firmware, ProbeArgs, SavedArgs, ServerArgs, SimArgs};
 use crate::config::Rules;
 use crate::model::catch::Mode;
+use crate::source::probe::Approach;
 
 /// What the user wants to look at.
 #[derive(Clone, Debug)]
@@ -25,6 +26,7 @@ pub struct Wanted {
     pub(super) rate_hz: Option<f64>,
     pub(super) tripwire: Option<Mode>,
     pub(super) paint: bool,
+    pub(super) debug_in_sleep: bool,
     pub(super) ears: Option<Ears>,
     pub(super) loading: Option<Loading>,
     pub(super) rules: Rules,
@@ -56,6 +58,7 @@ impl Wanted {
             rate_hz: args.pace.rate_hz(),
             tripwire: args.touch.mode(),
             paint: args.touch.paint,
+            debug_in_sleep: args.touch.debug_in_sleep,
             ears: None,
             loading: None,
             rules,
@@ -77,6 +80,7 @@ impl Wanted {
             rate_hz: args.pace.rate_hz(),
             tripwire: args.touch.mode(),
             paint: args.touch.paint,
+            debug_in_sleep: args.touch.debug_in_sleep,
             ears: args.rtt.then_some(Ears { rtt: true, from_reset: None }),
             loading: None,
             rules,
@@ -98,6 +102,7 @@ impl Wanted {
             rate_hz: args.pace.rate_hz(),
             tripwire: None,
             paint: false,
+            debug_in_sleep: false,
             ears: Some(Ears { rtt: !args.no_rtt, from_reset: Some(args.args.join(" ")) }),
             loading: (!args.no_flash).then_some(loading),
             rules,
@@ -119,6 +124,7 @@ impl Wanted {
             rate_hz: None,
             tripwire: None,
             paint: false,
+            debug_in_sleep: false,
             ears: None,
             loading: None,
             rules,
@@ -140,6 +146,7 @@ impl Wanted {
             rate_hz: args.pace.rate_hz(),
             tripwire: None,
             paint: false,
+            debug_in_sleep: false,
             ears: None,
             loading: None,
             rules,
@@ -195,10 +202,23 @@ impl Wanted {
     /// What this run may do to the target, in words.
     pub(super) fn access(&self) -> &'static str {
         match &self.ears {
+            _ if self.paint && self.debug_in_sleep => "paints stacks, keeps debug on in sleep",
+            _ if self.debug_in_sleep => "keeps debug on in sleep",
             _ if self.paint => "paints stacks",
             Some(ears) if ears.from_reset.is_some() => "flashes, resets",
             Some(_) => "reads RTT",
             None => "read-only",
+        }
+    }
+
+    /// How far the way to the target may go.
+    pub(super) fn approach(&self) -> Approach {
+        if self.probe.connect_under_reset {
+            Approach::UnderReset
+        } else if self.ears.as_ref().is_some_and(|ears| ears.from_reset.is_some()) {
+            Approach::Resetting
+        } else {
+            Approach::Quiet
         }
     }
 
@@ -214,10 +234,11 @@ impl Wanted {
         self.place() == Place::Saved
     }
 
-    /// Whether the core may be left standing when the process ends without a word.
+    /// Whether something may be left in the target when the process ends without a word: a core that stands, a register
+    /// that was changed.
     #[must_use]
-    pub fn may_stop_the_core(&self) -> bool {
-        self.server.allow_halt || self.has_tripwire()
+    pub fn must_clean_up(&self) -> bool {
+        self.server.allow_halt || self.has_tripwire() || self.debug_in_sleep
     }
 
     /// That only one place is named, and nothing that it cannot do.
@@ -226,6 +247,7 @@ impl Wanted {
             Some(Mode::Culprit(_)) => Some("--culprit"),
             Some(_) => Some("--tripwire"),
             None if self.paint => Some("--paint"),
+            None if self.debug_in_sleep => Some("--debug-in-sleep"),
             None => self.ears.as_ref().map(|_| "--rtt"),
         };
         #[cfg(feature = "simulator")]

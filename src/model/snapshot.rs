@@ -395,7 +395,7 @@ pub struct Link {
     pub bytes_per_refresh: u32,
     /// Times the core entered debug state since the attach, where the source counts them.
     pub halts: Option<u32>,
-    /// Writes to the target's memory since the attach, where the source counts them.
+    /// Writes to the target since the attach, words of memory and registers alike, where the source counts them.
     pub writes: Option<u32>,
     /// Ranges that could not be read in the last refresh.
     pub gaps: u32,

@@ -11,6 +11,7 @@ use thiserror::Error;
 use super::calls::Calls;
 use super::core::{Emulated, PC, SP};
 use super::counters::{Counters, Tally};
+use super::dap::{Dap, Port};
 use super::faults::{Fault, Faults};
 use super::flash;
 use super::image::{CoreKind, Image};
@@ -45,6 +46,10 @@ pub struct Options {
     pub serial: Option<String>,
     /// Data comparators of the DWT, at most four. `None`: as many as such a core has, two or four.
     pub comparators: Option<u32>,
+    /// Where the debug port has the memory's access port.
+    pub port: Port,
+    /// What selects its debug port among several on one wire (TARGETSEL); 0 where it is alone.
+    pub targetsel: u32,
 }
 
 impl Options {
@@ -62,6 +67,8 @@ impl Options {
             link: LinkModel::ideal(),
             serial: None,
             comparators: None,
+            port: Port::default(),
+            targetsel: 0,
         }
     }
 
@@ -125,7 +132,8 @@ impl Board {
     /// Says what is wrong with the options.
     pub fn create(options: Options) -> Result<Arc<Board>, BoardError> {
         static NEXT: AtomicU32 = AtomicU32::new(1);
-        let Options { image, memory, core, clock, core_hz, seed, pokes, link, serial, comparators } = options;
+        let Options { image, memory, core, clock, core_hz, seed, pokes, link, serial, comparators, port, targetsel } =
+            options;
         if core_hz == 0 {
             return Err(BoardError::NoClock);
         }
@@ -153,7 +161,18 @@ impl Board {
             tally: Arc::clone(&tally),
             shown: Arc::clone(&shown),
         });
-        let parts = target::Parts { serial, clock, hz: core_hz, link, memory, faults, tally, shown, machine };
+        let parts = target::Parts {
+            serial,
+            clock,
+            hz: core_hz,
+            link,
+            dap: Dap::new(port, targetsel),
+            memory,
+            faults,
+            tally,
+            shown,
+            machine,
+        };
         let target = Arc::new(Target::new(parts));
         registry::register(&target);
         let thread = if clock == Clock::FreeRunning {

@@ -25,6 +25,14 @@ pub struct Counters {
     pub instructions: u64,
 }
 
+impl Counters {
+    /// Writes to the target: everything that was written outside of the debug port and its access ports.
+    #[must_use]
+    pub const fn writes(&self) -> u64 {
+        self.memory_writes + self.debug_writes
+    }
+}
+
 /// The live counters.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {

@@ -1,7 +1,8 @@
 //! The debug port and its memory access port, transfer by transfer.
 //!
-//! An `ADIv5` SW-DP with one AHB-AP at 0, as on a Cortex-M3 or M4. Sources: ARM IHI 0031 (ADIv5.2): B2.2 for the debug
-//! port's registers, C2.2 and C2.6 for the access port's, C2.2.2 for the address increment that wraps at 1 KiB.
+//! An SW-DP with one AHB-AP: at 0 as on a Cortex-M3 or M4, or wherever else a chip has it. Sources: ARM IHI 0031
+//! (ADIv5.2): B2.2 for the debug port's registers, C2.2 and C2.6 for the access port's, C2.2.2 for the address increment
+//! that wraps at 1 KiB; ARM IHI 0074 (ADIv6): B2.2.11 for SELECT, C2.4 for the access port's registers from `0xD00` on.
 
 use std::sync::atomic::Ordering;
 
@@ -10,6 +11,10 @@ use super::target::Target;
 
 /// ARM's SW-DP of version 1, as in the Cortex-M3 and M4.
 const DPIDR: u32 = 0x2ba0_1477;
+/// One of version 3 (ADIv6), as in front of a Cortex-M33: the same but for the version in bits 15:12.
+const DPIDR_V3: u32 = 0x2ba0_3477;
+/// The protocol that has TARGETSEL: version 2 of SWD.
+const DLP_VERSION: u32 = 1;
 /// ARM's AHB-AP, revision 2.
 const AP_IDR: u32 = 0x2477_0011;
 /// The ROM table at `0xE00F_F000`, present, `ADIv5` format.
@@ -23,6 +28,40 @@ const STICKYERR: u32 = 1 << 5;
 
 /// The private peripheral bus (ARM DDI 0403 B3.1): registers of the core, not memory.
 const PRIVATE: std::ops::Range<u32> = 0xe000_0000..0xe010_0000;
+
+/// Where the memory's access port is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Port {
+    /// Its number, behind a debug port of version 1 or 2 (`ADIv5`).
+    Number(u8),
+    /// Its address, behind one of version 3 (`ADIv6`).
+    Address(u32),
+}
+
+impl Default for Port {
+    fn default() -> Self {
+        Self::Number(0)
+    }
+}
+
+impl Port {
+    /// The identity of the debug port that it is behind.
+    const fn dpidr(self) -> u32 {
+        match self {
+            Self::Number(_) => DPIDR,
+            Self::Address(_) => DPIDR_V3,
+        }
+    }
+
+    /// The bank of registers that SELECT chooses of it: bits 7:4 of their addresses. `None` when another port is chosen.
+    fn bank(self, select: u32) -> Option<u32> {
+        let is_chosen = match self {
+            Self::Number(number) => select >> 24 == u32::from(number),
+            Self::Address(base) => select & !0xff == base | 0xd00,
+        };
+        is_chosen.then_some(select & 0xf0)
+    }
+}
 
 /// One SWD transfer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +86,10 @@ pub(crate) enum Answer {
 /// The registers of debug port and access port.
 #[derive(Debug)]
 pub(crate) struct Dap {
+    /// Where the memory's access port is.
+    place: Port,
+    /// What selects this debug port among several.
+    targetsel: u32,
     /// The line is in step: a line reset and a read of DPIDR have been seen since power-on.
     connected: bool,
     line_reset: bool,
@@ -58,8 +101,24 @@ pub(crate) struct Dap {
 }
 
 impl Dap {
-    pub(crate) fn new() -> Self {
-        Self { connected: false, line_reset: false, select: 0, control: 0, sticky: false, csw: 0x0300_0002, tar: 0 }
+    /// As after power-on, with the memory's access port at `place`, and a debug port that `targetsel` selects.
+    pub(crate) fn new(place: Port, targetsel: u32) -> Self {
+        Self {
+            place,
+            targetsel,
+            connected: false,
+            line_reset: false,
+            select: 0,
+            control: 0,
+            sticky: false,
+            csw: 0x0300_0002,
+            tar: 0,
+        }
+    }
+
+    /// Power was lost: everything is as after power-on.
+    pub(crate) fn power_cycle(&mut self) {
+        *self = Self::new(self.place, self.targetsel);
     }
 
     /// A sequence of bits on SWDIO. Fifty ones reset the line (B4.3.3).
@@ -97,7 +156,10 @@ impl Dap {
         if self.sticky || self.control & DEBUG_POWER == 0 {
             return Answer::Fault;
         }
-        let value = if self.select >> 24 == 0 { self.access(transfer, target) } else { Some(0) };
+        let value = match self.place.bank(self.select) {
+            Some(bank) => self.access(bank, transfer, target),
+            None => Some(0),
+        };
         match value {
             Some(value) => Answer::Ok(value),
             None => {
@@ -111,7 +173,7 @@ impl Dap {
     fn port(&mut self, transfer: Transfer) -> u32 {
         let bank = self.select & 0xf;
         match (transfer.register & 0xc, transfer.write) {
-            (0x0, None) => DPIDR,
+            (0x0, None) => self.place.dpidr(),
             (0x0, Some(abort)) => {
                 if abort & 1 << 2 != 0 {
                     self.sticky = false;
@@ -126,6 +188,9 @@ impl Dap {
                 self.control = value & (POWER_REQUESTS | 0x00ff_ff0d);
                 0
             }
+            // TARGETID and DLPIDR (B2.2.10, B2.2.4): the two halves of what selects it.
+            (0x4, None) if bank == 2 => self.targetsel & 0x0fff_ffff,
+            (0x4, None) if bank == 3 => self.targetsel & 0xf000_0000 | DLP_VERSION,
             (0x8, Some(value)) => {
                 self.select = value;
                 0
@@ -135,8 +200,8 @@ impl Dap {
     }
 
     /// The access port's registers; `None` for an access that memory refuses.
-    fn access(&mut self, transfer: Transfer, target: &Target) -> Option<u32> {
-        let register = self.select & 0xf0 | u32::from(transfer.register & 0xc);
+    fn access(&mut self, bank: u32, transfer: Transfer, target: &Target) -> Option<u32> {
+        let register = bank | u32::from(transfer.register & 0xc);
         Some(match (register, transfer.write) {
             // DeviceEn reads as one, TrInProg as zero.
             (0x00, None) => self.csw | 1 << 6,

@@ -64,7 +64,7 @@ impl SimulatedProbe {
         target.tally.usb_commands.add(1);
         let mut dap = locked(&target.dap);
         if target.faults.take_power_loss() {
-            *dap = Dap::new();
+            dap.power_cycle();
         }
         let mut wire = Wire::new(&target, self.swd_hz);
         let result = act(&mut wire, &mut dap);

@@ -64,6 +64,7 @@ pub(crate) struct Parts {
     pub(crate) clock: Clock,
     pub(crate) hz: u32,
     pub(crate) link: LinkModel,
+    pub(crate) dap: Dap,
     pub(crate) memory: Arc<Memory>,
     pub(crate) faults: Arc<Faults>,
     pub(crate) tally: Arc<Tally>,
@@ -73,7 +74,7 @@ pub(crate) struct Parts {
 
 impl Target {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { serial, clock, hz, link, memory, faults, tally, shown, machine } = parts;
+        let Parts { serial, clock, hz, link, dap, memory, faults, tally, shown, machine } = parts;
         Self {
             serial,
             clock,
@@ -83,7 +84,7 @@ impl Target {
             faults,
             tally,
             shown,
-            dap: Mutex::new(Dap::new()),
+            dap: Mutex::new(dap),
             opened: AtomicBool::new(false),
             gone: AtomicBool::new(false),
             machine: Mutex::new(machine),

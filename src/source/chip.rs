@@ -1,17 +1,23 @@
 //! The chips probe-rs knows: their names, memories, and the way in.
 
 mod bank;
+pub(super) mod entry;
+pub mod sleep;
 
 use probe_rs::Target;
+#[cfg(feature = "simulator")]
+use probe_rs::architecture::arm::ApAddress as ArmApAddress;
 use probe_rs::architecture::arm::dp::DpAddress;
 use probe_rs::architecture::arm::{ApV2Address, FullyQualifiedApAddress};
-use probe_rs::config::{CoreType, DebugSequence, MemoryRegion, Registry};
+use probe_rs::config::{CoreType, MemoryRegion, Registry};
 use probe_rs_target::{ApAddress, ChipFamily, CoreAccessOptions};
 use thiserror::Error;
 
 use crate::image::layout::Memory;
 use crate::model::snapshot::MemoryKind;
 use crate::region::Region;
+#[cfg(feature = "simulator")]
+use crate::simulator::Port;
 
 /// Why a chip's name led nowhere.
 #[derive(Debug, Error)]
@@ -152,9 +158,16 @@ impl Chip {
         self.target.flash_algorithms.is_empty()
     }
 
-    /// The debug sequence of its vendor.
-    pub(super) fn sequence(&self) -> DebugSequence {
-        self.target.debug_sequence.clone()
+    /// The first core's access port, as the emulated board has one, and what selects the debug port before it.
+    #[cfg(feature = "simulator")]
+    pub(super) fn port(&self) -> (Port, u32) {
+        let Some(port) = self.memory_ap() else { return <(Port, u32)>::default() };
+        let place = match port.ap() {
+            ArmApAddress::V1(number) => Port::Number(*number),
+            ArmApAddress::V2(base) => Port::Address(base.0.and_then(|base| base.try_into().ok()).unwrap_or(0)),
+        };
+        let targetsel = if let DpAddress::Multidrop(targetsel) = port.dp() { targetsel } else { 0 };
+        (place, targetsel)
     }
 
     /// Where the first core's memory is reached; `None` when the description does not tell.

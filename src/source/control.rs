@@ -3,6 +3,7 @@
 //!
 //! A [`Control`] goes through the probe's own thread, like every read, so that the two never meet on the wire.
 
+pub mod awake;
 pub mod comparators;
 pub mod halt;
 pub mod left;

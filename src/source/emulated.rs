@@ -39,6 +39,8 @@ pub struct Emulation {
     pub erased: bool,
     /// The core; `None` for the one that the ELF was built for.
     pub core: Option<CoreKind>,
+    /// The chip that it is opened as: its access port is where that chip has it. `None`: any.
+    pub chip: Option<Chip>,
 }
 
 /// Why the board could not be emulated.
@@ -80,6 +82,7 @@ pub fn power_on(emulation: &Emulation) -> Result<Arc<Board>, EmulationError> {
     options.clock = emulation.clock;
     options.comparators = emulation.comparators;
     options.core = emulation.core;
+    (options.port, options.targetsel) = emulation.chip.as_ref().map(Chip::port).unwrap_or_default();
     options.pokes.clone_from(&emulation.pokes);
     if emulation.memories.iter().all(|memory| memory.size_known) {
         options.memory = emulation.memories.iter().map(|memory| (kind(memory.kind), memory.range)).collect();
@@ -107,14 +110,31 @@ pub fn chip(board: &Board) -> Result<ProbeOptions, EmulationError> {
 ///
 /// Its probe does not open: it is unplugged, or open already.
 pub fn attach(board: &Arc<Board>, emulation: &Emulation) -> Result<ProbeSource, EmulationError> {
-    let probe = ProbeOptions { selector: Some(board.selector().to_string()), ..ProbeOptions::default() };
+    let probe = ProbeOptions {
+        selector: Some(board.selector().to_string()),
+        chip: emulation.chip.clone(),
+        ..ProbeOptions::default()
+    };
+    attach_with(board, emulation, probe)
+}
+
+/// Attaches to a board that is powered already, in a way of one's own.
+///
+/// # Errors
+///
+/// Its probe does not open: it is unplugged, or open already.
+pub fn attach_with(
+    board: &Arc<Board>,
+    emulation: &Emulation,
+    options: ProbeOptions,
+) -> Result<ProbeSource, EmulationError> {
     let instruments = BoardInstruments {
         packet_words: emulation.link.packet_words(),
         board: Arc::clone(board),
         lockstep: emulation.clock == Clock::Lockstep,
         paced_from: emulation.paced_from,
     };
-    Ok(ProbeSource::open(probe, Box::new(instruments))?)
+    Ok(ProbeSource::open(options, Box::new(instruments))?)
 }
 
 fn kind(kind: MemoryKind) -> Kind {
@@ -154,7 +174,7 @@ impl Instruments for BoardInstruments {
             transactions: Some(counters.transactions),
             usb_commands: Some(counters.usb_commands),
             halts: Some(counters.halts),
-            writes: Some(counters.memory_writes),
+            writes: Some(counters.writes()),
         }
     }
 

@@ -14,7 +14,7 @@ use thiserror::Error;
 
 use super::chip::Chip;
 use super::mem_ap::chain;
-use super::probe::{self, OpenError, ProbeOptions};
+use super::probe::{self, Approach, OpenError, ProbeOptions};
 
 /// How long a reset may take.
 const RESET: Duration = Duration::from_millis(500);
@@ -122,7 +122,7 @@ fn attach(options: &ProbeOptions) -> Result<(Session, Chip), FlashError> {
     let target = options.chip.as_ref().map_or(TargetSelector::Auto, |chip| TargetSelector::Specified(chip.target()));
     // Nothing is ever erased to get into a chip that is locked.
     let permissions = Permissions::new();
-    let session = if options.connect_under_reset {
+    let session = if options.approach == Approach::UnderReset {
         probe.attach_under_reset(target, permissions)
     } else {
         probe.attach(target, permissions)

@@ -13,14 +13,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use probe_rs::architecture::arm::dp::DpAddress;
-use probe_rs::architecture::arm::sequences::{ArmDebugSequence, DefaultArmSequence};
 use probe_rs::architecture::arm::{ArmDebugInterface, ArmError, FullyQualifiedApAddress};
-use probe_rs::config::{CoreType, DebugSequence};
+use probe_rs::config::CoreType;
 use probe_rs::probe::list::Lister;
 use probe_rs::probe::{DebugProbeSelector, Probe, WireProtocol};
 use thiserror::Error;
 
 use super::chip::Chip;
+use super::chip::entry::WayIn;
 use super::control::{self, Order, ProbeControl, Resetting};
 use super::mem_ap::{self, chain};
 use super::{CoreStatus, Counters, Description, Reach, ReadError, Source};
@@ -38,10 +38,23 @@ pub struct ProbeOptions {
     pub protocol: Option<Protocol>,
     /// Clock in kHz; the probe's default when it is not given.
     pub speed_khz: Option<u32>,
-    /// Hold the reset line while connecting. This resets the target: only when asked for.
-    pub connect_under_reset: bool,
-    /// The chip, when it is known: its vendor's sequence is used.
+    /// How far the way in may go.
+    pub approach: Approach,
+    /// The chip, when it is known: it says where the memory is reached.
     pub chip: Option<Chip>,
+}
+
+/// How far the way in may go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Approach {
+    /// Registers of the debug port and of its access ports are written, and nothing else, whatever the chip is: no
+    /// register of the target, no halt, no reset.
+    #[default]
+    Quiet,
+    /// The run resets the chip anyway: its vendor's sequence connects, which may do so too.
+    Resetting,
+    /// The same, with the reset line held while it connects.
+    UnderReset,
 }
 
 /// The wire protocol.
@@ -99,6 +112,19 @@ pub enum OpenError {
         probe: String,
         /// What probe-rs says.
         why: String,
+    },
+    /// The probe works, the target does not answer, and it may be that its debug port has to be opened first.
+    #[error(
+        "the probe {probe} works, but no target answers: {why}; check power, wiring and --speed. It may also be that \
+         {closed}; --connect-under-reset lets the vendor's sequence do that, which resets the chip"
+    )]
+    Closed {
+        /// The probe's name.
+        probe: String,
+        /// What probe-rs says.
+        why: String,
+        /// What keeps it closed.
+        closed: &'static str,
     },
     /// The chip's core cannot be read without stopping it.
     #[error("{chip} is a {core}: reading its memory while it runs is not supported over a probe yet")]
@@ -354,7 +380,7 @@ fn serve(options: &ProbeOptions, inbox: &Receiver<Request>, outbox: &Sender<Repl
             return;
         }
     };
-    let no_target = |error: &ArmError| OpenError::NoTarget { probe: name.clone(), why: chain(error) };
+    let no_target = |error: &ArmError| no_answer(options, &name, chain(error));
     // The memory interface costs a dozen transactions to make: it is made once and held on to.
     let mut memory = match interface.memory_interface(&port) {
         Ok(memory) => memory,
@@ -390,22 +416,22 @@ fn open_interface(
 ) -> Result<(String, Box<dyn ArmDebugInterface + 'static>, FullyQualifiedApAddress, Resetting), OpenError> {
     let mut probe = open_as_wished(options)?;
     let name = probe.get_name();
-    let sequence: Arc<dyn ArmDebugSequence> = match options.chip.as_ref().map(|chip| (chip, chip.sequence())) {
-        None => DefaultArmSequence::create(),
-        Some((_, DebugSequence::Arm(sequence))) => sequence,
-        Some((chip, _)) => {
-            return Err(OpenError::UnsupportedCore { chip: chip.name().to_owned(), core: chip.core() });
-        }
+    let WayIn { vendor, connects, opens_ports } = match &options.chip {
+        None => WayIn::default(),
+        Some(chip) => chip
+            .way_in(options.approach)
+            .ok_or_else(|| OpenError::UnsupportedCore { chip: chip.name().to_owned(), core: chip.core() })?,
     };
-    let attached = if options.connect_under_reset {
-        probe.attach_to_unspecified_under_reset()
-    } else {
-        probe.attach_to_unspecified()
-    };
-    let no_target = |why: String| OpenError::NoTarget { probe: name.clone(), why };
-    attached.map_err(|error| no_target(chain(&error)))?;
-    let mut interface =
-        probe.try_into_arm_debug_interface(sequence.clone()).map_err(|(_, error)| no_target(chain(&error)))?;
+    let no_target = |why: String| no_answer(options, &name, why);
+    if options.approach == Approach::UnderReset {
+        let held = match probe.try_as_dap_probe() {
+            Some(probe) => vendor.reset_hardware_assert(probe),
+            None => probe.target_reset_assert().map_err(ArmError::from),
+        };
+        held.map_err(|error| no_target(chain(&error)))?;
+    }
+    probe.attach_to_unspecified().map_err(|error| no_target(chain(&error)))?;
+    let mut interface = probe.try_into_arm_debug_interface(connects).map_err(|(_, error)| no_target(chain(&error)))?;
     let port = options
         .chip
         .as_ref()
@@ -413,16 +439,27 @@ fn open_interface(
         .unwrap_or_else(|| FullyQualifiedApAddress::v1_with_default_dp(0));
     let dp: DpAddress = port.dp();
     interface.select_debug_port(dp).map_err(|error| no_target(chain(&error)))?;
-    if let Some(chip) = &options.chip {
-        // A chip whose vendor has an unlock sequence gets it; the default one does nothing.
+    if opens_ports {
         let permissions = probe_rs::Permissions::new();
-        sequence
-            .debug_device_unlock(&mut *interface, &port, &permissions)
-            .map_err(|error| no_target(format!("{} did not unlock: {}", chip.name(), chain(&error))))?;
+        let opened = vendor.debug_device_unlock(&mut *interface, &port, &permissions);
+        opened.map_err(|error| no_target(format!("its access port does not open: {}", chain(&error))))?;
+    }
+    if options.approach == Approach::UnderReset {
+        let released = vendor.reset_hardware_deassert(&mut *interface, &port);
+        released.map_err(|error| no_target(format!("its reset line stays low: {}", chain(&error))))?;
     }
     // Without a chip, what Cortex-M cores have in common.
     let core = options.chip.as_ref().map_or(CoreType::Armv7m, Chip::core_type);
-    Ok((name, interface, port, Resetting { sequence, core }))
+    Ok((name, interface, port, Resetting { sequence: vendor, core }))
+}
+
+/// That no target answers, and what may keep it from doing so.
+fn no_answer(options: &ProbeOptions, probe: &str, why: String) -> OpenError {
+    let probe = probe.to_owned();
+    match options.chip.as_ref().filter(|_| options.approach == Approach::Quiet).and_then(Chip::may_be_closed) {
+        Some(closed) => OpenError::Closed { probe, why, closed },
+        None => OpenError::NoTarget { probe, why },
+    }
 }
 
 /// Opens the probe with its protocol and speed; nothing is attached to yet.

@@ -18,7 +18,7 @@ use ratatui::text::Span;
 use super::deck::{Deck, Place, Play};
 use super::keys::{self, Action, Binding};
 use super::paint::{self, Canvas, safe};
-use super::state::{Input, Picture, Scale, Screen, State};
+use super::state::{Input, Picture, READ_ONLY, Scale, Screen, State};
 use super::theme::Theme;
 use super::verdict::{Tone, verdict};
 use crate::model::Model;
@@ -226,7 +226,12 @@ fn status(model: &Model, state: &State, theme: &Theme, density: Density) -> Vec<
     words.extend(reason);
     match &snapshot.tripwire {
         // What may touch the target is not to be overlooked.
-        Some(tripwire) => words.push(Span::styled(safe(&tripwire.access(), theme), styles.ink)),
+        Some(tripwire) => {
+            words.push(Span::styled(safe(&tripwire.access(), theme), styles.ink));
+            if state.access != READ_ONLY {
+                words.push(muted(safe(&state.access, theme)));
+            }
+        }
         None if snapshot.health != Health::Static => words.push(muted(safe(&state.access, theme))),
         None => {}
     }

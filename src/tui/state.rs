@@ -20,6 +20,9 @@ use crate::region::Region;
 use crate::sampler::interest::{Interest, Wish};
 use crate::source::recorder::Desk;
 
+/// What is said of the access to a target that nothing is written to.
+pub(super) const READ_ONLY: &str = "read-only";
+
 /// How the screens are to be, given once at the start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -58,7 +61,7 @@ impl Default for Options {
             ascii: false,
             colour: true,
             stack_limit: Limits::default().stack_percent,
-            access: "read-only".to_owned(),
+            access: READ_ONLY.to_owned(),
             screen: Screen::Map,
             interest: Interest::default(),
             symbols: symbols::Shared::default(),

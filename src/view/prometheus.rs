@@ -118,9 +118,11 @@ fn report_families<'a>() -> [Family<'a, Report>; 8] {
         counter("highwater_core_halts_total", "Times the core was stopped since the attach.", |report| {
             report.link.halts.map(f64::from)
         }),
-        counter("highwater_memory_writes_total", "Writes to the target's memory since the attach.", |report| {
-            report.link.writes.map(f64::from)
-        }),
+        counter(
+            "highwater_memory_writes_total",
+            "Words of memory and registers written in the target since the attach.",
+            |report| report.link.writes.map(f64::from),
+        ),
     ]
 }
 

@@ -62,6 +62,7 @@ impl Seen {
             comparators: None,
             erased: false,
             core: None,
+            chip: None,
         };
         let (source, board) = open(&emulation).expect("the board opens");
         let mut model = Model::new(static_snapshot(&image, &memories));

@@ -58,6 +58,7 @@ impl Watched {
             faults: Vec::new(),
             comparators: None,
             core: None,
+            chip: None,
         };
         let (source, board) = open(&emulation).expect("the board opens");
         let model = Model::new(static_snapshot(&image, &memories));

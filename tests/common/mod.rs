@@ -50,6 +50,7 @@ pub(crate) fn emulation(image: &Image, scenario: u32, seed: u32, link: LinkModel
         comparators: None,
         erased: false,
         core: None,
+        chip: None,
     }
 }
 

@@ -114,7 +114,7 @@ impl Comparators {
             part if part >> 8 == 0xd => Layout::V8,
             _ => Layout::V7,
         };
-        let earlier = keeper.as_ref().and_then(Keeper::load);
+        let earlier = keeper.as_ref().and_then(Keeper::load::<Found>);
         let mut found =
             Found { demcr: control.read(DEMCR)?, debug_enabled: halt::is_debugged(control)?, comparators: Vec::new() };
         let mut this = Self {

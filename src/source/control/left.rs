@@ -1,10 +1,11 @@
-//! What a run found in the debug registers before it changed them, kept in a small file until it has put it back. If
-//! the tool dies in between, the next run with a tripwire finds the file and restores from it.
+//! What a run found in registers before it changed them, kept in a small file until it has put it back. If
+//! the tool dies in between, the next run with the same flag finds the file and restores from it.
 
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// The largest file that is read.
@@ -21,7 +22,7 @@ pub struct Comparator {
     pub function: u32,
 }
 
-/// What was found before anything was changed.
+/// What a tripwire found before anything was changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Found {
     /// `DEMCR`.
@@ -47,7 +48,7 @@ impl Keeper {
 
     /// What an earlier run kept and never put back. A file that makes no sense is none.
     #[must_use]
-    pub fn load(&self) -> Option<Found> {
+    pub fn load<T: DeserializeOwned>(&self) -> Option<T> {
         let size = fs::metadata(&self.path).ok()?.len();
         if size > LIMIT {
             return None;
@@ -60,7 +61,7 @@ impl Keeper {
     /// # Errors
     ///
     /// The file cannot be written.
-    pub fn store(&self, found: &Found) -> io::Result<()> {
+    pub fn store<T: Serialize>(&self, found: &T) -> io::Result<()> {
         if let Some(folder) = self.path.parent() {
             fs::create_dir_all(folder)?;
         }
@@ -94,13 +95,13 @@ mod tests {
     fn what_was_found_survives_and_damage_is_nothing() {
         let folder = tempfile::tempdir().expect("a folder");
         let keeper = Keeper::new(folder.path().join("deep/er/file.json"));
-        assert_eq!(keeper.load(), None);
+        assert_eq!(keeper.load::<Found>(), None);
         let comparator = Comparator { comp: 0x2000_0000, mask: 5, function: 6 };
         let found = Found { demcr: 1 << 24, debug_enabled: true, comparators: vec![comparator] };
         keeper.store(&found).expect("it is written");
-        assert_eq!(keeper.load(), Some(found));
+        assert_eq!(keeper.load::<Found>(), Some(found));
         fs::write(keeper.path(), "{\"demcr\": 1").expect("it is written");
-        assert_eq!(keeper.load(), None);
+        assert_eq!(keeper.load::<Found>(), None);
         keeper.forget();
         assert!(!keeper.path().exists());
     }
