@@ -1,6 +1,6 @@
 //! Zephyr without an agent.
 
-use highwater::model::snapshot::{StackKind, Trust};
+use highwater::model::snapshot::{BlockState, StackKind, Trust};
 
 use crate::fixture::{Fixture, hints, names, peak, stack};
 
@@ -132,5 +132,29 @@ fn what_a_heap_of_zephyr_keeps_as_its_most_is_its_peak() {
     for most in [79, 0xffff_ffff] {
         fixture.poke(memory + 24, most);
         assert_eq!(peak(&mut fixture), None);
+    }
+}
+
+#[test]
+#[ignore = "needs arm-none-eabi-gcc"]
+fn the_counters_of_zephyrs_heap_are_believed_in_each_version_and_with_canaries() {
+    // What a program may use of the block of 40 B.
+    for (flags, payload) in [
+        (&["-g"][..], (4, 36)),
+        (&["-g", "-DWHOLE"], (4, 36)),
+        (&["-g", "-DCANARIES"], (4, 28)),
+        (&["-g", "-DGUARDS"], (16, 24)),
+    ] {
+        let snapshot = Fixture::new("zephyr_heap.c", flags).look();
+        let [heap] = snapshot.heaps.as_slice() else { panic!("{flags:?}: {:?}", snapshot.heaps) };
+        assert_eq!((heap.allocator, heap.damage.as_ref()), (Some("sys_heap"), None), "{flags:?}");
+        assert_eq!((heap.free(), heap.in_use), (Some(72), Some(1)), "{flags:?}");
+        let used = heap.blocks.iter().flat_map(|blocks| blocks.iter()).find(|block| block.state == BlockState::Used);
+        let used = used.expect("one block is in use");
+        assert_eq!((used.payload.start() - used.range.start(), used.payload.size()), payload, "{flags:?}");
+    }
+    for flags in [&["-g", "-DLOST=8"][..], &["-g", "-DWHOLE", "-DLOST=4"], &["-g", "-DCANARIES", "-DLOST=12"]] {
+        let snapshot = Fixture::new("zephyr_heap.c", flags).look();
+        assert!(snapshot.heaps[0].damage.is_some(), "{flags:?}: no version counts so");
     }
 }
