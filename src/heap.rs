@@ -17,8 +17,10 @@ pub mod heap4;
 pub mod linked_list;
 pub mod mbed_stats;
 pub mod newlib;
+pub mod picolibc;
 pub mod rows;
 pub mod rtx_memory;
+mod sbrk;
 pub mod sites;
 pub mod sys_heap;
 #[cfg(test)]
@@ -140,6 +142,9 @@ pub struct Walk {
     pub blocks: Arc<[Block]>,
     /// Where the walk had to end.
     pub damage: Option<Damage>,
+    /// The largest request in bytes that would be granted now, where that is not the largest free part by the allocator's
+    /// rule.
+    pub largest_free: Option<u32>,
     /// The fewest bytes that were ever free, where the allocator keeps that.
     pub lowest_free: Option<u32>,
     /// The most bytes ever in use with the allocator's own, where it keeps that.
@@ -196,6 +201,7 @@ pub fn detect(image: &Image) -> Vec<Box<dyn Walker>> {
     walkers.extend(heap4::Heap4::find(image).map(boxed));
     walkers.extend(newlib::DlMalloc::find(image).map(boxed));
     walkers.extend(newlib::Nano::find(image).map(boxed));
+    walkers.extend(picolibc::Picolibc::find(image).map(boxed));
     walkers.extend(rtx_memory::RtxMemory::find(image).into_iter().map(boxed));
     walkers.extend(sys_heap::SysHeap::find(image).into_iter().map(boxed));
     walkers.extend(byte_pool::BytePool::find(image).into_iter().map(boxed));

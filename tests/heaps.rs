@@ -69,12 +69,12 @@ fn build(name: &str) -> Vec<u8> {
     std::fs::read(target.path().join("thumbv7m-none-eabi/release/churn")).expect("it was linked")
 }
 
-fn compile(name: &str, arguments: &[String]) -> Vec<u8> {
+fn compile(name: &str, source: &str, arguments: &[&str]) -> Vec<u8> {
     let elf = std::env::temp_dir().join(format!("highwater-heap-{}-{name}.elf", std::process::id()));
     let output = Command::new("arm-none-eabi-gcc")
         .current_dir(fixtures())
         .args(["-mcpu=cortex-m3", "-mthumb", "-O1", "-g", "-nostartfiles", "-DSEED=0x2545f491", "-I.", "-Tboard.ld"])
-        .args(["-Wl,-e,reset", "-Wl,--no-warn-rwx-segments", "churn.c", "-o"])
+        .args(["-Wl,-e,reset", "-Wl,--no-warn-rwx-segments", source, "-o"])
         .arg(&elf)
         .args(arguments)
         .output()
@@ -135,6 +135,43 @@ fn assert_tiles(walk: &Walk) {
     assert_eq!(blocks.next(), None);
 }
 
+/// Runs firmware in which somebody else calls sbrk too, and holds the walk against what it did, and what malloc would grant
+/// against what it grants then. `last` bytes are freed right before.
+fn compare_shared(allocator: &str, arguments: &[&str], is_alone: bool, last: u32) {
+    let what = format!("{allocator}, alone: {is_alone}, {last} B freed");
+    let last = format!("-DLAST={last}");
+    let mut arguments = arguments.to_vec();
+    arguments.extend(["-Wl,--defsym=__HeapBase=heap_first", "-Wl,--defsym=__HeapLimit=heap_last", &last]);
+    arguments.extend(is_alone.then_some("-DALONE"));
+    let elf = compile(&what.replace([' ', ',', ':'], "-"), "shared.c", &arguments);
+    let image = Image::parse(Path::new("shared.elf"), &elf).expect("it opens");
+    let address = |symbol: &str| image.symbols.get(symbol).expect(symbol).range.start();
+    let walker = detect(&image).into_iter().find(|walker| walker.name() == allocator).expect("it is found");
+    let board = Board::create(Options::new(Firmware::from_elf(&elf).expect("it loads")).lockstep()).expect("it starts");
+    let word = |at: u32| board.peek_word(at).expect("it is RAM");
+    let stamp = address("stamp");
+    assert!(board.run_until(Duration::from_secs(5), |board| board.peek_word(stamp) == Some(1)), "{what}");
+    let mut source = Peek(board.clone());
+    let walk = walker.walk(&mut Memory::new(&mut source, LinkCost::default(), 1 << 20)).expect(&what);
+    assert_eq!(walk.damage, None, "{what}");
+    assert_tiles(&walk);
+    let pieces = |symbol: &str| -> Vec<Region> {
+        let all = (0..8).map(|index| address(symbol) + 8 * index);
+        all.filter(|at| word(*at) != 0).map(|at| Region::new(word(at), word(at + 4))).collect()
+    };
+    let mut live: Vec<u32> = pieces("live").iter().map(|piece| piece.start()).collect();
+    live.sort_unstable();
+    let blocks = |state| walk.blocks.iter().filter(move |block| block.state == state);
+    let used: Vec<u32> = blocks(BlockState::Used).map(|block| block.payload.start()).collect();
+    assert_eq!(used, live, "{what}: {:x?}", walk.blocks);
+    for taken in pieces("taken") {
+        assert!(blocks(BlockState::Stretch).any(|block| block.range.covers(taken)), "{what}: {:x?}", walk.blocks);
+    }
+    assert_eq!(blocks(BlockState::Stretch).count(), if is_alone { 0 } else { 2 }, "{what}: {:x?}", walk.blocks);
+    assert!(board.run_until(Duration::from_secs(20), |board| board.peek_word(stamp) == Some(2)), "{what}");
+    assert_eq!(walk.largest_free, Some(word(address("largest"))), "{what}: {:x?}", walk.blocks);
+}
+
 /// The firmware asks its allocator how large a block is.
 fn same(walked: Told, truth: Told) -> bool {
     walked == truth
@@ -148,14 +185,26 @@ fn rounded(walked: Told, truth: Told) -> bool {
 #[test]
 #[ignore = "needs arm-none-eabi-gcc and newlib"]
 fn newlib_malloc_is_walked_block_by_block() {
-    compare(&compile("dlmalloc", &["-specs=nosys.specs".into()]), "newlib malloc", 400, same);
+    compare(&compile("dlmalloc", "churn.c", &["-specs=nosys.specs"]), "newlib malloc", 400, same);
 }
 
 #[test]
 #[ignore = "needs arm-none-eabi-gcc and newlib"]
 fn newlib_nano_malloc_is_walked_block_by_block() {
-    let elf = compile("nano", &["-specs=nano.specs".into(), "-specs=nosys.specs".into()]);
+    let elf = compile("nano", "churn.c", &["-specs=nano.specs", "-specs=nosys.specs"]);
     compare(&elf, "newlib-nano malloc", 400, same);
+}
+
+#[test]
+#[ignore = "needs arm-none-eabi-gcc, newlib and picolibc"]
+fn what_somebody_else_took_from_sbrk_is_walked_over_and_what_malloc_grants_is_told() {
+    for is_alone in [true, false] {
+        for last in [40, 9000] {
+            compare_shared("newlib malloc", &["-specs=nosys.specs"], is_alone, last);
+            compare_shared("newlib-nano malloc", &["-specs=nano.specs", "-specs=nosys.specs"], is_alone, last);
+            compare_shared("picolibc malloc", &["-specs=picolibc.specs", "-DPICOLIBC"], is_alone, last);
+        }
+    }
 }
 
 #[test]

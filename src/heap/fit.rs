@@ -3,8 +3,10 @@
 //! In linked_list_allocator 0.10 (`HoleList::allocate_first_fit`, src/hole.rs) sizes are rounded up to words and to the
 //! smallest hole; the first hole wins in which the block leaves nothing, or room for a hole, on either side. In FreeRTOS's
 //! heap_4 and heap_5 (`pvPortMalloc`, V9 to V11) a header of 8 bytes is added and rounded up to 8; the first free block wins,
-//! and what is left of it is one again when it is larger than two headers.
+//! and what is left of it is one again when it is larger than two headers. picolibc 1.8 (`nano-mallocr.c`) rounds up to 8 and
+//! adds 8 bytes; the first free chunk wins, and the last one grows.
 
+use super::picolibc;
 use crate::region::Region;
 
 /// How an allocator places a block.
@@ -17,6 +19,8 @@ pub enum Rule {
     },
     /// As heap_4 and heap_5 do.
     Heap4,
+    /// As picolibc does.
+    Picolibc,
 }
 
 /// Whether it would fit.
@@ -58,6 +62,7 @@ impl Rule {
         match allocator {
             None | Some("linked_list_allocator") => Some(Self::TARGET),
             Some("heap_4" | "heap_5") => Some(Self::Heap4),
+            Some(picolibc::NAME) => Some(Self::Picolibc),
             Some(_) => None,
         }
     }
@@ -68,6 +73,7 @@ impl Rule {
         match self {
             Self::LinkedList { word } => size.max(2 * word).checked_next_multiple_of(word),
             Self::Heap4 => size.checked_add(8)?.checked_next_multiple_of(8),
+            Self::Picolibc => size.checked_next_multiple_of(8)?.checked_add(8),
         }
     }
 
@@ -76,6 +82,12 @@ impl Rule {
     pub fn place(self, hole: Region, size: u32, align: u32) -> Option<Region> {
         let word = match self {
             Self::LinkedList { word } => word,
+            Self::Picolibc => {
+                // What the break is not aligned by is left out.
+                let start = hole.start().checked_add(4)?.checked_next_multiple_of(8)?.checked_sub(4)?;
+                let block = Region::new(start, size);
+                return (align <= 8 && hole.covers(block) && block.size() == size).then_some(block);
+            }
             Self::Heap4 => {
                 let left = hole.size().checked_sub(size)?;
                 return Some(if left > 16 { hole.bottom(size) } else { hole });

@@ -7,11 +7,18 @@
 //!
 //! In dlmalloc the last word of a block in use lies where the next chunk keeps `prev_size`, so a block here begins with
 //! the chunk's `size` and ends before the next one's: that is what `malloc_usable_size` counts, and one word.
+//!
+//! Both allow that somebody else calls `sbrk` between two calls of theirs. dlmalloc then leaves two words that end its old
+//! top chunk for good (`malloc_extend_top`), nano leaves nothing.
+//!
+//! What malloc would grant is not the sum of what is free: nano looks at each free chunk by itself, and then asks for a whole
+//! chunk behind the break. dlmalloc asks for the request and 16 bytes more there, rounded up to pages, whatever of it the top
+//! chunk has already (newlib 3.3).
 
 use std::collections::{BTreeMap, HashMap};
 
 use super::chain::{self, Step};
-use super::{MAX_BLOCKS, Walk, Walker};
+use super::{MAX_BLOCKS, Walk, Walker, sbrk};
 use crate::image::Image;
 use crate::image::layout;
 use crate::memory::Memory;
@@ -21,17 +28,20 @@ use crate::region::Region;
 /// `PREV_INUSE` and the bits of a size that are none.
 const PREVIOUS_IN_USE: u32 = 1;
 const FLAGS: u32 = 7;
-/// The names of the pointer to the break that `_sbrk` keeps, without the number that gcc adds: libnosys, what vendors'
-/// templates write, and Mbed OS.
-const BREAKS: &[&str] = &["heap_end", "__sbrk_heap_end", "_ZZ5_sbrkE4heap", "current_heap_end", "heap_ptr"];
-/// What other templates call it, when the number says that it is a static of a function: alone, the word says too little.
-const LOCAL_BREAKS: &[&str] = &["heap", "brk", "current_break", "curbrk", "heap_top", "program_break"];
+/// What dlmalloc writes into two words where it leaves the break that it had: a size of one word, in use or not.
+const FENCES: [u32; 2] = [4, 5];
+/// `MINSIZE`: what dlmalloc keeps of the top chunk.
+const LEAST: u32 = 16;
+/// `malloc_getpagesize`: dlmalloc takes whole pages, but for the first time.
+const PAGE: u32 = 4096;
 
 /// newlib's dlmalloc.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DlMalloc {
     base: u32,
     bins: Region,
+    /// The word that holds the break.
+    end: Option<u32>,
     room: Option<Region>,
 }
 
@@ -41,6 +51,8 @@ pub struct Nano {
     start: u32,
     list: u32,
     end: u32,
+    /// Somebody else may call sbrk too.
+    is_shared: bool,
     room: Option<Region>,
 }
 
@@ -50,7 +62,7 @@ impl DlMalloc {
     pub fn find(image: &Image) -> Option<Self> {
         let base = image.symbols.get("__malloc_sbrk_base")?.range.start();
         let bins = image.symbols.get("__malloc_av_")?.range;
-        (bins.size() >= 16).then_some(Self { base, bins, room: layout::heap(image) })
+        (bins.size() >= 16).then_some(Self { base, bins, end: sbrk::kept_at(image), room: layout::heap(image) })
     }
 }
 
@@ -94,24 +106,50 @@ impl Walker for DlMalloc {
         if top % 8 != 0 || top < first {
             return None;
         }
-        let (top_size, top_flags) = memory.word(top.checked_add(4)?).map(|size| (size & !FLAGS, size & FLAGS))?;
-        let range = widened(Region::between(base, top.checked_add(top_size)?), self.room);
-        let tail = range.from(top).top(range.from(top).size().checked_sub(4)?);
+        let (top_size, top_flags) = memory.word(top.checked_add(4)?).map(|size| (size & !3, size & 2))?;
+        let top_end = top.checked_add(top_size)?;
+        let kept = match self.end {
+            Some(end) => Some(memory.word(end)?),
+            None => None,
+        };
+        // Where no page could be filled up, the last block ends at any byte, and its size runs into its flags.
+        let is_odd = kept.and_then(|kept| kept.checked_sub(top_end)).is_some_and(|cut| cut < 4);
+        let top_end = kept.filter(|_| is_odd).unwrap_or(top_end);
+        let end = kept.map_or(top_end, |kept| kept.max(top_end));
+        let range = widened(Region::between(base, end), self.room);
+        let tail = Region::between(top.checked_add(4)?, top_end);
         let cut = range.below(first.checked_add(4)?);
         let mut free: BTreeMap<u32, Links> = BTreeMap::new();
         let mut walk = chain::follow(range, |at| {
             if at < first + 4 {
                 return Some(Step::Block(Block::new(cut, cut.size(), BlockState::Own)));
             }
-            if at == tail.start() && top_flags & !PREVIOUS_IN_USE != 0 {
+            if at == tail.start() && top_flags != 0 && !is_odd {
                 return Some(Step::Wrong(at, format!("a last block with flags {top_flags}")));
             }
             if at == tail.start() {
                 return Some(Step::Block(Block::new(tail, 4, BlockState::Free)));
             }
+            if at >= top_end && at < end {
+                // The library did not ask for it.
+                return Some(Step::Block(Block::new(Region::between(at, end), 0, BlockState::Stretch)));
+            }
+            if at >= end {
+                return Some(Step::Block(Block::new(range.from(at), 4.min(range.from(at).size()), BlockState::Free)));
+            }
             let size = memory.word(at)?;
+            if FENCES.contains(&size) && memory.word(at.checked_add(4)?)? == FENCES[1] {
+                // The old break lies 8 to 15 bytes behind the first of the two words, and chunks begin at eight.
+                let from = at.checked_add(16)?;
+                if from > tail.start() {
+                    return Some(Step::Wrong(at, "an end of blocks in front of the last one".into()));
+                }
+                let on =
+                    sbrk::resume(memory, (from, tail.start()), 8, |memory, at| self.leads(memory, at, tail.start()))?;
+                return Some(Step::Block(Block::new(Region::between(at, on), 8, BlockState::Stretch)));
+            }
             let block = Region::new(at, size & !FLAGS);
-            if block.size() < 16 || size & FLAGS & !PREVIOUS_IN_USE != 0 || block.end() > u64::from(tail.start()) {
+            if block.size() < LEAST || size & FLAGS & !PREVIOUS_IN_USE != 0 || block.end() > u64::from(tail.start()) {
                 return Some(Step::Wrong(at, format!("a block of {} B with flags {}", size & !FLAGS, size & FLAGS)));
             }
             if at == first + 4 && size & PREVIOUS_IN_USE == 0 {
@@ -130,13 +168,61 @@ impl Walker for DlMalloc {
             }
             Some(Step::Block(Block::new(block, 4, state)))
         })?;
-        if walk.damage.is_none()
-            && walk.blocks.iter().all(|block| block.state != BlockState::Lost)
-            && let Some((address, what)) = self.broken(&free)
-        {
+        let is_whole = walk.damage.is_none() && walk.blocks.iter().all(|block| block.state != BlockState::Lost);
+        if is_whole && let Some((address, what)) = self.broken(&free) {
             walk.damage = Some(chain::damaged(&walk.blocks, address, what));
         }
+        if is_whole {
+            let chunks = walk
+                .blocks
+                .iter()
+                .filter(|block| block.state == BlockState::Free && block.range.start() < tail.start());
+            let chunk = chunks.map(|block| block.range.size()).max().unwrap_or(0);
+            let grown = granted_behind(end, end == top_end, range.from(end).size());
+            let whole = chunk.max(top_size.max(grown).saturating_sub(LEAST) & !FLAGS);
+            walk.largest_free = Some(whole.saturating_sub(4));
+        }
         Some(walk)
+    }
+}
+
+/// The bytes of the last block that dlmalloc could make behind the break at `end` with `room` bytes behind that, for one
+/// request (`malloc_extend_top`). `is_own`: the last block ends at the break.
+fn granted_behind(end: u32, is_own: bool, room: u32) -> u32 {
+    let pages = room / PAGE * PAGE;
+    if is_own && end.is_multiple_of(PAGE) {
+        return pages;
+    }
+    // It begins anew there, and takes what is left of the page too, when there is room for that.
+    let cut = end.wrapping_neg() % 8;
+    let rest = cut + PAGE - end.wrapping_add(cut) % PAGE;
+    if rest <= room - pages { pages } else { pages.saturating_sub(cut) }
+}
+
+impl DlMalloc {
+    /// Whether blocks begin at `from` and go on up to the last one at `last`, or to where the break was left once more.
+    fn leads(&self, memory: &mut Memory<'_>, from: u32, last: u32) -> Option<bool> {
+        let mut at = from;
+        for _ in 0..MAX_BLOCKS {
+            if at == last {
+                return Some(true);
+            }
+            let size = memory.word(at)?;
+            if at > from && FENCES.contains(&size) && memory.word(at.checked_add(4)?)? == FENCES[1] {
+                return Some(true);
+            }
+            let is_first_free = at == from && size & PREVIOUS_IN_USE == 0;
+            let block = Region::new(at, size & !FLAGS);
+            if is_first_free
+                || size & FLAGS & !PREVIOUS_IN_USE != 0
+                || block.size() < LEAST
+                || block.end() > last.into()
+            {
+                return Some(false);
+            }
+            at = block.end_address();
+        }
+        Some(false)
     }
 }
 
@@ -146,19 +232,12 @@ impl Nano {
     pub fn find(image: &Image) -> Option<Self> {
         let address = |name: &str| image.symbols.get(name).map(|symbol| symbol.range.start());
         let (start, list) = (address("__malloc_sbrk_start")?, address("__malloc_free_list")?);
-        let plain =
-            |name: &str| name.trim_end_matches(|letter: char| letter.is_ascii_digit() || letter == '.').to_owned();
-        let end = image
-            .symbols
-            .iter()
-            .find(|symbol| {
-                let (name, is_data) = (plain(&symbol.name), !symbol.is_code && symbol.range.size() == 4);
-                let is_local = symbol.name.contains('.') && LOCAL_BREAKS.contains(&name.as_str());
-                is_data && (is_local || BREAKS.contains(&name.as_str()))
-            })?
-            .range
-            .start();
-        Some(Self { start, list, end, room: layout::heap(image) })
+        // picolibc's has other chunks.
+        if address("__malloc_sbrk_top").is_some() {
+            return None;
+        }
+        let (end, is_shared) = (sbrk::kept_at(image)?, sbrk::has_others(image));
+        Some(Self { start, list, end, is_shared, room: layout::heap(image) })
     }
 
     /// The free chunks by address, with the word that leads to each; or the word that leads nowhere.
@@ -214,36 +293,77 @@ impl Walker for Nano {
             if let Some(link) = broken.filter(|link| at == first || *link < at) {
                 return Some(Step::Wrong(link, "a link to where no free block can be".into()));
             }
-            let size = memory.word(at)?;
-            let block = Region::new(at, size);
-            if size % 4 != 0 || size < 12 || block.end() > taken.end() {
-                return Some(Step::Wrong(at, format!("a block of {} B", size.cast_signed())));
+            match chunk(memory, at, end, &free)? {
+                Ok(block) => {
+                    free.remove(&at);
+                    Some(Step::Block(block))
+                }
+                Err(wrong) => {
+                    let next = free.keys().copied().filter(|chunk| *chunk >= at).min();
+                    // A free chunk is one of malloc's whatever lies around it.
+                    if !self.is_shared || next == Some(at) {
+                        return Some(wrong);
+                    }
+                    let to = next.unwrap_or(end);
+                    let leads = |memory: &mut Memory<'_>, from| leads(memory, from, (to, end), &free);
+                    let on = sbrk::resume(memory, (at.checked_add(4)?, to), 4, leads)?;
+                    Some(Step::Block(Block::new(Region::between(at, on), 0, BlockState::Stretch)))
+                }
             }
-            // A payload is a multiple of 8: the word before it is padding when the chunk is not.
-            let header = (at + 4).next_multiple_of(8) - at;
-            let state = if free.remove(&at).is_some() { BlockState::Free } else { BlockState::Used };
-            if let Some(link) =
-                free.iter().find(|(chunk, _)| **chunk > at && block.contains(**chunk)).map(|(_, link)| *link)
-            {
-                return Some(Step::Wrong(link, "a link into the middle of a block".into()));
-            }
-            if state == BlockState::Used && header == 8 && memory.word(at + 4)? != 4u32.wrapping_neg() {
-                return Some(Step::Wrong(at + 4, "padding that was written over".into()));
-            }
-            Some(Step::Block(Block::new(block, header, state)))
         })?;
-        if walk.damage.is_none()
-            && walk.blocks.iter().all(|block| block.state != BlockState::Lost)
-            && let Some(link) = free.values().min()
-        {
+        let is_whole = walk.damage.is_none() && walk.blocks.iter().all(|block| block.state != BlockState::Lost);
+        if is_whole && let Some(link) = free.values().min() {
             walk.damage = Some(chain::damaged(&walk.blocks, *link, "a link to where no block begins".into()));
+        }
+        if is_whole {
+            let free = walk.blocks.iter().filter(|block| block.state == BlockState::Free && block.range.start() < end);
+            let chunk = free.map(|block| block.range.size()).max().unwrap_or(0);
+            let grown = range.from(end).size().saturating_sub(end.next_multiple_of(4) - end);
+            walk.largest_free = Some((chunk.max(grown) & !3).saturating_sub(MOST_OVERHEAD));
         }
         Some(walk)
     }
 }
 
+/// What nano adds to a request: the size, and a word to align by.
+const MOST_OVERHEAD: u32 = 8;
+
+/// nano's chunk at `at`, or what is wrong with it.
+fn chunk(memory: &mut Memory<'_>, at: u32, end: u32, free: &HashMap<u32, u32>) -> Option<Result<Block, Step>> {
+    let size = memory.word(at)?;
+    let block = Region::new(at, size);
+    if size % 4 != 0 || size < 12 || block.end() > end.into() {
+        return Some(Err(Step::Wrong(at, format!("a block of {} B", size.cast_signed()))));
+    }
+    // A payload is a multiple of 8: the word before it is padding when the chunk is not.
+    let header = (at + 4).next_multiple_of(8) - at;
+    let state = if free.contains_key(&at) { BlockState::Free } else { BlockState::Used };
+    if let Some(link) = free.iter().find(|(chunk, _)| **chunk > at && block.contains(**chunk)).map(|(_, link)| *link) {
+        return Some(Err(Step::Wrong(link, "a link into the middle of a block".into())));
+    }
+    if state == BlockState::Used && header == 8 && memory.word(at + 4)? != 4u32.wrapping_neg() {
+        return Some(Err(Step::Wrong(at + 4, "padding that was written over".into())));
+    }
+    Some(Ok(Block::new(block, header, state)))
+}
+
+/// Whether nano's chunks begin at `from` and go on up to `to` exactly.
+fn leads(memory: &mut Memory<'_>, from: u32, (to, end): (u32, u32), free: &HashMap<u32, u32>) -> Option<bool> {
+    let mut at = from;
+    for _ in 0..MAX_BLOCKS {
+        if at >= to {
+            return Some(at == to);
+        }
+        match chunk(memory, at, end, free)? {
+            Ok(block) => at = block.range.end_address(),
+            Err(_) => return Some(false),
+        }
+    }
+    Some(false)
+}
+
 /// The heap up to where it may grow, when the linker script says that.
-fn widened(range: Region, room: Option<Region>) -> Region {
+pub(super) fn widened(range: Region, room: Option<Region>) -> Region {
     room.filter(|room| room.covers(range)).map_or(range, |room| range.hull(room))
 }
 
@@ -264,7 +384,7 @@ mod tests {
 
     #[test]
     fn dlmalloc_is_walked_and_damage_is_found_in_each_word() {
-        let malloc = DlMalloc { base: RAM.start(), bins: Region::new(0x2000_0010, 0x20), room: None };
+        let malloc = DlMalloc { base: RAM.start(), bins: Region::new(0x2000_0010, 0x20), end: None, room: None };
         let mut bytes = Bytes::new(RAM);
         let (mut at, mut flag, mut words) = (START, 1, Vec::new());
         // One bin has both free chunks: bin, first, second, and back.
@@ -303,7 +423,8 @@ mod tests {
 
     #[test]
     fn nano_is_walked_and_no_flip_in_any_word_goes_unseen() {
-        let malloc = Nano { start: RAM.start(), list: RAM.start() + 4, end: RAM.start() + 8, room: None };
+        let malloc =
+            Nano { start: RAM.start(), list: RAM.start() + 4, end: RAM.start() + 8, is_shared: false, room: None };
         let mut bytes = Bytes::new(RAM);
         let (mut at, mut link) = (START + 4, malloc.list);
         let mut words = vec![link];

@@ -295,6 +295,9 @@ fn tell(seen: &Seen, allocator: &'static str, object: Option<&str>, began: Durat
             }
         }
         *heap = told.with_blocks(blocks, damage, trust);
+        if let Some((bytes, largest)) = seen.walk.largest_free.zip(heap.largest_free.as_mut()).filter(|_| single) {
+            largest.bytes = bytes;
+        }
     }
 }
 

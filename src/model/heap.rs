@@ -34,7 +34,7 @@ pub struct Heap {
     pub requested: Option<Measured>,
     /// The most bytes ever in use as the program asked for them.
     pub requested_peak: Option<Measured>,
-    /// The largest single free block.
+    /// The largest single free block, or the largest request that would be granted where the allocator's rule says other.
     pub largest_free: Option<Measured>,
     /// Blocks in use.
     pub in_use: Option<u32>,
@@ -321,12 +321,13 @@ impl Heap {
             return Fit::TooLarge { needs: size };
         };
         let Some(rule) = Rule::of(self.allocator) else {
-            // Only what is larger than every hole surely does not fit.
+            // Only what is larger than every hole surely does not fit: versions differ in what they join.
+            let joined = free_runs(self.blocks.as_deref().unwrap_or_default()).map(Region::size).max().unwrap_or(0);
             return match self.largest_free {
                 _ if self.free().is_some_and(|free| all > free) => Fit::TooLarge { needs: all },
                 Some(largest) => wholes
                     .into_iter()
-                    .find(|whole| *whole > largest.bytes)
+                    .find(|whole| *whole > largest.bytes.max(joined))
                     .map_or(Fit::Unknown, |needs| Fit::No { needs, in_the_way: None }),
                 None => Fit::Unknown,
             };
