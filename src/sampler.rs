@@ -33,10 +33,11 @@ use crate::heap::watch::Heaps;
 use crate::image::Image;
 use crate::image::layout::{self, Memory as Chip, Placed};
 use crate::kernel::{self, Kernel, Look};
-use crate::memory::{Memory, Sentinel};
+use crate::memory::{Gap, Memory, Sentinel};
 use crate::model::snapshot::{Excerpt, Health, Heap, Link, MemoryKind, Snapshot, Target};
 use crate::region::{Region, merge};
 use crate::source::control::awake::Awake;
+use crate::source::gdb::NO_CONTENT;
 use crate::source::link::LinkCost;
 use crate::source::{CoreStatus, Counters, Depth, ReadError, Source};
 use crate::stack::{Paint, victim};
@@ -147,6 +148,12 @@ fn astray(strays: &[Region]) -> Option<String> {
     Some(format!(
         "something is kept at {address}, where no memory is known: --chip NAME tells of all that the chip has"
     ))
+}
+
+/// What is said of a server that answers zeros for what it cannot read.
+fn no_content(gaps: &[Gap]) -> Option<String> {
+    let gap = gaps.iter().find(|gap| gap.why == NO_CONTENT)?;
+    Some(format!("something is not known at {}: {NO_CONTENT}.", units::address(gap.range.start().into())))
 }
 
 impl Sampler {
@@ -498,6 +505,7 @@ impl Sampler {
         }
         let gaps = u32::try_from(memory.gaps().len()).unwrap_or(u32::MAX);
         look.hints.extend(astray(memory.strays()));
+        look.hints.extend(no_content(memory.gaps()));
         look.hints.extend(self.awake.as_ref().map(Awake::tell));
         let held = self.tripwire.as_ref().is_some_and(Tripwire::holds);
         self.facts.heartbeat = look.heartbeat.filter(|_| !held);

@@ -4,6 +4,7 @@ pub mod chip;
 pub mod control;
 #[cfg(feature = "simulator")]
 pub mod emulated;
+pub mod ending;
 pub mod endpoint;
 pub mod file;
 pub mod flash;

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use gdb_server::{Core, Kind, Manner, Server};
 use highwater::image::layout;
+use highwater::model::Model;
 use highwater::model::snapshot::Health;
 use highwater::region::Region;
 use highwater::report::Report;
@@ -399,6 +400,70 @@ fn another_architecture_is_told_before_a_stop_is() {
     let (code, _, err) = snapshot(&server, &[]);
     assert!(code == Some(1) && err.contains("riscv:rv32"), "{err}");
     assert!(server.core.runs.load(Ordering::SeqCst), "the core was left standing");
+}
+
+#[test]
+fn zeros_for_memory_that_openocd_could_not_read_are_no_content() {
+    let (memory, live) = ran();
+    let looks_on = Manner { kind: Kind::OpenOcd(" \n", "cortex_m"), ..Manner::default() };
+    let server = Server::new(memory, looks_on);
+    let mut sampler = watching(&server);
+    let mut model = Model::new(sampler.refresh().snapshot);
+    // Packets that fail now and then, and then a stack of which nothing can be read.
+    for each in [2, 3, 5, 7] {
+        server.core.fails_each.store(each, Ordering::SeqCst);
+        for _ in 0..20 {
+            model.ingest(sampler.refresh());
+            right_or_absent(&Report::new(&model), &live);
+        }
+    }
+    server.core.fails_each.store(0, Ordering::SeqCst);
+    for stack in &live.stacks {
+        let (start, end) = (stack.start as u32, (stack.start + stack.size) as u32);
+        *server.core.hole.lock().unwrap() = (start, end);
+        for _ in 0..5 {
+            model.ingest(sampler.refresh_thoroughly());
+            right_or_absent(&Report::new(&model), &live);
+        }
+        let told = model.snapshot.hints.iter().any(|hint| hint.contains("gdb_report_data_abort enable"));
+        assert!(told, "{}: {:?}", stack.name, model.snapshot.hints);
+    }
+    // What a new look finds behind a hole is not told at all. The server takes one at a time.
+    drop(sampler);
+    let report = Report::new(&Model::new(watching(&server).refresh_thoroughly().snapshot));
+    right_or_absent(&report, &live);
+}
+
+/// No peak is above what is true, and no stack is told to be broken.
+fn right_or_absent(report: &Report, live: &Report) {
+    for stack in &report.stacks {
+        let Some(truth) = live.stacks.iter().find(|live| live.name == stack.name) else {
+            panic!("{} is none", stack.name)
+        };
+        assert!(!stack.overflowed, "{} has not overflowed", stack.name);
+        assert!(stack.peak <= truth.peak, "{}: {:?} of {:?}", stack.name, stack.peak, truth.peak);
+    }
+}
+
+#[test]
+fn a_process_that_is_told_to_end_ends_while_a_server_says_nothing() {
+    let server = Server::new(ran().0, Manner::default());
+    let mut process = Command::new(env!("CARGO_BIN_EXE_highwater"))
+        .args(["attach", common::DEMO, "--gdb", &server.address(), "--format", "jsonl"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(process.stdout.take().expect("it is piped")));
+    lines.next().expect("a report comes").expect("it is text");
+    server.core.fell_silent.store(true, Ordering::SeqCst);
+    let pid = process.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &pid]).status().expect("kill runs").success());
+    // It does not wait until the link is given up: no report says that the server is gone for long, and none follows.
+    let rest: Vec<String> = lines.map_while(Result::ok).collect();
+    assert_eq!(process.wait().expect("it ends").code(), Some(0));
+    let reconnects = rest.iter().filter(|line| line.contains("\"reconnecting\"")).count();
+    assert!(reconnects <= 1, "{reconnects} reports after the end");
 }
 
 #[test]

@@ -16,6 +16,7 @@ use crate::image::Image;
 use crate::model::Model;
 use crate::model::snapshot::Health;
 use crate::source::chip::Chip;
+use crate::source::gdb::NO_CONTENT;
 use crate::source::probe;
 use crate::view;
 
@@ -164,7 +165,11 @@ fn of_chip(chip: Option<&Chip>) -> Finding {
 fn target(model: &Model) -> Finding {
     let target = &model.snapshot.target;
     let core = target.core.as_deref().unwrap_or("an unknown core");
-    Finding::good("target", format!("{core} on {}, and it runs {}", target.source, target.elf))
+    let found = format!("{core} on {}, and it runs {}", target.source, target.elf);
+    match model.snapshot.hints.iter().find(|hint| hint.contains(NO_CONTENT)) {
+        Some(hint) => Finding::less("target", found, hint.as_str()),
+        None => Finding::good("target", found),
+    }
 }
 
 fn threads(model: &Model) -> Finding {

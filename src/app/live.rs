@@ -31,7 +31,7 @@ use crate::model::Model;
 use crate::sampler::observation::{Facts, Observation, OnDisk};
 use crate::sampler::rebuilt::FileNews;
 use crate::sampler::{Sampler, first_snapshot, static_snapshot};
-use crate::source::recorder;
+use crate::source::{ending, recorder};
 use crate::tui::deck::Deck;
 use crate::tui::state::Options;
 use crate::tui::update::Effect;
@@ -185,6 +185,7 @@ struct Detaching {
 impl Drop for Detaching {
     fn drop(&mut self) {
         self.running.store(false, Ordering::Relaxed);
+        ending::begin();
         if self.detached.recv_timeout(DETACHING) == Err(mpsc::RecvTimeoutError::Timeout) {
             tracing::warn!("the probe did not detach within {} s", DETACHING.as_secs_f32());
         }
@@ -316,6 +317,7 @@ pub fn note_the_end() -> Result<Arc<AtomicBool>, Failure> {
     let note = Arc::clone(&noted);
     std::thread::Builder::new().name("signals".into()).spawn(move || {
         runtime.block_on(ended());
+        ending::begin();
         note.store(true, Ordering::Relaxed);
     })?;
     Ok(noted)

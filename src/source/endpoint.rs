@@ -5,10 +5,15 @@ use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::time::Duration;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use super::ending;
 
 /// How long a connection may take to come about.
 const CONNECTING: Duration = Duration::from_secs(2);
+/// How long the system may take to find the addresses of a name, and to try the first of several.
+const NAMING: Duration = Duration::from_secs(10);
 
 /// A host and a port: `localhost:3333`, `[::1]:3333`, or `:3333` for this machine, as GDB takes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +50,21 @@ impl fmt::Display for HostPort {
 impl HostPort {
     /// Connects, trying each address of the host.
     pub(super) fn connect(&self) -> io::Result<TcpStream> {
+        // The system's calls for it cannot be given up, and the end must not wait for them.
+        let (server, (told, outcome)) = (self.clone(), mpsc::channel());
+        std::thread::Builder::new().name("connect".into()).spawn(move || told.send(server.connect_at_last()))?;
+        let never = Instant::now() + NAMING + CONNECTING;
+        loop {
+            let left = ending::deadline(never).saturating_duration_since(Instant::now());
+            match outcome.recv_timeout(ending::look(left)) {
+                Ok(outcome) => return outcome,
+                Err(mpsc::RecvTimeoutError::Timeout) if !left.is_zero() => {}
+                Err(_) => return Err(io::ErrorKind::TimedOut.into()),
+            }
+        }
+    }
+
+    fn connect_at_last(&self) -> io::Result<TcpStream> {
         let mut failure = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
         for address in (self.host.as_str(), self.port).to_socket_addrs()? {
             match TcpStream::connect_timeout(&address, CONNECTING) {

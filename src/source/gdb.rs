@@ -17,10 +17,11 @@ use thiserror::Error;
 
 use super::endpoint::HostPort;
 use super::mem_ap::{self, core_of};
-use super::{CoreStatus, Counters, Description, Reach, ReadError, Source};
+use super::{CoreStatus, Counters, Description, Reach, ReadError, Source, ending};
 use crate::image::layout::Memory;
 use crate::region::Region;
 use attach::{connect, is_of_running};
+pub use link::NO_CONTENT;
 use link::{Link, Manner};
 
 /// Debug Halting Control and Status Register, ARM DDI 0403E C1.6.2.
@@ -274,7 +275,7 @@ impl Source for GdbSource {
         if gone {
             self.lose();
         }
-        std::thread::sleep(time);
+        ending::sleep(time);
     }
 
     fn describe(&self) -> Description {

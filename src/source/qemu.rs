@@ -14,7 +14,7 @@ use thiserror::Error;
 
 use super::endpoint::Endpoint;
 use super::mem_ap::{self, core_of};
-use super::{CoreStatus, Counters, Description, Reach, ReadError, Source};
+use super::{CoreStatus, Counters, Description, Reach, ReadError, Source, ending};
 use crate::region::Region;
 use qmp::Qmp;
 
@@ -183,7 +183,7 @@ impl Source for QemuSource {
     }
 
     fn wait(&mut self, time: Duration) {
-        std::thread::sleep(time);
+        ending::sleep(time);
     }
 
     fn describe(&self) -> Description {

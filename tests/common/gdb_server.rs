@@ -111,6 +111,12 @@ pub(crate) struct Core {
     pub(crate) tick: AtomicU32,
     /// The core stops by itself before the next answer, and in non-stop mode that is told.
     pub(crate) stops_next: AtomicBool,
+    /// Addresses that cannot be read, from the first to before the second: OpenOCD answers zeros for them.
+    pub(crate) hole: Mutex<(u32, u32)>,
+    /// One packet of memory in so many fails, as if it lay in the hole; 0: none.
+    pub(crate) fails_each: AtomicU32,
+    /// It answers nothing any more.
+    pub(crate) fell_silent: AtomicBool,
 }
 
 /// A server; its end closes all connections.
@@ -211,7 +217,7 @@ impl Session<'_> {
                 b'-' => self.frame(&last.clone(), false)?,
                 // In non-stop mode there is no such interruption.
                 3 if self.non_stop => {}
-                _ if self.manner.is_mute => {}
+                _ if self.manner.is_mute || self.core.fell_silent.load(Ordering::SeqCst) => {}
                 3 => {
                     self.stop();
                     self.send(b"T02thread:01;")?;
@@ -308,7 +314,14 @@ impl Session<'_> {
             b"QStartNoAckMode" => b"OK".to_vec(),
             [b'm', ..] => {
                 core.reads.fetch_add(1, Ordering::SeqCst);
-                let bytes = self.read(&question[1..]);
+                let (start, size) = numbers(&question[1..]);
+                let reads = core.reads.load(Ordering::SeqCst);
+                let each = core.fails_each.load(Ordering::SeqCst);
+                let fails = start < 0xE000_0000 && each != 0 && reads.is_multiple_of(each);
+                let mut bytes = self.read(&question[1..]);
+                if let Some(bytes) = bytes.as_mut().filter(|_| fails || self.is_in_hole(start, size)) {
+                    bytes.fill(0);
+                }
                 bytes.map_or(b"E14".to_vec(), |bytes| {
                     bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into()
                 })
@@ -354,9 +367,29 @@ impl Session<'_> {
         let text = match (String::from_utf8(bytes).unwrap().as_str(), self.manner.kind) {
             ("[target current] cget -type", Kind::OpenOcd(_, kind)) => format!("{kind}\n"),
             ("[target current] cget -event gdb-attach", Kind::OpenOcd(on_attach, _)) => on_attach.to_owned(),
+            (command, Kind::OpenOcd(..)) if command.starts_with("[target current] read_memory ") => {
+                let words: Vec<&str> = command.split(' ').skip(3).collect();
+                let (width, count): (usize, u32) = (words[1].parse().unwrap(), words[2].parse().unwrap());
+                let start = u32::from_str_radix(words[0].strip_prefix("0x").unwrap(), 16).unwrap();
+                let size = count * width as u32 / 8;
+                match self.read(&format!("{start:x},{size:x}")).filter(|_| !self.is_in_hole(start, size)) {
+                    Some(bytes) => {
+                        let number = |bytes: &[u8]| bytes.iter().rev().fold(0, |all, byte| all << 8 | u32::from(*byte));
+                        let words: Vec<String> =
+                            bytes.chunks(width / 8).map(|bytes| format!("{:#x}", number(bytes))).collect();
+                        words.join(" ") + "\n"
+                    }
+                    None => "read_memory: failed to read memory\n".to_owned(),
+                }
+            }
             _ => "Error: no such command\n".to_owned(),
         };
         text.bytes().map(|byte| format!("{byte:02x}")).collect::<String>().into()
+    }
+
+    fn is_in_hole(&self, start: u32, size: u32) -> bool {
+        let (first, end) = *self.core.hole.lock().unwrap();
+        start < end && first < start + size
     }
 
     fn read(&self, part: &str) -> Option<Vec<u8>> {

@@ -195,16 +195,20 @@ impl Link {
 
     /// How OpenOCD is set up, by a question to itself alone; `None` from another server. (OpenOCD's manual, 11.2 "Target
     /// Configuration", `cget`; the target's type is one word.)
-    fn openocd(&mut self, setting: &str) -> Result<Option<String>, ReadError> {
-        let command = format!("[target current] cget {setting}");
-        let digits: String = command.bytes().map(|byte| format!("{byte:02x}")).collect();
-        let answer = self.wire.ask(&format!("qRcmd,{digits}"), Answer::Plain)?;
-        let text = packet::from_hex(&answer).map(|text| String::from_utf8_lossy(&text).trim().to_owned());
+    pub(super) fn openocd(&mut self, setting: &str) -> Result<Option<String>, ReadError> {
+        let text = self.command(&format!("[target current] cget {setting}"))?;
         let is_type = |text: &String| {
             !text.is_empty()
                 && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
         };
         Ok(text.filter(|text| setting != "-type" || is_type(text)))
+    }
+
+    /// What a command of the server's own answers, when that is text.
+    pub(super) fn command(&mut self, command: &str) -> Result<Option<String>, ReadError> {
+        let digits: String = command.bytes().map(|byte| format!("{byte:02x}")).collect();
+        let answer = self.wire.ask(&format!("qRcmd,{digits}"), Answer::Plain)?;
+        Ok(packet::from_hex(&answer).map(|text| String::from_utf8_lossy(&text).trim().to_owned()))
     }
 
     /// Whether it reads memory while the core runs, by a register that each core has.

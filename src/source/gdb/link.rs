@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::offer::{self, Offer};
 use super::wire::{Answer, Wire};
 use crate::region::Region;
-use crate::source::ReadError;
+use crate::source::{ReadError, mem_ap};
 
 /// After which time the core runs again before the next piece is read. It runs for as long as it stood: half of the time
 /// at least.
@@ -30,6 +30,28 @@ pub(super) enum Manner {
     Found,
 }
 
+/// What an answer of nothing but zeros is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Zeros {
+    /// It is not known whose they are.
+    Unasked,
+    /// OpenOCD's: it answers zeros for memory that it could not read (OpenOCD's manual, 20.1, `gdb_report_data_abort`), and
+    /// says so when a command of its own reads it.
+    OfOpenOcd,
+    /// Another server's, which says what it could not read. A second look counts.
+    Plain,
+}
+
+/// Looks at what is said to be zeros before it is given up.
+const LOOKS_AT_ZEROS: usize = 3;
+/// Words that OpenOCD is asked for in one command.
+const WORDS: u32 = 256;
+/// The core's private registers begin there, which may well be zero (ARM DDI 0403E B3.1).
+const PRIVATE: u32 = 0xE000_0000;
+/// Why zeros are no content.
+pub const NO_CONTENT: &str =
+    "OpenOCD could not read it and answered zeros; after `gdb_report_data_abort enable` it says so";
+
 /// One connection, and what was found out about its server. Dropping it leaves the core as it was before.
 #[derive(Debug)]
 pub(super) struct Link {
@@ -44,13 +66,24 @@ pub(super) struct Link {
     pub(super) non_stop: bool,
     /// Bytes that are read within a part of [`HOLD`].
     piece: u32,
+    /// What zeros are worth.
+    zeros: Zeros,
 }
 
 impl Link {
     /// A connection of which nothing is known yet.
     pub(super) fn new(wire: Wire, manner: Manner) -> Self {
         let (offer, runs_until) = (Offer::parse(b""), Instant::now());
-        Self { wire, offer, manner, runs_until, has_witness: false, non_stop: false, piece: FIRST_PIECE }
+        Self {
+            wire,
+            offer,
+            manner,
+            runs_until,
+            has_witness: false,
+            non_stop: false,
+            piece: FIRST_PIECE,
+            zeros: Zeros::Unasked,
+        }
     }
 
     /// Goes back to the mode in which a byte stops the core.
@@ -100,20 +133,15 @@ impl Link {
     /// Reads, whatever the core does.
     pub(super) fn read(&mut self, range: Region, into: &mut [u8]) -> Result<(), ReadError> {
         let unreadable = |why: String| ReadError::Unreadable { range, why };
-        let letter = if self.offer.binary { 'x' } else { 'm' };
         let began = Instant::now();
         let mut done = 0;
         while done < range.size() {
             let want = (range.size() - done).min(self.offer.read_bytes());
-            let answer = self.wire.ask(&format!("{letter}{:x},{want:x}", range.start() + done), Answer::Plain)?;
-            // `E` and two digits are an error, and no memory: that has a digit for each half of a byte.
-            if answer.first() == Some(&b'E') && answer.len() == 3 {
-                let code = String::from_utf8_lossy(&answer);
-                return Err(unreadable(format!("the GDB server says {}", crate::units::printable(&code, 8))));
+            let piece = range.slice(done, want);
+            let mut bytes = self.packet(piece)?.map_err(unreadable)?;
+            if piece.start() < PRIVATE && is_zeros(&bytes) {
+                bytes = self.sure(piece.bottom(u32::try_from(bytes.len()).unwrap_or(want)))?.map_err(unreadable)?;
             }
-            let bytes = offer::memory(&answer, self.offer.binary)
-                .filter(|bytes| !bytes.is_empty() && bytes.len() <= want as usize)
-                .ok_or_else(|| unreadable("the GDB server's answer is no memory".into()))?;
             into[done as usize..done as usize + bytes.len()].copy_from_slice(&bytes);
             // It may give less than was asked for.
             done += u32::try_from(bytes.len()).unwrap_or(want);
@@ -124,6 +152,63 @@ impl Link {
             self.piece = (fits as u32).clamp(*PIECES.start(), *PIECES.end()) & !3;
         }
         Ok(())
+    }
+
+    /// The bytes at the beginning of `piece` that one packet brings, or why there are none.
+    fn packet(&mut self, piece: Region) -> Result<Result<Vec<u8>, String>, ReadError> {
+        let letter = if self.offer.binary { 'x' } else { 'm' };
+        let answer = self.wire.ask(&format!("{letter}{:x},{:x}", piece.start(), piece.size()), Answer::Plain)?;
+        // `E` and two digits are an error, and no memory: that has a digit for each half of a byte.
+        if answer.first() == Some(&b'E') && answer.len() == 3 {
+            let code = String::from_utf8_lossy(&answer);
+            return Ok(Err(format!("the GDB server says {}", crate::units::printable(&code, 8))));
+        }
+        let bytes = offer::memory(&answer, self.offer.binary)
+            .filter(|bytes| !bytes.is_empty() && bytes.len() <= piece.size() as usize);
+        Ok(bytes.ok_or_else(|| "the GDB server's answer is no memory".into()))
+    }
+
+    /// The bytes of `piece`, of which a packet said that they are zeros.
+    fn sure(&mut self, piece: Region) -> Result<Result<Vec<u8>, String>, ReadError> {
+        if self.zeros == Zeros::Unasked {
+            // The command to read is newer than the ways of the server. Each core has a CPUID, which is not zero.
+            let cpuid = u32::try_from(mem_ap::CPUID).unwrap_or_default();
+            let reads = self.openocd("-type")?.is_some() && self.words_of_openocd(Region::new(cpuid, 4))?.is_some();
+            self.zeros = if reads { Zeros::OfOpenOcd } else { Zeros::Plain };
+        }
+        if self.zeros == Zeros::Plain {
+            return self.packet(piece);
+        }
+        let mut bytes = Vec::new();
+        while let left @ 1.. = piece.size() - u32::try_from(bytes.len()).unwrap_or(0) {
+            // Words, and bytes where there is less than one.
+            let next = piece.top(left).bottom(4 * WORDS);
+            let mut found = None;
+            for _ in 0..LOOKS_AT_ZEROS {
+                found = self.words_of_openocd(next)?;
+                if found.is_some() {
+                    break;
+                }
+            }
+            match found {
+                Some(found) => bytes.extend(found),
+                None => return Ok(Err(NO_CONTENT.into())),
+            }
+        }
+        Ok(Ok(bytes))
+    }
+
+    /// The bytes of `range` by OpenOCD's own command, `None` when it could not read them (OpenOCD's manual, 15.4, `read_memory`).
+    fn words_of_openocd(&mut self, range: Region) -> Result<Option<Vec<u8>>, ReadError> {
+        let width = if range.words() == range { 4 } else { 1 };
+        let count = range.size() / width;
+        let command = format!("[target current] read_memory {:#x} {} {count}", range.start(), 8 * width);
+        let text = self.command(&command)?.unwrap_or_default();
+        let number = |text: &str| u32::from_str_radix(text.strip_prefix("0x")?, 16).ok();
+        let numbers: Option<Vec<u32>> = text.split_ascii_whitespace().map(number).collect();
+        let numbers = numbers.filter(|numbers| numbers.len() == count as usize);
+        let bytes = |number: u32| number.to_le_bytes().into_iter().take(width as usize);
+        Ok(numbers.map(|numbers| numbers.into_iter().flat_map(bytes).collect()))
     }
 
     /// Stops the core when it has to stand and does not; whether that was done.
@@ -166,6 +251,10 @@ impl Link {
         }
         stopped
     }
+}
+
+fn is_zeros(bytes: &[u8]) -> bool {
+    bytes.iter().all(|byte| *byte == 0)
 }
 
 impl Drop for Link {

@@ -6,8 +6,8 @@ use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
 use super::packet::{Decoder, Incoming, encode};
-use crate::source::ReadError;
 use crate::source::endpoint::HostPort;
+use crate::source::{ReadError, ending};
 
 /// The longest packet that is taken: twice the largest that is asked for.
 pub(super) const LONGEST: usize = 128 << 10;
@@ -176,13 +176,13 @@ impl Wire {
                     return Ok(incoming);
                 }
             }
-            let left = deadline.saturating_duration_since(Instant::now());
+            let left = ending::deadline(deadline).saturating_duration_since(Instant::now());
             if left.is_zero() {
                 self.ended = (!self.was_heard).then_some(Ended::Silent);
                 return Err(gone("the GDB server does not answer"));
             }
             // A timeout of zero would be none at all.
-            let _ = self.stream.set_read_timeout(Some(left.max(Duration::from_millis(1))));
+            let _ = self.stream.set_read_timeout(Some(ending::look(left).max(Duration::from_millis(1))));
             let mut chunk = [0; 4096];
             match self.stream.read(&mut chunk) {
                 Ok(0) => {

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::source::ReadError;
 use crate::source::endpoint::{Endpoint, Stream};
+use crate::source::{ReadError, ending};
 use crate::units::printable;
 
 /// The longest line that is taken: what 64 KiB of memory are as text, and as much again.
@@ -87,12 +87,12 @@ impl Qmp {
     fn line(&mut self, deadline: Instant) -> Result<Value, ReadError> {
         let mut line = Vec::new();
         loop {
-            let left = deadline.saturating_duration_since(Instant::now());
+            let left = ending::deadline(deadline).saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Err(gone("QEMU does not answer"));
             }
             // A timeout of zero would be none at all.
-            let _ = self.stream.get_ref().patience(left.max(Duration::from_millis(1)));
+            let _ = self.stream.get_ref().patience(ending::look(left).max(Duration::from_millis(1)));
             let room = LONGEST.saturating_sub(line.len() as u64);
             match (&mut self.stream).take(room).read_until(b'\n', &mut line) {
                 Ok(_) if line.ends_with(b"\n") => break,
