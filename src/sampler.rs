@@ -139,15 +139,17 @@ fn bounds(chips: &[Chip]) -> Vec<Region> {
 }
 
 /// What is said of a pointer into what may be memory and is not known to be.
-fn astray(strays: &[Region]) -> Option<String> {
+fn astray(strays: &[Region], chip: Option<&str>) -> Option<String> {
     /// What is read through a null pointer lies below that.
     const NULL_END: u32 = 0x400;
     let may_be = |stray: &&Region| stray.start() >= NULL_END && MEMORY_AREAS.iter().any(|area| area.covers(**stray));
     let stray = strays.iter().find(may_be)?;
     let address = units::address(stray.start().into());
-    Some(format!(
-        "something is kept at {address}, where no memory is known: --chip NAME tells of all that the chip has"
-    ))
+    let way = chip.map_or_else(
+        || "--chip NAME tells of all that the chip has".to_owned(),
+        |chip| format!("the description of {chip} has none there"),
+    );
+    Some(format!("something is kept at {address}, where no memory is known: {way}"))
 }
 
 /// What is said of a server that answers zeros for what it cannot read.
@@ -504,7 +506,7 @@ impl Sampler {
             look.hints.extend(painter.tell(&stacks));
         }
         let gaps = u32::try_from(memory.gaps().len()).unwrap_or(u32::MAX);
-        look.hints.extend(astray(memory.strays()));
+        look.hints.extend(astray(memory.strays(), self.last.target.chip.as_deref()));
         look.hints.extend(no_content(memory.gaps()));
         look.hints.extend(self.awake.as_ref().map(Awake::tell));
         let held = self.tripwire.as_ref().is_some_and(Tripwire::holds);

@@ -287,6 +287,35 @@ fn what_nothing_is_known_to_keep_awake_is_refused_with_the_reason() {
     }
 }
 
+/// What may keep a chip from answering is said when it does not, and never of one that it does not hold for.
+#[test]
+fn a_chip_that_does_not_answer_is_told_with_what_may_keep_it_from_that() {
+    let flags = ["--debug-in-sleep", "--connect-under-reset"];
+    let look = |name: &str, words: &str| {
+        let emulation = with_peripherals(Some(Chip::from(chip(&Registry::from_builtin_families(), name))));
+        let board = power_on(&emulation).expect("a board");
+        board.inject(Fault::Silence(u32::MAX));
+        let refused = attach(&board, &emulation).map(|_| ()).expect_err("nothing answers").to_string();
+        assert!(refused.contains(words), "{name}: {refused}");
+        assert_eq!(
+            flags.map(|flag| refused.contains(flag)),
+            flags.map(|flag| words.contains(flag)),
+            "{name}: {refused}"
+        );
+        assert_eq!(done(&board.counters()), (0, 0, 0, 1), "{name}: writes, halts, resets, power-ons");
+    };
+    // probe-rs tries for seconds.
+    std::thread::scope(|scope| {
+        for (name, words) in [
+            ("STM32F411RE", "with --debug-in-sleep, STM32F411RE stays reachable"),
+            ("MCXN947", "--connect-under-reset lets the vendor's sequence do that"),
+            ("nRF52840_xxAA", "check power, wiring, --speed, and whether the chip is locked"),
+        ] {
+            scope.spawn(move || look(name, words));
+        }
+    });
+}
+
 /// What resets is asked for by name: only then may a vendor's sequence pulse the reset line, and the core runs afterwards.
 #[test]
 fn a_reset_at_the_attach_is_asked_for_by_name_and_let_go() {

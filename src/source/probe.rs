@@ -126,6 +126,20 @@ pub enum OpenError {
         /// What keeps it closed.
         closed: &'static str,
     },
+    /// The probe works, the target does not answer, and it may be that it sleeps.
+    #[error(
+        "the probe {probe} works, but no target answers: {why}; check power, wiring, --speed, and whether the \
+         chip is locked (highwater never erases one). It may also be that it sleeps: with --debug-in-sleep, {chip} stays \
+         reachable once it is reached"
+    )]
+    Asleep {
+        /// The probe's name.
+        probe: String,
+        /// What probe-rs says.
+        why: String,
+        /// The chip that it is said to be.
+        chip: String,
+    },
     /// The chip's core cannot be read without stopping it.
     #[error("{chip} is a {core}: reading its memory while it runs is not supported over a probe yet")]
     UnsupportedCore {
@@ -456,8 +470,10 @@ fn open_interface(
 /// That no target answers, and what may keep it from doing so.
 fn no_answer(options: &ProbeOptions, probe: &str, why: String) -> OpenError {
     let probe = probe.to_owned();
-    match options.chip.as_ref().filter(|_| options.approach == Approach::Quiet).and_then(Chip::may_be_closed) {
+    let Some(chip) = &options.chip else { return OpenError::NoTarget { probe, why } };
+    match chip.may_be_closed().filter(|_| options.approach == Approach::Quiet) {
         Some(closed) => OpenError::Closed { probe, why, closed },
+        None if chip.sleep_debug().is_some() => OpenError::Asleep { probe, why, chip: chip.name().to_owned() },
         None => OpenError::NoTarget { probe, why },
     }
 }
