@@ -33,6 +33,7 @@ use thiserror::Error;
 use crate::region::Region;
 use callgraph::CallGraph;
 use content::Content;
+pub use content::Original;
 use dwarf::Debug;
 use elf_file::ElfFile;
 use frames::su::{self, Usage};
@@ -218,6 +219,12 @@ impl Image {
     /// See [`ImageError`].
     pub fn parse(path: &Path, data: &[u8]) -> Result<Self, ImageError> {
         Self::read(path, Content::Whole(data.to_vec()))?.of_microcontroller()
+    }
+
+    /// The file that it was read from: for what needs all its bytes, and the same ones.
+    #[must_use]
+    pub fn original(&self) -> Original {
+        Original(Arc::clone(&self.content))
     }
 
     fn read(path: &Path, content: Content) -> Result<Self, ImageError> {

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::open::{self, For, Opened};
+use super::open::{self, For, Opened, Program};
 use super::wanted::Wanted;
 use super::{Failure, as_last_seen, firmware, pass_time_until};
 use crate::cli::{DoctorArgs, ListFormat};
@@ -72,13 +72,13 @@ fn examine(args: &DoctorArgs, settings: &Settings, found: &mut Notes) -> Result<
     let wanted = Wanted::doctor(args, settings.rules(None));
     found.step(of_settings(settings))?;
     probes(&wanted, found)?;
-    let image = attempt(found, "firmware", firmware::image(&args.firmware))?;
-    found.step(firmware(&image))?;
-    let chip = attempt(found, "chip", firmware::chip(&args.firmware.chip, &image))?;
+    let program = attempt(found, "firmware", Program::read(&wanted))?;
+    found.step(firmware(&program.image))?;
+    let chip = attempt(found, "chip", firmware::chip(&args.firmware.chip, &program.image))?;
     found.step(of_chip(chip.as_ref()))?;
     // From then on a signal does not end the process with the core left standing: the examination ends by itself.
     let _noted = if wanted.must_clean_up() { Some(super::live::note_the_end()?) } else { None };
-    let opened = attempt(found, "target", open::open(&wanted, For::Snapshot, &open::Taping::Never))?;
+    let opened = attempt(found, "target", open::with(&wanted, program, For::Snapshot, &open::Taping::Never))?;
     let Opened { mut sampler, mut model, run_first, .. } = opened;
     let time = run_first.unwrap_or(if wanted.is_emulated() { super::SNAPSHOT_AFTER } else { WATCHING });
     let began = Instant::now();
@@ -91,7 +91,7 @@ fn examine(args: &DoctorArgs, settings: &Settings, found: &mut Notes) -> Result<
     for finding in [target(&model), threads(&model), link, untouched(&model)] {
         found.step(finding)?;
     }
-    found.examination.figures = doctor::figures(&model, &image);
+    found.examination.figures = doctor::figures(&model, &sampler.image());
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! From the command line's words to a sampler that works: ELF, chip, memories, source.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use super::record::{Content, Destination, Session};
 use super::wanted::{Elf, Wanted};
 use super::watch::{Stamp, Watcher};
 use super::{Failure, firmware};
+use crate::cli::Firmware;
 use crate::image::layout::{self, Memory};
 use crate::image::{Image, Machine};
 use crate::model::Model;
@@ -88,22 +90,55 @@ const SAVED: &str = "no recording of saved memory: no time passes in it";
 ///
 /// See [`Failure`]: the ELF, the chip, the probe or the target is not what it should be.
 pub fn open(wanted: &Wanted, purpose: For, taping: &Taping) -> Result<Opened, Failure> {
-    wanted.agrees()?;
-    let error = |error: &dyn std::error::Error| Failure::Error(error.to_string());
-    let (image, bytes, file) = match &wanted.elf {
-        Elf::File(firmware) => {
-            let path = firmware::path(firmware)?;
-            let stamp = Stamp::of(&path);
-            let image = read(firmware, &path)?;
-            let bytes = std::fs::read(&image.path).map_err(|failure| error(&failure))?;
-            (image, bytes, Some((firmware, path, stamp)))
+    with(wanted, Program::read(wanted)?, purpose, taping)
+}
+
+/// The ELF of a run, read once: what is parsed, flashed, hashed and recorded are the same bytes.
+pub(super) struct Program {
+    pub(super) image: Image,
+    bytes: Vec<u8>,
+    /// Where a new build will lie, and the file's state before it was opened.
+    file: Option<(Firmware, PathBuf, Stamp)>,
+}
+
+impl Program {
+    /// Reads it.
+    ///
+    /// # Errors
+    ///
+    /// What is asked for contradicts itself; there is no ELF, it is no firmware, or it was written to meanwhile.
+    pub(super) fn read(wanted: &Wanted) -> Result<Self, Failure> {
+        wanted.agrees()?;
+        match &wanted.elf {
+            Elf::File(firmware) => {
+                let path = firmware::path(firmware)?;
+                let stamp = Stamp::of(&path);
+                let image = read(firmware, &path)?;
+                let bytes = image.original().bytes().ok_or_else(|| {
+                    Failure::Error(format!(
+                        "{} was written to while it was read: try again",
+                        firmware::printable(&path)
+                    ))
+                })?;
+                Ok(Self { image, bytes, file: Some((firmware.clone(), path, stamp)) })
+            }
+            #[cfg(feature = "simulator")]
+            Elf::Demo => {
+                let image = Image::parse(std::path::Path::new("demo.elf"), DEMO);
+                let image = image.map_err(|error| Failure::Error(error.to_string()))?;
+                Ok(Self { image, bytes: DEMO.to_vec(), file: None })
+            }
         }
-        #[cfg(feature = "simulator")]
-        Elf::Demo => {
-            let image = Image::parse(std::path::Path::new("demo.elf"), DEMO).map_err(|failure| error(&failure))?;
-            (image, DEMO.to_vec(), None)
-        }
-    };
+    }
+}
+
+/// Attaches to the target that runs `program`.
+///
+/// # Errors
+///
+/// See [`open`].
+pub(super) fn with(wanted: &Wanted, program: Program, purpose: For, taping: &Taping) -> Result<Opened, Failure> {
+    let Program { image, bytes, file } = program;
     if image.machine == Machine::RiscV {
         return Err(Failure::Error(format!(
             "{} is a RISC-V firmware: so far, only Arm Cortex-M targets can be read without stopping them, by a probe \
@@ -120,7 +155,7 @@ pub fn open(wanted: &Wanted, purpose: For, taping: &Taping) -> Result<Opened, Fa
     let memories = layout::memories(&image, &known);
     let go_on = GoOn::default();
     let content = match &wanted.elf {
-        Elf::File(_) => Content::File(image.path.clone()),
+        Elf::File(_) => Content::File(image.original()),
         #[cfg(feature = "simulator")]
         Elf::Demo => Content::BuiltIn(DEMO),
     };
@@ -206,7 +241,7 @@ pub fn open(wanted: &Wanted, purpose: For, taping: &Taping) -> Result<Opened, Fa
     }
     tracing::info!("attached; the link costs {:?}", sampler.cost());
     let file = file.filter(|_| purpose == For::Watching);
-    let watcher = file.map(|(firmware, path, stamp)| watcher(firmware, &path, stamp, known));
+    let watcher = file.map(|(firmware, path, stamp)| watcher(&firmware, &path, stamp, known));
     Ok(Opened { sampler, model, run_first: wanted.sim.sim_time, go_on, access, tape, listener, watcher })
 }
 
@@ -406,4 +441,51 @@ fn open_emulated(
     _chip: Option<Chip>,
 ) -> Result<ProbeSource, Failure> {
     Err(Failure::Error("this highwater was built without the emulated board (feature `simulator`)".into()))
+}
+
+#[cfg(all(test, feature = "simulator"))]
+mod tests {
+    use std::fs;
+
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+    use crate::config::Settings;
+    use crate::recording::writer::Head;
+
+    /// What is done to the file at a path, with the bytes of a newer build.
+    type Swap = fn(&std::path::Path, &[u8]);
+
+    #[test]
+    fn a_build_between_reading_and_attaching_changes_nothing_of_this_run() {
+        let mut newer = DEMO.to_vec();
+        newer.truncate(DEMO.len() / 2);
+        let swaps: [(&str, Swap); 2] = [
+            ("another file in its place", |path, newer| {
+                fs::write(path.with_extension("tmp"), newer).expect("it can be written");
+                fs::rename(path.with_extension("tmp"), path).expect("it can be renamed");
+            }),
+            ("no file", |path, _| fs::remove_file(path).expect("it can be removed")),
+        ];
+        for (what, swap) in swaps {
+            let folder = tempfile::tempdir().expect("there is room");
+            let path = folder.path().join("app.elf");
+            fs::write(&path, DEMO).expect("it can be written");
+            let words = ["highwater", "attach", path.to_str().expect("it is text"), "--probe", "sim"];
+            let Command::Attach(args) = Cli::try_parse_from(words).expect("it is understood").command else {
+                panic!("it is another command")
+            };
+            let wanted = Wanted::attach(&args, Settings::default().rules(None));
+            let program = Program::read(&wanted).expect("it is a firmware");
+            swap(&path, &newer);
+            let mut opened = with(&wanted, program, For::Snapshot, &Taping::OnRequest).expect("it attaches");
+            assert_eq!(opened.sampler.verify().expect("the link works"), None, "{what}: it runs what was parsed");
+            let session = opened.tape.expect("it can be recorded");
+            assert!(session.header.elf.is_of(DEMO), "{what}: that was hashed");
+            let recorded = Head::new(&session.header, Some(DEMO)).expect("it can be packed");
+            assert_eq!(session.head().expect("it can be packed"), recorded, "{what}: that is recorded");
+            assert!(!opened.sampler.image().types().is_empty(), "{what}: debug information is read late");
+        }
+    }
 }

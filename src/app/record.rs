@@ -11,6 +11,7 @@ use super::wanted::Wanted;
 use super::{Failure, as_last_seen, live, pass_time_until};
 use crate::cli::record::RecordArgs;
 use crate::config::Settings;
+use crate::image::Original;
 use crate::recording::header::Header;
 use crate::recording::writer::{Head, Writer};
 use crate::source::recorder::{Desk, Progress};
@@ -22,8 +23,8 @@ const EXTENSION: &str = "hwr";
 /// Where the ELF's content is when a recording begins: it is not kept meanwhile.
 #[derive(Clone, Debug)]
 pub enum Content {
-    /// In a file. It may have been built anew since.
-    File(PathBuf),
+    /// In a file that is held open: a new build in its place does not matter.
+    File(Original),
     /// In this program.
     BuiltIn(&'static [u8]),
 }
@@ -40,7 +41,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// What the file begins with. An ELF that is not the one of this run any more is left out.
+    /// What the file begins with. An ELF that was written to since is left out.
     ///
     /// # Errors
     ///
@@ -48,8 +49,8 @@ impl Session {
     pub fn head(&self) -> io::Result<Head> {
         let of_this_run = |content: &[u8]| self.header.elf.is_of(content);
         match &self.elf {
-            Some(Content::File(path)) => {
-                let content = std::fs::read(path).ok().filter(|content| of_this_run(content));
+            Some(Content::File(original)) => {
+                let content = original.bytes().filter(|content| of_this_run(content));
                 Head::new(&self.header, content.as_deref())
             }
             Some(Content::BuiltIn(content)) => Head::new(&self.header, Some(content)),

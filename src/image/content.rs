@@ -140,6 +140,22 @@ impl Content {
     }
 }
 
+/// The file that an image was read from, whatever lies at its path by now.
+#[derive(Clone, Debug)]
+pub struct Original(pub(super) Arc<Content>);
+
+impl Original {
+    /// All its bytes, of which those that the image was read from are part; `None` when it was written to since.
+    #[must_use]
+    pub fn bytes(&self) -> Option<Vec<u8>> {
+        let known = self.0.first();
+        let bytes = self.0.own(0, known.len() as u64)?;
+        // Two writes within one tick of the file system's clock have one time. What was left out reads as zero.
+        let is_same = known.iter().zip(&bytes).all(|(known, now)| *known == 0 || known == now);
+        is_same.then_some(bytes)
+    }
+}
+
 /// When the file was last written, since 1970.
 fn stamp(file: &File) -> Option<std::time::Duration> {
     file.metadata().ok()?.modified().ok()?.duration_since(std::time::UNIX_EPOCH).ok()
@@ -337,6 +353,40 @@ mod tests {
         file.write_all(b"more").expect("it can be written");
         assert_eq!(content.part(0, 64), None);
         assert_eq!(content.first().len(), DEMO.len());
+    }
+
+    #[test]
+    fn the_original_is_what_was_parsed_or_nothing() {
+        let folder = tempfile::tempdir().expect("there is room");
+        let path = folder.path().join("app.elf");
+        let mut other = DEMO.to_vec();
+        let last = other.len() - 1;
+        other[last] ^= 0xff;
+        let read = (64..HEAD as usize).find(|at| DEMO[*at] != 0).expect("there is something");
+        other[read] ^= 0xff;
+        let opened = |path: &Path| {
+            std::fs::write(path, DEMO).expect("it can be written");
+            let file = File::open(path).expect("it can be opened");
+            Original(Arc::new(Content::open(file, DEMO.len() as u64).expect("it can be read")))
+        };
+        let original = opened(&path);
+        assert_eq!(original.bytes().as_deref(), Some(DEMO));
+        // Another file in its place, as most linkers do it.
+        std::fs::write(path.with_extension("tmp"), &other).expect("it can be written");
+        std::fs::rename(path.with_extension("tmp"), &path).expect("it can be renamed");
+        assert_eq!(original.bytes().as_deref(), Some(DEMO));
+        std::fs::remove_file(&path).expect("it can be removed");
+        assert_eq!(original.bytes().as_deref(), Some(DEMO));
+        // Written to in place, by its time and without.
+        for keeps_its_time in [false, true] {
+            let original = opened(&path);
+            let then = std::fs::metadata(&path).and_then(|found| found.modified()).expect("there is a clock");
+            std::fs::write(&path, &other).expect("it can be written");
+            let time = if keeps_its_time { then } else { then + std::time::Duration::from_secs(1) };
+            let file = File::options().write(true).open(&path).expect("it can be opened");
+            file.set_modified(time).expect("its time can be set");
+            assert_eq!(original.bytes(), None, "{keeps_its_time}");
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::{KEYFRAME_EVERY, MAGIC, MOST_ELF, VERSION};
 use crate::source::Depth;
 
 /// What a recording begins with: ready to be written, because packing a large ELF takes its time.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Head(Vec<u8>);
 
 impl std::fmt::Debug for Head {
