@@ -65,6 +65,8 @@ pub struct StackLook {
     pub range: Region,
     /// The control block of its thread, where the kernel keeps one that is known.
     pub control_block: Option<Region>,
+    /// What its kernel says of it as long as it is this thread's.
+    pub signs: Vec<Sign>,
     /// How it was prepared.
     pub paint: Paint,
     /// Bytes at its limit that nothing may write.
@@ -97,6 +99,7 @@ impl StackLook {
             kind: StackKind::User,
             range,
             control_block: None,
+            signs: Vec::new(),
             paint: Paint::None,
             guard: 0,
             canary: None,
@@ -107,6 +110,46 @@ impl StackLook {
             state: None,
             cpu: None,
         }
+    }
+}
+
+/// Something that holds in a kernel's memory for as long as a stack is the thread's that was told of: threads come and go
+/// while they are looked at, and the next one fills the same memory anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sign {
+    /// The bits of `mask` in the word at `at` are those of `word`.
+    Same {
+        /// Where the word lies.
+        at: u32,
+        /// The bits that count.
+        mask: u32,
+        /// What they are.
+        word: u32,
+    },
+    /// Some of the bits of `mask` in the word at `at` are set.
+    Set {
+        /// Where the word lies.
+        at: u32,
+        /// The bits that count.
+        mask: u32,
+    },
+}
+
+impl Sign {
+    /// The word that is looked at.
+    #[must_use]
+    pub fn place(&self) -> Region {
+        let (Self::Same { at, .. } | Self::Set { at, .. }) = self;
+        Region::new(*at, 4)
+    }
+
+    /// Whether it holds now. What cannot be read is no sign.
+    #[must_use]
+    pub fn holds(&self, memory: &mut Memory<'_>) -> bool {
+        memory.word(self.place().start()).is_some_and(|now| match self {
+            Self::Same { mask, word, .. } => (now ^ word) & mask == 0,
+            Self::Set { mask, .. } => now & mask != 0,
+        })
     }
 }
 

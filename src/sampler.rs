@@ -8,6 +8,7 @@
 
 pub mod budget;
 mod compose;
+mod confirm;
 pub mod detail;
 pub mod epochs;
 mod identity;
@@ -446,7 +447,7 @@ impl Sampler {
         let mut news = vec![look.boots.map_or(News::None, |boots| self.epochs.boots(boots, now))];
         // An agent counts its starts: then no stack is read for that.
         let lasting: &[_] = if look.boots.is_some() { &[] } else { &filled };
-        let heard = self.witnesses.hear(&mut memory, lasting, &self.last.stacks);
+        let heard = self.witnesses.hear(&mut memory, lasting, &self.stacks);
         news.extend(heard.into_iter().map(|witness| self.epochs.hear(witness, now)));
         let was_reset = news.iter().any(|news| *news != News::None);
         if was_reset {

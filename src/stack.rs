@@ -64,3 +64,38 @@ pub fn detect(memory: &mut Memory<'_>, stack: Region, words: &[u32]) -> Option<P
     let painted = words.contains(&word) && found.iter().all(|other| *other == word);
     Some(if painted { Paint::Word(word) } else { Paint::None })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::link::LinkCost;
+    use crate::source::testing::Bytes;
+
+    const STACK: Region = Region::new(0x2000_0000, 256);
+    const FILLS: &[u32] = &[0xCCCC_CCCC, 0xA5A5_A5A5];
+
+    /// What is believed after looks at those times, each in milliseconds and with the fill that is there then.
+    fn believed(looks: &[(u64, u32)]) -> Vec<bool> {
+        let mut bytes = Bytes::new(STACK);
+        let mut settling = Settling::default();
+        let mut look = |(at, fill): &(u64, u32)| {
+            bytes.content.copy_from_slice(&fill.to_le_bytes().repeat(64));
+            bytes.time = Duration::from_millis(*at);
+            let paint = settling.refresh(&mut Memory::new(&mut bytes, LinkCost::default(), 1 << 16), STACK, FILLS);
+            assert!(paint == Paint::None || paint == Paint::Word(*fill));
+            paint != Paint::None
+        };
+        looks.iter().map(&mut look).collect()
+    }
+
+    #[test]
+    fn a_paint_is_believed_when_it_was_there_twice_a_tenth_of_a_second_apart() {
+        let [one, other] = [FILLS[0], FILLS[1]];
+        assert_eq!(believed(&[(0, one), (100, one)]), [false, true]);
+        // The startup code may be at work: looks in quick succession are one.
+        assert_eq!(believed(&[(0, one), (50, one), (99, one), (100, one)]), [false, false, false, true]);
+        assert_eq!(believed(&[(0, one), (100, other), (200, other)]), [false, false, true]);
+        assert_eq!(believed(&[(0, 0), (100, one), (150, one), (200, one)]), [false, false, false, true]);
+        assert_eq!(believed(&[(0, 0), (100, 0), (200, 0)]), [false, false, false], "zeros are no paint");
+    }
+}

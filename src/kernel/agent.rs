@@ -6,7 +6,7 @@
 
 use highwater_agent::layout::{self, ThreadKind, ThreadState};
 
-use super::{Kernel, Look, StackLook};
+use super::{Kernel, Look, Sign, StackLook};
 use crate::heap::rows::Table as OwnerTable;
 use crate::heap::{Counted, HeapLook, Witness};
 use crate::image::Image;
@@ -84,6 +84,11 @@ impl Table {
 
     fn slot(self, index: u32) -> Region {
         self.range.slice(index * self.stride, self.stride)
+    }
+
+    /// Where the tag of a slot of the framed table of threads lies.
+    fn tag(self, index: u32) -> u32 {
+        self.range.slice(4 + index * self.stride + 4 * layout::thread::TAG as u32, 4).start()
     }
 
     /// Cuts a framed table's words into slots, without its two counters.
@@ -216,6 +221,8 @@ impl Agent {
                 kind,
                 range,
                 control_block: None,
+                // The tag counts the threads that were ever told of in this place.
+                signs: vec![Sign::Same { at: tables.threads.tag(index), mask: u32::MAX, word: slot[thread::TAG] }],
                 paint: if painted { Paint::Word(paint) } else { Paint::None },
                 guard: layout::GUARD_BYTES,
                 canary: None,
@@ -568,6 +575,40 @@ mod tests {
         }
         let next = look(&mut agent, &mut ram, &image).expect("the block is good");
         assert_eq!((next.stacks[0].id.as_str(), next.stacks[0].lowest_sp), ("20008000.4", None));
+    }
+
+    #[test]
+    fn a_table_that_is_not_made_of_words_is_none() {
+        let block = Region::new(0x2000_0000, 200);
+        let table = |offset: u32, stride: u32| Table::unpack(offset | stride << 16 | 2 << 24, block, 2, true);
+        assert!(table(64, 8).is_some());
+        for (offset, stride) in [(65, 8), (66, 8), (67, 8), (64, 9), (64, 10), (64, 4), (60, 8), (184, 8)] {
+            assert_eq!(table(offset, stride), None, "{offset} {stride}");
+        }
+        // So is a block with one: its words would be made of halves.
+        let (image, mut agent) = demo();
+        for (word, by) in [(layout::header::HEAPS, 2), (layout::header::MARKS, 1), (layout::header::THREADS, 1)] {
+            let mut ram = ram(&agent);
+            let address = agent.block.slice(4 * word as u32, 4).start();
+            let packed = Memory::new(&mut ram, LinkCost::default(), 1 << 16).word(address).expect("it is there");
+            ram.poke(address, packed + by);
+            assert_eq!(look(&mut agent, &mut ram, &image), None, "{word}");
+        }
+    }
+
+    #[test]
+    fn a_stack_is_a_threads_as_long_as_its_tag_says_so() {
+        let (image, mut agent) = demo();
+        let mut ram = ram(&agent);
+        let first = look(&mut agent, &mut ram, &image).expect("the block is good").stacks.swap_remove(0);
+        let tag = agent.block.slice(116, 4).start();
+        let mut hold = |word: u32| {
+            ram.poke(tag, word);
+            let mut memory = Memory::new(&mut ram, LinkCost::default(), 1 << 16);
+            first.signs.iter().all(|sign| sign.holds(&mut memory))
+        };
+        assert!(!first.signs.is_empty() && hold(layout::LIVE | 3));
+        assert!(!hold(layout::EMPTY | 3) && !hold(layout::LIVE | 4));
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod objects;
 
 use std::collections::BTreeMap;
 
+use super::Sign;
 use super::rtos::load::Counter;
 use super::rtos::target::{Extent, Field, Fields, Record, Target};
 use super::rtos::{Fill, Layout, MAX_THREADS, Thread, Walk, listed, untold};
@@ -264,6 +265,16 @@ impl FreeRtos {
         }
     }
 
+    /// A task that is deleted is in no list; the number, where it is kept, counts the tasks that were ever created.
+    fn signs(&self, tcb: u32, record: &Record) -> Vec<Sign> {
+        let item = |field: Field| field.within(self.task.state_item);
+        let stays = |field: Field| field.stays(tcb, record, u32::MAX);
+        let mut signs = vec![stays(self.task.stack), stays(item(self.item.owner))];
+        signs.extend(self.task.number.map(stays));
+        signs.extend(self.item.container.map(|container| item(container).is_set(tcb, u32::MAX)));
+        signs
+    }
+
     fn kind(&self, tcb: u32, record: &Record, idle: &[u32], timer: Option<u32>) -> StackKind {
         // Nobody reads the handles unless INCLUDE_xTaskGetIdleTaskHandle is set, so that compilers leave them out. Then the
         // names tell that the kernel itself gives.
@@ -367,6 +378,7 @@ impl Layout for FreeRtos {
                 fill: Fill::AllOrNone(FILL),
                 canary: None,
                 guard: GUARD,
+                signs: self.signs(tcb, &record),
                 ran: self
                     .task
                     .run_time

@@ -15,7 +15,7 @@ pub(super) mod target;
 
 use std::collections::BTreeMap;
 
-use super::{Kernel, Look, StackLook};
+use super::{Kernel, Look, Sign, StackLook};
 use crate::heap::HeapLook;
 use crate::image::Image;
 use crate::image::layout::{self, Memory as Chip, Placed};
@@ -108,6 +108,8 @@ pub(super) struct Thread {
     pub(super) canary: Option<u32>,
     /// Bytes at the limit that must stay as the kernel left them.
     pub(super) guard: u32,
+    /// What its control block says as long as the stack is its own.
+    pub(super) signs: Vec<Sign>,
     pub(super) ran: Option<Counter>,
 }
 
@@ -222,6 +224,7 @@ impl<L: Layout + 'static> Rtos<L> {
             kind: thread.kind,
             range: thread.stack,
             control_block: Some(self.control_block(thread)),
+            signs: thread.signs.clone(),
             paint: self.paint_of(memory, thread),
             guard: thread.guard,
             canary: thread.canary,

@@ -12,6 +12,7 @@
 
 use std::collections::BTreeMap;
 
+use super::Sign;
 use super::rtos::objects::{Kind, Objects, Storage};
 use super::rtos::target::{Extent, Field, Fields, Record, Target};
 use super::rtos::{Fill, Layout, MAX_OBJECTS, MAX_THREADS, Thread, Walk, listed, untold};
@@ -294,8 +295,20 @@ impl Rtx5 {
             fill: self.fill,
             canary: Some(MAGIC),
             guard: 4,
+            signs: self.signs(tcb, record),
             ran: None,
         })
+    }
+}
+
+impl Rtx5 {
+    /// A thread that ends loses its id and its state, and gets them back when its control block is another's.
+    fn signs(&self, tcb: u32, record: &Record) -> Vec<Sign> {
+        let thread = &self.thread;
+        let stays = |field: Field| field.stays(tcb, record, u32::MAX);
+        let mut signs = vec![thread.state.is_set(tcb, STATE_MASK)];
+        signs.extend([thread.id, thread.stack, thread.size, thread.entry].map(stays));
+        signs
     }
 }
 

@@ -188,6 +188,11 @@ impl ThreadX {
             canary: None,
             // The kernel's own check looks at the lowest word.
             guard: 4,
+            signs: [Some(fields.id), Some(fields.start), Some(fields.size), fields.entry]
+                .into_iter()
+                .flatten()
+                .map(|field| field.stays(tcb, record, u32::MAX))
+                .collect(),
             ran: fields.run_time.map(|(field, is_wide)| Counter { value: record.wide(field), wraps_at_32: !is_wide }),
         })
     }

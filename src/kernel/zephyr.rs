@@ -9,6 +9,7 @@
 //! placed (`K_THREAD_DEFINE` and statics of type `struct k_thread`) and the current ones. Stacks are filled with 0xAA where
 //! CONFIG_INIT_STACKS is set, and CONFIG_STACK_SENTINEL keeps a word at the limit.
 
+use super::Sign;
 use super::rtos::load::Counter;
 use super::rtos::objects::{Kind, Objects, Storage};
 use super::rtos::target::{Extent, Field, Fields, Record, Target};
@@ -203,6 +204,17 @@ impl Zephyr {
         }
     }
 
+    /// A thread that ends is dead, and one that begins in its place starts from there.
+    fn signs(&self, tcb: u32, record: &Record) -> Vec<Sign> {
+        /// `_THREAD_DEAD`.
+        const DEAD: u32 = 1 << 3;
+        let fields = &self.fields;
+        let stays = |field: Field| field.stays(tcb, record, u32::MAX);
+        let mut signs = vec![fields.state.stays(tcb, record, DEAD)];
+        signs.extend([fields.start, fields.size, fields.entry].into_iter().flatten().map(stays));
+        signs
+    }
+
     fn thread(&self, target: &mut Target<'_, '_>, tcb: u32, record: &Record, current: &[u32], walk: &mut Walk) {
         /// `_THREAD_DUMMY`: what the processor runs on before the first thread.
         const DUMMY: u32 = 1;
@@ -244,6 +256,7 @@ impl Zephyr {
             fill: Fill::AllOrNone(FILL),
             canary,
             guard: if canary.is_some() { 4 } else { 0 },
+            signs: self.signs(tcb, record),
             ran: self.fields.usage.map(|usage| Counter { value: record.wide(usage), wraps_at_32: false }),
         });
     }

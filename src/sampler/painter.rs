@@ -111,7 +111,8 @@ impl Painter {
         for stack in stacks {
             let Some(filled) = self.filled.get(&stack.id) else { continue };
             let clear = stack.range.from(filled.range.end_address()).size();
-            let used = stack.range.from(filled.sp).size();
+            let known = [stack.current, stack.lowest_sp].into_iter().flatten().map(|known| known.bytes);
+            let used = known.fold(stack.range.from(filled.sp).size(), u32::max);
             stack.peak = stack.peak.map(|peak| measured_since(peak, clear, used));
             // What lay at the limit before the paint is not known any more.
             stack.limit_whole = false;
@@ -191,6 +192,8 @@ fn words_are_paint(source: &mut dyn Source, range: Region) -> Result<bool, ReadE
 mod tests {
     use super::*;
     use crate::model::snapshot::{Measured, StackKind};
+    use crate::source::control::Written;
+    use crate::source::testing::Bytes;
 
     fn look(saved: Option<(u32, Trust)>) -> StackLook {
         StackLook {
@@ -198,6 +201,7 @@ mod tests {
             name: "one".into(),
             kind: StackKind::User,
             control_block: None,
+            signs: Vec::new(),
             range: Region::new(0x1000, 0x1000),
             paint: Paint::None,
             guard: 32,
@@ -229,6 +233,49 @@ mod tests {
         check(&[0x5000], None, None);
         // Too full to fill.
         check(&[0x10f0], None, None);
+    }
+
+    /// A control whose writes come to nothing: what is there afterwards is what the source says.
+    struct Nowhere;
+
+    impl Control for Nowhere {
+        fn read(&mut self, _address: u32) -> Result<u32, ReadError> {
+            Ok(0)
+        }
+
+        fn write(&mut self, _address: u32, _words: &[u32]) -> Result<(), ReadError> {
+            Ok(())
+        }
+
+        fn read_range(&mut self, range: Region) -> Result<Vec<u8>, ReadError> {
+            Ok(vec![0; range.size() as usize])
+        }
+
+        fn reset_and_hold(&mut self) -> Result<(), ReadError> {
+            Ok(())
+        }
+
+        fn written(&self) -> Written {
+            Written::default()
+        }
+    }
+
+    #[test]
+    fn a_stack_counts_as_painted_only_when_all_of_the_paint_reads_back() {
+        let memory = Region::new(0x1000, 0x1000);
+        // The last word that is filled, the first one, one above, and none.
+        for (other, is_painted) in [(0x1dfc, false), (0x1000, false), (0x1e00, true), (0x1ffc, true)] {
+            let mut source = Bytes::new(memory);
+            source.content.copy_from_slice(&PAINT.to_le_bytes().repeat(0x400));
+            source.poke(other, PAINT + 1);
+            let mut painter = Painter::new(Box::new(Nowhere));
+            let mut looks = [look(None)];
+            painter.fill_one(&mut source, &looks[0], &[0x1f00]).expect("the link works");
+            painter.mark(&mut looks);
+            assert_eq!(looks[0].paint == Paint::Word(PAINT), is_painted, "{other:#x}");
+            let refused = painter.refused.get("1").is_some_and(|why| why.contains("does not read back"));
+            assert_eq!(refused, !is_painted, "{other:#x}");
+        }
     }
 
     #[test]

@@ -6,18 +6,17 @@
 use std::collections::BTreeMap;
 
 use super::epochs::Witness;
+use super::stacks::Stacks;
 use crate::image::Image;
 use crate::kernel::StackLook;
 use crate::memory::Memory;
-use crate::model::snapshot::{Stack, StackKind};
+use crate::model::snapshot::StackKind;
 use crate::region::Region;
 use crate::stack::Paint;
 
 /// Ticks that only their kernels count, in words of 32 bits: FreeRTOS's (tasks.c), Zephyr's (the lower half of timeout.c's),
 /// and that of ST's HAL (`stm32*_hal.c`). ThreadX's is none of them: a program may set it back (`tx_time_set`).
 const TICKS: [&str; 3] = ["xTickCount", "curr_tick", "uwTick"];
-/// Bytes above a mark that must be paint again: a program that writes the fill itself writes less of it.
-const REPAINTED: u32 = 32;
 
 /// The witnesses of one target.
 #[derive(Debug, Default)]
@@ -25,8 +24,6 @@ pub(super) struct Witnesses {
     ticks: Vec<Region>,
     /// The counters as they were last read, by address.
     counted: BTreeMap<u32, u32>,
-    /// The lowest bytes in use of stacks that last as long as the firmware runs, as long as they were seen in use.
-    used: BTreeMap<String, Region>,
 }
 
 impl Witnesses {
@@ -39,16 +36,18 @@ impl Witnesses {
 
     /// What the next [`Witnesses::hear`] will read.
     pub(super) fn wants(&self) -> Vec<Region> {
-        self.ticks.iter().chain(self.used.values()).copied().collect()
+        self.ticks.clone()
     }
 
-    /// Who speaks of a reset since the last look. `before` are the stacks as they were then.
-    pub(super) fn hear(&mut self, memory: &mut Memory<'_>, looks: &[StackLook], before: &[Stack]) -> Vec<Witness> {
+    /// Who speaks of a reset since the last look. `stacks` are those of `looks` as they were then.
+    pub(super) fn hear(&mut self, memory: &mut Memory<'_>, looks: &[StackLook], stacks: &Stacks) -> Vec<Witness> {
         let mut heard = Vec::new();
         if self.has_fallen(memory) {
             heard.push(Witness::Count);
         }
-        if self.is_repainted(memory, looks, before) {
+        let lasts =
+            |look: &&StackLook| matches!(look.kind, StackKind::Main | StackKind::Isr) && look.paint != Paint::None;
+        if looks.iter().filter(lasts).any(|look| stacks.was_filled_anew(memory, look)) {
             heard.push(Witness::Paint);
         }
         heard
@@ -72,48 +71,14 @@ impl Witnesses {
         }
         any
     }
-
-    fn is_repainted(&mut self, memory: &mut Memory<'_>, looks: &[StackLook], before: &[Stack]) -> bool {
-        let lasts = |look: &&StackLook| matches!(look.kind, StackKind::Main | StackKind::Isr);
-        self.used.retain(|id, _| looks.iter().any(|look| look.id == *id));
-        let mut any = false;
-        for look in looks.iter().filter(lasts) {
-            let Paint::Word(paint) = look.paint else { continue };
-            if let Some(used) = self.used.get(&look.id).copied()
-                && is_paint(memory, used, paint)
-            {
-                memory.forget_within(used);
-                if is_paint(memory, used, paint) {
-                    self.used.remove(&look.id);
-                    any = true;
-                    continue;
-                }
-            }
-            let peak = before.iter().find(|stack| stack.id == look.id).and_then(|stack| stack.peak);
-            let Some(lowest) = peak.map(|peak| look.range.top(peak.bytes).whole_words().bottom(REPAINTED)) else {
-                continue;
-            };
-            // A peak may rest on a stack pointer, and the bytes there be paint still: only what was seen in use counts.
-            if lowest.size() == REPAINTED
-                && self.used.get(&look.id) != Some(&lowest)
-                && memory.words(lowest).is_some_and(|words| words.iter().any(|word| *word != paint))
-            {
-                self.used.insert(look.id.clone(), lowest);
-            }
-        }
-        any
-    }
-}
-
-fn is_paint(memory: &mut Memory<'_>, range: Region, paint: u32) -> bool {
-    memory.words(range).is_some_and(|words| words.iter().all(|word| *word == paint))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::model::snapshot::{Measured, Trust};
-    use crate::model::testing;
     use crate::source::link::LinkCost;
     use crate::source::testing::Bytes;
 
@@ -122,12 +87,19 @@ mod tests {
     const STACK: Region = Region::new(0x2000_0200, 0x200);
     const PAINT: u32 = 0xCCCC_CCCC;
 
-    fn hear(witnesses: &mut Witnesses, bytes: &mut Bytes, kind: StackKind, peak: u32) -> Vec<Witness> {
-        let paint = Paint::Word(PAINT);
-        let look = StackLook { kind, paint, ..StackLook::unknown("a".into(), STACK) };
-        let peak = Some(Measured { bytes: peak, trust: Trust::Exact });
-        let before = Stack { id: "a".into(), range: STACK, peak, ..testing::stack("a", 0) };
-        witnesses.hear(&mut Memory::new(bytes, LinkCost::default(), 1 << 16), &[look], &[before])
+    fn told_of(kind: StackKind) -> [StackLook; 1] {
+        [StackLook { kind, paint: Paint::Word(PAINT), ..StackLook::unknown("a".into(), STACK) }]
+    }
+
+    /// Hears what is said of `stacks`, and takes it in as the sampler does.
+    fn hear(witnesses: &mut Witnesses, stacks: &mut Stacks, bytes: &mut Bytes, kind: StackKind) -> Vec<Witness> {
+        let mut memory = Memory::new(bytes, LinkCost::default(), 1 << 16);
+        let heard = witnesses.hear(&mut memory, &told_of(kind), stacks);
+        if !heard.is_empty() {
+            stacks.clear();
+        }
+        stacks.finish(&mut memory, &told_of(kind), Duration::ZERO);
+        heard
     }
 
     fn fill(bytes: &mut Bytes, used: u32) {
@@ -139,32 +111,39 @@ mod tests {
     #[test]
     fn a_main_stack_that_is_paint_again_where_it_was_used_is_a_reset_and_a_threads_is_none() {
         for (kind, expected) in [(StackKind::Main, vec![Witness::Paint]), (StackKind::User, vec![])] {
-            let (mut witnesses, mut bytes) = (Witnesses::default(), Bytes::new(RAM));
+            let (mut witnesses, mut stacks) = (Witnesses::default(), Stacks::default());
+            let mut bytes = Bytes::new(RAM);
+            let mut heard = |bytes: &mut Bytes| hear(&mut witnesses, &mut stacks, bytes, kind);
             fill(&mut bytes, 0x100);
-            assert_eq!(hear(&mut witnesses, &mut bytes, kind, 0x100), []);
-            assert_eq!(hear(&mut witnesses, &mut bytes, kind, 0x100), []);
+            assert_eq!(heard(&mut bytes), []);
+            assert_eq!(heard(&mut bytes), []);
             // A program that writes the fill over its mark itself is none.
             bytes.poke(STACK.end_address() - 0x100, PAINT);
-            assert_eq!(hear(&mut witnesses, &mut bytes, kind, 0x100), []);
+            assert_eq!(heard(&mut bytes), []);
             fill(&mut bytes, 0x40);
-            assert_eq!(hear(&mut witnesses, &mut bytes, kind, 0x100), expected, "{kind:?}");
-            assert_eq!(hear(&mut witnesses, &mut bytes, kind, 0x40), [], "it is told once");
+            assert_eq!(heard(&mut bytes), expected, "{kind:?}");
+            assert_eq!(heard(&mut bytes), [], "it is told once");
         }
     }
 
     #[test]
-    fn a_mark_that_was_never_seen_in_use_is_no_witness() {
-        let (mut witnesses, mut bytes) = (Witnesses::default(), Bytes::new(RAM));
+    fn a_peak_that_only_a_stack_pointer_proves_is_no_witness() {
+        let (mut witnesses, mut stacks, mut bytes) = (Witnesses::default(), Stacks::default(), Bytes::new(RAM));
         fill(&mut bytes, 0x40);
-        for _ in 0..3 {
-            assert_eq!(hear(&mut witnesses, &mut bytes, StackKind::Main, 0x100), []);
+        for used in [0x100, 0x20, 0x40] {
+            let current = Some(Measured { bytes: used, trust: Trust::Exact });
+            let [look] = told_of(StackKind::Main);
+            let looks = [StackLook { current, ..look }];
+            let mut memory = Memory::new(&mut bytes, LinkCost::default(), 1 << 16);
+            assert_eq!(witnesses.hear(&mut memory, &looks, &stacks), []);
+            assert_eq!(stacks.finish(&mut memory, &looks, Duration::ZERO)[0].peak.map(|peak| peak.bytes), Some(0x100));
         }
     }
 
     #[test]
     fn a_tick_that_fell_is_a_reset_and_one_that_wrapped_is_none() {
         let mut witnesses = Witnesses { ticks: vec![Region::new(TICK, 4)], ..Witnesses::default() };
-        let mut bytes = Bytes::new(RAM);
+        let (mut stacks, mut bytes) = (Stacks::default(), Bytes::new(RAM));
         for (tick, expected) in [
             (0xffff_fff0, vec![]),
             (0x10, vec![]),
@@ -174,7 +153,7 @@ mod tests {
             (0x21, vec![]),
         ] {
             bytes.poke(TICK, tick);
-            assert_eq!(hear(&mut witnesses, &mut bytes, StackKind::User, 0x40), expected, "{tick:x}");
+            assert_eq!(hear(&mut witnesses, &mut stacks, &mut bytes, StackKind::User), expected, "{tick:x}");
         }
     }
 }

@@ -13,12 +13,22 @@ pub(crate) struct Bytes {
     pub(crate) content: Vec<u8>,
     /// What was read, in order.
     pub(crate) reads: Vec<Region>,
+    /// The time that its clock shows.
+    pub(crate) time: Duration,
+    /// A word that becomes another one right after something of that range was read, in order.
+    pub(crate) after: Vec<(Region, u32, u32)>,
 }
 
 impl Bytes {
     /// Zeros at `range`.
     pub(crate) fn new(range: Region) -> Self {
-        Self { range, content: vec![0; range.size() as usize], reads: Vec::new() }
+        Self {
+            range,
+            content: vec![0; range.size() as usize],
+            reads: Vec::new(),
+            time: Duration::ZERO,
+            after: Vec::new(),
+        }
     }
 
     /// Writes a word.
@@ -36,6 +46,10 @@ impl Source for Bytes {
         }
         let offset = self.range.offset_of(range.start()).unwrap_or(0) as usize;
         into.copy_from_slice(&self.content[offset..offset + into.len()]);
+        while let Some((_, at, word)) = self.after.first().copied().filter(|(due, ..)| due.overlaps(range)) {
+            self.poke(at, word);
+            self.after.remove(0);
+        }
         Ok(())
     }
 
@@ -48,7 +62,7 @@ impl Source for Bytes {
     }
 
     fn now(&self) -> Duration {
-        Duration::ZERO
+        self.time
     }
 
     fn wait(&mut self, _time: Duration) {}

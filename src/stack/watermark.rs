@@ -12,13 +12,19 @@
 //!
 //! A clean window can only hide deeper use if one frame skipped all of it, so with a window as large as the largest
 //! frame nothing is missed. With a smaller one, the background scan finds what was skipped within one pass. Data that
-//! equals the paint hides use by its length. The paint is never searched by halves: holes would mislead the search.
+//! equals the paint hides use by its length; a saved SP proves that much all the same. The paint is never searched by
+//! halves: holes would mislead the search. A mark below which nothing but paint is left, where it was not, is that of a
+//! thread before, or of another run: the stack was filled anew.
 
 use std::time::Duration;
 
 use crate::memory::Memory;
 use crate::model::snapshot::Trust;
 use crate::region::Region;
+
+/// Bytes from the mark up that must be paint again before a stack is believed to be filled anew. A saved frame of
+/// registers that hold the paint is shorter.
+const FILLED_ANEW: u32 = 64;
 
 /// How much of a stack one refresh reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +35,15 @@ pub struct Effort {
     pub background: u32,
 }
 
+/// Use that was found in a range.
+#[derive(Clone, Copy, Debug)]
+struct Dirty {
+    /// The lowest word that is not paint.
+    lowest: u32,
+    /// The lowest that is neither paint nor zero.
+    telling: Option<u32>,
+}
+
 /// The high-water mark of one painted stack.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Watermark {
@@ -36,6 +51,10 @@ pub struct Watermark {
     paint: u32,
     guard: u32,
     mark: u32,
+    /// A word in use at the mark or just above it, by which it is known that the stack was not filled anew. Not a zero where
+    /// there is another: zeros at an answer's end may be those of a sleeping target, and are asked for again.
+    used: u32,
+    proven: u32,
     cursor: u32,
     rescanned: Option<Duration>,
     settled: bool,
@@ -52,6 +71,8 @@ impl Watermark {
             paint,
             guard: guard.min(stack.size()),
             mark: stack.end_address(),
+            used: stack.end_address(),
+            proven: 0,
             cursor: stack.start(),
             rescanned: None,
             settled: false,
@@ -68,7 +89,40 @@ impl Watermark {
     /// What the next [`Watermark::refresh`] reads first.
     #[must_use]
     pub fn wants(&self, effort: Effort) -> [Region; 2] {
-        [self.stack.below(self.mark).top(effort.window).whole_words(), self.stack.bottom(4)]
+        let window = self.stack.below(self.mark).top(effort.window).whole_words();
+        [window.hull(self.stack.from(self.used).bottom(4)), self.stack.bottom(4)]
+    }
+
+    /// Whether there is paint again where the mark is, and for some way above it: the stack was filled anew, for another
+    /// thread or after a reset, and the mark says nothing of it. `sp` is an address that is in use.
+    #[must_use]
+    pub fn was_filled_anew(&self, memory: &mut Memory<'_>, sp: Option<u32>) -> bool {
+        let above = self.stack.from(self.mark).bottom(FILLED_ANEW);
+        let in_use = sp.is_some_and(|sp| sp < above.end_address());
+        if above.size() < FILLED_ANEW || in_use || memory.word(self.used) != Some(self.paint) {
+            return false;
+        }
+        // A second look decides.
+        memory.forget_within(above);
+        memory.words(above).is_some_and(|words| words.iter().all(|word| *word == self.paint))
+    }
+
+    /// The mark of the same stack that knows nothing yet.
+    #[must_use]
+    pub fn begun_anew(&self) -> Self {
+        Self::new(self.stack, self.paint, self.guard)
+    }
+
+    /// Counts that so many bytes were in use, because an SP was there, whatever was written above it: registers that hold the
+    /// paint leave no mark.
+    pub fn prove(&mut self, bytes: u32) {
+        self.proven = self.proven.max(bytes);
+    }
+
+    /// The word it was painted with.
+    #[must_use]
+    pub fn paint(&self) -> u32 {
+        self.paint
     }
 
     /// Reads as much as `effort` allows, and more only where use is found. `deepest_sp` is an address the stack is
@@ -99,10 +153,10 @@ impl Watermark {
         self.rescan(memory, self.stack.size().max(4), now);
     }
 
-    /// Bytes from the first use down to the deepest word that was ever written.
+    /// Bytes from the first use down to the deepest word that was ever written, or that was proven to be.
     #[must_use]
     pub fn peak(&self) -> u32 {
-        self.stack.from(self.mark).size()
+        self.stack.from(self.mark).size().max(self.proven)
     }
 
     /// The lowest word that is not paint; the end of the stack when there is none.
@@ -181,15 +235,24 @@ impl Watermark {
         self.settled = true;
     }
 
-    fn lower(&mut self, dirty: u32) {
-        self.mark = self.mark.min(dirty);
-        self.guard_broken |= self.stack.bottom(self.guard).contains(dirty);
+    fn lower(&mut self, dirty: Dirty) {
+        if dirty.lowest < self.mark {
+            self.mark = dirty.lowest;
+            let near = self.stack.from(self.mark).bottom(FILLED_ANEW);
+            let telling = dirty.telling.into_iter().chain([self.used]).find(|used| near.contains(*used));
+            self.used = telling.unwrap_or(self.mark);
+        }
+        self.guard_broken |= self.stack.bottom(self.guard).contains(dirty.lowest);
     }
 
-    fn lowest_dirty(&self, memory: &mut Memory<'_>, range: Region) -> Option<u32> {
+    fn lowest_dirty(&self, memory: &mut Memory<'_>, range: Region) -> Option<Dirty> {
         let words = memory.words(range)?;
-        let index = words.iter().position(|word| *word != self.paint)?;
-        Some(range.slice(4 * u32::try_from(index).ok()?, 4).start())
+        let lowest = |is: &dyn Fn(u32) -> bool| {
+            let index = words.iter().position(|word| is(*word))?;
+            Some(range.slice(4 * u32::try_from(index).ok()?, 4).start())
+        };
+        let telling = lowest(&|word| word != self.paint && word != 0);
+        lowest(&|word| word != self.paint).map(|lowest| Dirty { lowest, telling })
     }
 }
 
@@ -271,6 +334,66 @@ mod tests {
     }
 
     #[test]
+    fn a_chunk_that_cannot_be_read_is_never_taken_for_clean() {
+        let upper = STACK.top(STACK.size() / 2);
+        let mut bytes = Bytes::new(upper);
+        bytes.content = PAINT.to_le_bytes().repeat(upper.size() as usize / 4);
+        bytes.poke(STACK.end_address() - 20, 1);
+        let mut mark = Watermark::new(STACK, PAINT, 32);
+        for _ in 0..64 {
+            refresh(&mut mark, &mut bytes, Effort { window: 32, background: 64 }, false);
+            mark.finish_pass(&mut Memory::new(&mut bytes, LinkCost::default(), 1 << 20), Duration::ZERO);
+        }
+        // What is known is what could be read: nothing says that there is no use below.
+        assert_eq!((mark.peak(), mark.trust(), mark.rescanned()), (20, Trust::AtLeast, None));
+    }
+
+    #[test]
+    fn exact_is_taken_back_when_a_window_that_bounds_no_frame_finds_new_use() {
+        for (bound, below_sp, expected) in [
+            (false, false, Trust::AtLeast),
+            (true, false, Trust::Exact),
+            (false, true, Trust::AtLeast),
+            (true, true, Trust::Exact),
+        ] {
+            let mut bytes = painted();
+            bytes.poke(STACK.end_address() - 100, 1);
+            let mut mark = Watermark::new(STACK, PAINT, 32);
+            mark.finish_pass(&mut Memory::new(&mut bytes, LinkCost::default(), 1 << 20), Duration::ZERO);
+            assert_eq!(mark.trust(), Trust::Exact);
+            // Right below the mark, or across a hole that only a stack pointer leads over.
+            let depth = if below_sp { 400 } else { 116 };
+            bytes.poke(STACK.end_address() - depth, 1);
+            let mut memory = Memory::new(&mut bytes, LinkCost::default(), 1 << 20);
+            let sp = below_sp.then(|| STACK.end_address() - depth);
+            mark.refresh(&mut memory, Effort { window: 32, background: 0 }, sp, bound, Duration::ZERO);
+            assert_eq!((mark.peak(), mark.trust()), (depth, expected), "{bound} {below_sp}");
+        }
+    }
+
+    #[test]
+    fn a_stack_is_filled_anew_where_much_paint_is_again_and_not_where_registers_held_it() {
+        let mut bytes = painted();
+        for word in 0..100 {
+            bytes.poke(STACK.end_address() - 4 - 4 * word, 1);
+        }
+        let mut mark = Watermark::new(STACK, PAINT, 32);
+        mark.finish_pass(&mut Memory::new(&mut bytes, LinkCost::default(), 1 << 20), Duration::ZERO);
+        let deepest = mark.mark();
+        let anew =
+            |bytes: &mut Bytes, sp| mark.was_filled_anew(&mut Memory::new(bytes, LinkCost::default(), 1 << 20), sp);
+        assert!(!anew(&mut bytes, None));
+        // Eight registers and what an exception left out.
+        for word in 0..15 {
+            bytes.poke(deepest + 4 * word, PAINT);
+            assert!(!anew(&mut bytes, None), "{word} words");
+        }
+        bytes.poke(deepest + 60, PAINT);
+        assert!(anew(&mut bytes, None) && anew(&mut bytes, Some(deepest + 64)));
+        assert!(!anew(&mut bytes, Some(deepest)), "a thread stands there");
+    }
+
+    #[test]
     fn a_steady_refresh_reads_one_window_and_one_guard_word() {
         let mut bytes = painted();
         bytes.poke(STACK.end_address() - 100, 1);
@@ -278,7 +401,23 @@ mod tests {
         mark.finish_pass(&mut Memory::new(&mut bytes, LinkCost::default(), 1 << 20), Duration::ZERO);
         bytes.reads.clear();
         refresh(&mut mark, &mut bytes, Effort { window: 32, background: 0 }, false);
-        assert_eq!(bytes.reads, [Region::new(STACK.start(), 4), Region::new(STACK.end_address() - 132, 32)]);
+        // The window and the mark itself, where paint would be that of another thread.
+        assert_eq!(bytes.reads, [Region::new(STACK.start(), 4), Region::new(STACK.end_address() - 132, 36)]);
+    }
+
+    #[test]
+    fn a_steady_refresh_does_not_end_in_zeros_where_other_use_is_near() {
+        // The word that was written last, how far above the mark it lies, and how far up is read for it.
+        for (word, above, read) in [(0, 8, 12), (PAINT, 8, 12), (0, 60, 64), (0, 64, 4)] {
+            let mut bytes = painted();
+            let mark = STACK.end_address() - 100;
+            (0..above / 4).for_each(|index| bytes.poke(mark + 4 * index, word));
+            bytes.poke(mark, 0);
+            bytes.poke(mark + above, 1);
+            let mut watermark = Watermark::new(STACK, PAINT, 32);
+            watermark.finish_pass(&mut Memory::new(&mut bytes, LinkCost::default(), 1 << 20), Duration::ZERO);
+            assert_eq!(watermark.wants(Effort { window: 32, background: 0 })[0], Region::new(mark - 32, 32 + read));
+        }
     }
 
     #[test]

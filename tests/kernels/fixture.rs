@@ -28,6 +28,8 @@ struct Ram {
     vectors: u32,
     /// A word that reads differently until it was read so often.
     torn: Option<(u32, u32, u32)>,
+    /// A word that becomes another one right after it was read.
+    after: Option<(u32, u32)>,
 }
 
 /// The same memory as a source and in the hands of a test.
@@ -46,6 +48,10 @@ impl Source for Shared {
                 *left -= 1;
                 let at = (*address - range.start()) as usize;
                 into[at..at + 4].copy_from_slice(&word.to_le_bytes());
+            }
+            if let Some((address, word)) = ram.after.take_if(|(address, _)| range.covers(Region::new(*address, 4))) {
+                let at = RAM.offset_of(address).expect("it is in RAM") as usize;
+                ram.content[at..at + 4].copy_from_slice(&word.to_le_bytes());
             }
             return Ok(());
         }
@@ -110,6 +116,7 @@ impl Fixture {
             now: Duration::ZERO,
             vectors: 0,
             torn: None,
+            after: None,
         };
         let ram = Shared(Arc::new(Mutex::new(ram)));
         let sampler = Sampler::new(Box::new(ram.clone()), Arc::clone(&image), memories, Options::default());
@@ -135,6 +142,18 @@ impl Fixture {
     /// Lets the word at `address` read as `word` the next `times`.
     pub(crate) fn tear(&mut self, address: u32, word: u32, times: u32) {
         self.ram.0.lock().expect("nobody panicked").torn = Some((address, word, times));
+    }
+
+    /// Lets the word at `address` become `word` right after it is read the next time.
+    pub(crate) fn then(&mut self, address: u32, word: u32) {
+        self.ram.0.lock().expect("nobody panicked").after = Some((address, word));
+    }
+
+    /// The word at `address`.
+    pub(crate) fn peek(&self, address: u32) -> u32 {
+        let offset = RAM.offset_of(address).expect("it is in RAM") as usize;
+        let ram = self.ram.0.lock().expect("nobody panicked");
+        u32::from_le_bytes(ram.content[offset..offset + 4].try_into().expect("four bytes"))
     }
 
     /// Puts the vector table there.

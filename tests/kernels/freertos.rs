@@ -1,6 +1,6 @@
 //! FreeRTOS without an agent.
 
-use highwater::model::snapshot::{PartKind, StackKind, Trust};
+use highwater::model::snapshot::{Measured, PartKind, StackKind, Trust};
 use highwater::region::Region;
 
 use crate::fixture::{Fixture, hints, names, peak, stack};
@@ -92,7 +92,58 @@ fn an_overflow_is_told_by_the_words_that_the_kernel_checks_though_no_paint_is_le
     let snapshot = Fixture::new("freertos.c", &["-g"]).look();
     let found = stack(&snapshot, "overflowed");
     assert!(found.overflowed && found.range.size() == 160, "{found:?}");
-    assert_eq!(peak(&snapshot, "overflowed"), Some(39));
+    assert_eq!(found.peak, Some(Measured { bytes: 160, trust: Trust::AtLeast }), "it used all, and perhaps more");
+}
+
+#[test]
+#[ignore = "needs arm-none-eabi-gcc"]
+fn a_saved_frame_of_registers_that_hold_the_fill_is_use() {
+    let mut fixture = Fixture::new("freertos.c", &["-g"]);
+    let before = fixture.look();
+    let (now, used) = (stack(&before, "ready").current.expect("it waits").bytes, 30 * 4);
+    assert!(now < used && peak(&before, "ready") == Some(30));
+    // It is switched out eight words below all that it ever wrote, with nothing in its registers.
+    let top = fixture.address("ready", "pxTopOfStack");
+    let sp = stack(&before, "ready").range.end_address() - used - 32;
+    fixture.poke(top, sp);
+    let snapshot = fixture.look();
+    assert_eq!(stack(&snapshot, "ready").current.map(|now| now.bytes), Some(used + 32));
+    assert_eq!(peak(&snapshot, "ready"), Some(38));
+}
+
+#[test]
+#[ignore = "needs arm-none-eabi-gcc"]
+fn what_is_new_on_a_stack_counts_only_when_the_control_block_is_still_its_threads() {
+    // A thread, the word of its control block that says that it is there, and the same when it ended.
+    type Ends<'a> = (&'a str, &'a [&'a str], &'a str, &'a str, &'a str, fn(u32) -> u32);
+    let kernels: [Ends<'_>; 5] = [
+        ("freertos.c", &["-g"], "blocked", "blocked", "xStateListItem.pxContainer", |_| 0),
+        ("rtx5.c", &["-g", "-DWATERMARK"], "worker", "worker", "id", |_| 0),
+        // Its state lies in the word of its id.
+        ("rtx5.c", &["-g", "-DMBED"], "worker", "worker", "id", |word| word & !0x0f00),
+        ("threadx.c", &["-g"], "beta", "thread_b", "tx_thread_id", |_| 0),
+        ("zephyr.c", &["-g", "-DSENTINEL"], "worker", "worker", "base.user_options", |word| word | 8 << 8),
+    ];
+    for (source, flags, name, symbol, field, ended) in kernels {
+        let mut fixture = Fixture::new(source, flags);
+        let before = fixture.look();
+        let before = stack(&before, name);
+        assert!(before.peak.is_some_and(|peak| peak.trust == Trust::Exact) && !before.overflowed, "{source}");
+        // Somebody else writes where the stack was, and the thread is gone as soon as it was read.
+        let (limit, at) = (before.range.start(), fixture.address(symbol, field));
+        let alive = fixture.peek(at);
+        for word in 0..4 {
+            fixture.poke(limit + 4 * word, 0x1234_5678);
+        }
+        fixture.then(at, ended(alive));
+        let snapshot = fixture.refresh();
+        let during = stack(&snapshot, name);
+        assert_eq!((during.peak, during.overflowed), (before.peak, false), "{source} {flags:?}");
+        // A thread that stays has done it itself.
+        fixture.poke(at, alive);
+        let snapshot = fixture.refresh();
+        assert!(stack(&snapshot, name).overflowed, "{source} {flags:?}");
+    }
 }
 
 #[test]

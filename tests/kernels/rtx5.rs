@@ -1,6 +1,6 @@
 //! RTX5 (Mbed OS, CMSIS-RTX) without an agent.
 
-use highwater::model::snapshot::{MemoryKind, PartKind, StackKind, Trust};
+use highwater::model::snapshot::{Measured, MemoryKind, PartKind, StackKind, Trust};
 
 use crate::compile::compile;
 use crate::fixture::{Fixture, hints, peak, stack};
@@ -104,6 +104,9 @@ fn a_changed_magic_word_is_an_overflow_with_and_without_paint() {
         fixture.poke(limit, 0x1234);
         let snapshot = fixture.refresh();
         assert!(stack(&snapshot, "main_thread").overflowed && !stack(&snapshot, "idle").overflowed, "{flags:?}");
+        // What broke the word used all of the stack, and nobody knows how much more.
+        let peak = Some(Measured { bytes: 4 * 128, trust: Trust::AtLeast });
+        assert_eq!((stack(&snapshot, "main_thread").peak, stack(&snapshot, "main_thread").margin()), (peak, Some(0)));
     }
 }
 

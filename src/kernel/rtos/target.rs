@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use crate::image::Image;
 use crate::image::types::Type;
+use crate::kernel::Sign;
 use crate::memory::Memory;
 use crate::region::Region;
 use crate::units::printable;
@@ -34,6 +35,30 @@ impl Field {
     /// The same field of a structure that itself begins `offset` bytes into another.
     pub(in crate::kernel) fn within(self, offset: u32) -> Self {
         Self { offset: self.offset.saturating_add(offset), ..self }
+    }
+}
+
+impl Field {
+    /// The word that a field lies in, in a structure at `base`, and the bits of it that are the field's; those of its first
+    /// word when it is longer.
+    fn bits(self, base: u32) -> (u32, u32) {
+        let at = base.wrapping_add(self.offset);
+        let shift = 8 * (at & 3);
+        let width = u32::MAX.checked_shr(32 - 8 * self.size.clamp(1, 4)).unwrap_or(u32::MAX);
+        (at & !3, width << shift)
+    }
+
+    /// The sign that the bits of `mask` of it stay as `record` says, which lies at `base`.
+    pub(in crate::kernel) fn stays(self, base: u32, record: &Record, mask: u32) -> Sign {
+        let (at, bits) = self.bits(base);
+        let shift = bits.trailing_zeros();
+        Sign::Same { at, mask: bits & (mask << shift), word: record.get(self) << shift }
+    }
+
+    /// The sign that some bit of `mask` of it is set.
+    pub(in crate::kernel) fn is_set(self, base: u32, mask: u32) -> Sign {
+        let (at, bits) = self.bits(base);
+        Sign::Set { at, mask: bits & (mask << bits.trailing_zeros()) }
     }
 }
 
