@@ -24,6 +24,8 @@ const HFSR_RESERVED: u32 = 0x3FFF_FFFD;
 pub struct Reader {
     /// Whether this core has them, once it said so.
     has_them: Option<bool>,
+    /// What they said last.
+    last: Option<Faults>,
 }
 
 impl Reader {
@@ -40,13 +42,15 @@ impl Reader {
         if self.has_them == Some(false) {
             return None;
         }
-        let faults = Faults::from_words(&memory.words(REGISTERS)?)?;
-        if faults.any() {
-            // A fault is told when it is still there at a second look.
-            memory.forget_within(REGISTERS);
-            return Faults::from_words(&memory.words(REGISTERS)?).filter(|again| *again == faults);
+        // They hold what they say until the firmware clears them or the core is reset, so what was told still holds when an
+        // answer is missing or is not given a second time.
+        let words = memory.words(REGISTERS);
+        let Some(faults) = words.and_then(|words| Faults::from_words(&words)) else { return self.last };
+        let as_before = self.last.unwrap_or_default() == faults;
+        if as_before || memory.confirms(REGISTERS, |words| Faults::from_words(words) == Some(faults)) {
+            self.last = Some(faults);
         }
-        Some(faults)
+        self.last
     }
 }
 

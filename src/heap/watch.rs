@@ -3,7 +3,7 @@
 //! ```text
 //!   words that count the calls:   read them, walk, read them again: the same -> it counts
 //!   nothing counts the calls:     walk twice: the same blocks -> it counts
-//!   damage:                       always walked twice
+//!   damage:                       walked several times: the same damage in each -> it counts
 //! ```
 
 use std::sync::Arc;
@@ -16,15 +16,15 @@ use super::{HeapLook, Walk, Walker, detect};
 use crate::image::Image;
 use crate::image::layout::Memory as Chip;
 use crate::image::symbols::{as_written, demangle};
-use crate::memory::Memory;
+use crate::memory::{LOOKS, Memory};
 use crate::model::snapshot::{Block, BlockState, Heap, Measured, MemoryKind, Trust};
 use crate::region::Region;
 use crate::units;
 
 /// The alignment that most blocks ask for, in bytes: it pads the agent's header.
 const HEADER_ALIGN: usize = 8;
-/// Looks at a heap that changes while it is read.
-const TRIES: usize = 3;
+/// Looks at a heap that changes while it is read, or that seems damaged.
+const TRIES: usize = LOOKS + 1;
 /// A walk that must be made in each look, because nothing tells that the heap stayed the same, is made at most once in
 /// this many times of what it takes.
 const PATIENCE: u32 = 8;
@@ -166,6 +166,7 @@ impl Watched {
         }
         let statics = self.walker.wants();
         let mut before: Option<Walk> = None;
+        let mut alike = 0;
         for _ in 0..TRIES {
             if let Some(before) = &before {
                 forget(memory, &statics, &before.ranges);
@@ -184,7 +185,9 @@ impl Watched {
             let counts = known.is_some_and(|look| looks[look].witness.is_some());
             let same = known.is_some_and(|look| stayed(memory, &mut looks[look], &walk, self.walker.rounding()));
             let again = before.as_ref() == Some(&walk);
-            if (same || !counts) && again || same && walk.damage.is_none() {
+            alike = if again { alike + 1 } else { 1 };
+            let looks_enough = if walk.damage.is_some() { LOOKS } else { 2 };
+            if (same || !counts) && alike >= looks_enough || same && walk.damage.is_none() {
                 let witness = known.and_then(|look| memory.words(looks[look].witness?.at));
                 let took = memory.now().saturating_sub(started);
                 self.last = Some(Seen { walk, trust: Trust::Exact, witness, began: started, at: memory.now(), took });

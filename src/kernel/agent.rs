@@ -47,6 +47,8 @@ pub struct Agent {
     threads_frame: Option<u32>,
     regions: Vec<Vec<u32>>,
     looks: u32,
+    /// The words of the header as they were last believed.
+    header: Option<Vec<u32>>,
 }
 
 /// Where the parts of the block are, checked against its size.
@@ -102,6 +104,23 @@ impl Table {
 }
 
 impl Agent {
+    /// The words of the header. What they say of the firmware is told once, or opens a new epoch: one wrong answer must not.
+    fn header(&mut self, memory: &mut Memory<'_>) -> Option<Vec<u32>> {
+        use layout::header as h;
+        let steady = |words: &[u32]| {
+            let moves = |word: &usize| [h::HEARTBEAT, h::RUNNING].contains(word);
+            (0..words.len()).filter(|word| !moves(word)).map(|word| words[word]).collect::<Vec<u32>>()
+        };
+        let range = self.block.bottom(HEADER_BYTES);
+        let words = memory.words(range)?;
+        let says = steady(&words);
+        let as_before = self.header.as_deref().is_some_and(|before| steady(before) == says);
+        if as_before || memory.confirms(range, |again| steady(again) == says) {
+            self.header = Some(words);
+        }
+        self.header.clone()
+    }
+
     /// The block of this firmware, if it has one.
     #[must_use]
     pub fn find(image: &Image, memories: &[Chip]) -> Option<Self> {
@@ -120,6 +139,7 @@ impl Agent {
             threads_frame: None,
             regions: Vec::new(),
             looks: 0,
+            header: None,
         })
     }
 
@@ -309,7 +329,7 @@ impl Kernel for Agent {
 
     fn look(&mut self, memory: &mut Memory<'_>, image: &Image) -> Option<Look> {
         use layout::header as h;
-        let header = memory.words(self.block.bottom(HEADER_BYTES))?;
+        let header = self.header(memory)?;
         let ours = header[h::MAGIC] == layout::MAGIC && header[h::ABI] >> 16 == layout::ABI >> 16;
         let tables = if ours { self.read_tables(&header) } else { None };
         let Some(tables) = tables else {

@@ -10,10 +10,11 @@
 //! ```
 //!
 //! The signs before the second look tell that no thread was being made then, so that the first look and the second one are
-//! not of the same filling. Only what is new costs these reads: a steady stack has nothing to confirm.
+//! not of the same filling. The word itself is looked at several times more: links and servers answer wrongly now and then.
+//! Only what is new costs these reads: a steady stack has nothing to confirm.
 
 use crate::kernel::{Sign, StackLook};
-use crate::memory::Memory;
+use crate::memory::{LOOKS, Memory};
 use crate::region::Region;
 
 /// A word of a stack that was changed, and was not before.
@@ -33,10 +34,15 @@ pub(super) fn confirm(memory: &mut Memory<'_>, findings: &[Finding<'_>]) -> Vec<
         return Vec::new();
     }
     let before = hold(memory, findings);
-    let words: Vec<Region> = findings.iter().map(|finding| Region::new(finding.at, 4)).collect();
-    read_anew(memory, &words);
-    let changed: Vec<bool> =
-        findings.iter().map(|finding| memory.word(finding.at).is_some_and(|word| word != finding.untouched)).collect();
+    let mut changed = vec![true; findings.len()];
+    for _ in 1..LOOKS {
+        let still = findings.iter().zip(&changed).filter(|(_, changed)| **changed);
+        let words: Vec<Region> = still.map(|(finding, _)| Region::new(finding.at, 4)).collect();
+        read_anew(memory, &words);
+        for (finding, changed) in findings.iter().zip(&mut changed) {
+            *changed &= memory.word(finding.at).is_some_and(|word| word != finding.untouched);
+        }
+    }
     let after = hold(memory, findings);
     let each = before.into_iter().zip(changed).zip(after);
     each.map(|((before, changed), after)| before && changed && after).collect()

@@ -3,7 +3,7 @@
 use crate::image::Image;
 use crate::image::callgraph::CallGraph;
 use crate::kernel::agent::BUILD_ID_SYMBOL;
-use crate::memory::Sentinel;
+use crate::memory::{LOOKS, Sentinel};
 use crate::model::snapshot::Target;
 use crate::region::Region;
 use crate::source::{ReadError, Source};
@@ -34,16 +34,24 @@ pub(super) fn differing(image: &Image, source: &mut dyn Source) -> Result<Option
     let mut silent = !source.describe().is_saved;
     let samples = image.samples(SAMPLES);
     for (range, expected) in &samples {
-        let mut found = vec![0; expected.len()];
-        match source.read(*range, &mut found) {
-            Ok(()) => {
-                silent &= is_silent(Some(&found));
-                if found != *expected {
-                    differing.push(*range);
+        let mut differs = false;
+        for _ in 0..LOOKS {
+            let mut found = vec![0; expected.len()];
+            differs = match source.read(*range, &mut found) {
+                Ok(()) => {
+                    silent &= is_silent(Some(&found));
+                    found != *expected
                 }
+                Err(ReadError::Unreadable { .. }) => false,
+                Err(error) => return Err(error),
+            };
+            // What was right once is so: flash does not change by itself.
+            if !differs {
+                break;
             }
-            Err(ReadError::Unreadable { .. }) => {}
-            Err(error) => return Err(error),
+        }
+        if differs {
+            differing.push(*range);
         }
     }
     if silent && !samples.is_empty() {

@@ -118,10 +118,13 @@ impl Stacks {
             }
         }
         let confirmed = confirm(memory, &findings);
-        for ((finding, new), _) in findings.iter().zip(news).zip(confirmed).filter(|(_, confirmed)| *confirmed) {
+        for ((finding, new), confirmed) in findings.iter().zip(news).zip(confirmed) {
+            let id = &finding.look.id;
             match new {
-                Some(mark) => drop(self.marks.insert(finding.look.id.clone(), mark)),
-                None => drop(self.broken.insert(finding.look.id.clone())),
+                Some(mark) if confirmed => drop(self.marks.insert(id.clone(), mark)),
+                Some(_) => self.marks.get_mut(id).into_iter().for_each(Watermark::doubt),
+                None if confirmed => drop(self.broken.insert(id.clone())),
+                None => {}
             }
         }
         self.look_at_limits(memory, looks);

@@ -58,6 +58,8 @@ pub struct Watermark {
     cursor: u32,
     rescanned: Option<Duration>,
     settled: bool,
+    /// Whether the last look could not be had, or was contradicted: there may be use below that nobody saw.
+    missed: bool,
     guard_broken: bool,
 }
 
@@ -76,6 +78,7 @@ impl Watermark {
             cursor: stack.start(),
             rescanned: None,
             settled: false,
+            missed: false,
             guard_broken: false,
         }
     }
@@ -119,6 +122,11 @@ impl Watermark {
         self.proven = self.proven.max(bytes);
     }
 
+    /// Counts the last look as none: what it found was not there in another one.
+    pub fn doubt(&mut self) {
+        self.missed = true;
+    }
+
     /// The word it was painted with.
     #[must_use]
     pub fn paint(&self) -> u32 {
@@ -136,6 +144,7 @@ impl Watermark {
         window_is_bound: bool,
         now: Duration,
     ) {
+        self.missed = false;
         self.look_at_guard(memory, self.stack.bottom(4));
         if let Some(sp) = deepest_sp.filter(|sp| self.stack.below(self.mark).contains(*sp)) {
             self.look_above(memory, sp, effort.window, window_is_bound);
@@ -149,6 +158,7 @@ impl Watermark {
 
     /// Reads all that is left of a pass at once.
     pub fn finish_pass(&mut self, memory: &mut Memory<'_>, now: Duration) {
+        self.missed = false;
         self.cursor = self.stack.start();
         self.rescan(memory, self.stack.size().max(4), now);
     }
@@ -168,7 +178,7 @@ impl Watermark {
     /// What [`Watermark::peak`] is worth.
     #[must_use]
     pub fn trust(&self) -> Trust {
-        if self.settled { Trust::Exact } else { Trust::AtLeast }
+        if self.settled && !self.missed { Trust::Exact } else { Trust::AtLeast }
     }
 
     /// When everything below the mark was last read to the end.
@@ -215,6 +225,7 @@ impl Watermark {
     fn rescan(&mut self, memory: &mut Memory<'_>, bytes: u32, now: Duration) {
         let chunk = self.stack.below(self.mark).from(self.cursor).bottom(bytes.next_multiple_of(4));
         if memory.words(chunk).is_none() {
+            self.missed = true;
             return;
         }
         match self.lowest_dirty(memory, chunk) {
@@ -245,8 +256,11 @@ impl Watermark {
         self.guard_broken |= self.stack.bottom(self.guard).contains(dirty.lowest);
     }
 
-    fn lowest_dirty(&self, memory: &mut Memory<'_>, range: Region) -> Option<Dirty> {
-        let words = memory.words(range)?;
+    fn lowest_dirty(&mut self, memory: &mut Memory<'_>, range: Region) -> Option<Dirty> {
+        let Some(words) = memory.words(range) else {
+            self.missed = true;
+            return None;
+        };
         let lowest = |is: &dyn Fn(u32) -> bool| {
             let index = words.iter().position(|word| is(*word))?;
             Some(range.slice(4 * u32::try_from(index).ok()?, 4).start())
