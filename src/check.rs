@@ -521,10 +521,12 @@ fn memories(checks: &mut Vec<Check>, budgets: &Budgets, report: &Report) -> Resu
     Ok(())
 }
 
-/// Bytes of a memory that the linker placed something in. A heap is what is left for the program to take.
+/// Bytes of a memory that the linker placed something in. A heap is what is left for the program to take, and a stack that
+/// reaches to the end of the memory is room too.
 fn placed(report: &Report, memory: &Region) -> u64 {
     let inside = report.regions.iter().filter(|region| region.parent.as_deref() == Some(memory.id.as_str()));
-    let placed = inside.filter(|region| region.is_static && !["heap", "free", "unclaimed"].contains(&region.kind));
+    let is_room = |region: &Region| region.is_room || ["heap", "free", "unclaimed"].contains(&region.kind);
+    let placed = inside.filter(|region| region.is_static && !is_room(region));
     placed.map(|region| region.size).sum()
 }
 

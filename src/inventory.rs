@@ -90,12 +90,22 @@ pub enum What {
     Heap,
     /// Reserved by the linker for the main stack.
     Stack,
+    /// Left by the linker for the main stack: it becomes smaller when something else becomes larger.
+    Room,
     /// Reserved by the linker for the stack of the main thread, beside the main stack.
     ProcessStack,
     /// Taken by another image in the same memory.
     Other,
     /// In no section.
     Free,
+}
+
+impl What {
+    /// Whether it is there to be taken: free, or what is left for the main stack.
+    #[must_use]
+    pub const fn is_room(self) -> bool {
+        matches!(self, Self::Free | Self::Room)
+    }
 }
 
 /// A function or a static.
@@ -121,9 +131,10 @@ impl Inventory {
     pub fn new(image: &Image, memories: &[Memory], names: &Names) -> Self {
         let mut inventory = Self { elf: image.name(), ..Self::default() };
         let mut placed: Vec<Item> = Vec::new();
+        let stack = if layout::stack_room(image, memories).is_some() { What::Room } else { What::Stack };
         let reserved = [
             (layout::heap_within(image, memories), What::Heap),
-            (layout::main_stack(image, memories), What::Stack),
+            (layout::main_stack(image, memories), stack),
             (layout::process_stack(image), What::ProcessStack),
         ];
         let hidden = hidden(image);
@@ -218,7 +229,7 @@ impl Holding {
     /// Bytes that a section or the linker's reservation takes.
     #[must_use]
     pub fn used(&self) -> u64 {
-        let taken = self.items.iter().filter(|item| item.what != What::Free);
+        let taken = self.items.iter().filter(|item| !item.what.is_room());
         taken.map(|item| u64::from(item.range.size())).sum()
     }
 }

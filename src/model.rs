@@ -20,7 +20,7 @@ use alert::{Alert, AlertKind, Limits, Severity};
 use baseline::Baseline;
 use event::Events;
 use history::History;
-use snapshot::{Health, Snapshot, Stack};
+use snapshot::{Health, Measured, Snapshot, Stack, Trust};
 
 use crate::amount::Amount;
 use crate::fault::Faults;
@@ -153,7 +153,7 @@ impl Model {
         if was_reset {
             self.run_since = self.snapshot.at;
         } else {
-            raise_high_water(&before, &mut self.snapshot);
+            keep_most(&before, &mut self.snapshot);
         }
         self.history.observe(&self.snapshot, was_reset);
         self.events.observe(&before, &self.snapshot);
@@ -274,11 +274,31 @@ fn sort(alerts: &mut [Alert]) {
     alerts.sort_by_key(|alert| (alert.until.is_some(), alert.until.is_none().then(|| holding(alert))));
 }
 
-/// Keeps the highest end of each heap's blocks that was ever seen.
-fn raise_high_water(before: &Snapshot, now: &mut Snapshot) {
+/// Keeps of each heap the highest end of its blocks and the peaks that were ever seen.
+fn keep_most(before: &Snapshot, now: &mut Snapshot) {
     for heap in &mut now.heaps {
         let earlier = before.heaps.iter().find(|earlier| earlier.id() == heap.id() && earlier.range == heap.range);
-        heap.high_water = heap.high_water.max(earlier.and_then(|earlier| earlier.high_water));
+        let Some(earlier) = earlier else { continue };
+        heap.high_water = heap.high_water.max(earlier.high_water);
+        heap.peak = most(earlier.peak, heap.peak);
+        heap.requested_peak = most(earlier.requested_peak, heap.requested_peak);
+    }
+}
+
+/// The larger of two peaks of one run, the later one second: a peak never falls. What was read while it changed counts until
+/// something better is known.
+fn most(earlier: Option<Measured>, now: Option<Measured>) -> Option<Measured> {
+    let sound = |peak: &Measured| peak.trust != Trust::Torn;
+    match (earlier, now) {
+        (Some(earlier), Some(now)) if sound(&earlier) && sound(&now) => {
+            // That it was less since then is no reason to doubt the larger one.
+            let trust = if earlier.bytes > now.bytes { earlier.trust.max(now.trust) } else { now.trust };
+            Some(Measured { bytes: earlier.bytes.max(now.bytes), trust })
+        }
+        (Some(earlier), now) if sound(&earlier) || now.is_none() => {
+            Some(Measured { trust: earlier.trust.max(Trust::Stale), ..earlier })
+        }
+        (_, now) => now,
     }
 }
 
@@ -633,6 +653,37 @@ mod tests {
         assert_eq!(step(3, 0, Some(0x2000_0200)), Some(0x2000_0300), "it never falls within a run");
         assert_eq!(step(4, 0, None), Some(0x2000_0300), "nor while nothing is known");
         assert_eq!(step(5, 1, Some(0x2000_0080)), Some(0x2000_0080), "a reset begins anew");
+    }
+
+    #[test]
+    fn a_heaps_peak_never_falls_within_a_run() {
+        use Trust::{AtLeast, Exact, Stale, Torn};
+        let peak = |told: Option<(u32, Trust)>| told.map(|(bytes, trust)| Measured { bytes, trust });
+        let mut model = Model::new(testing::live(0));
+        let mut step = |epoch, told, expected| {
+            let range = Region::new(0x2000_0000, 0x8000);
+            let (peak, expected) = (peak(told), peak(expected));
+            let heap = Heap { peak, requested_peak: peak, ..crate::heap::HeapLook::unknown("heap", range).heap };
+            ingest(&mut model, Snapshot { heaps: vec![heap], epoch, ..testing::live(1) });
+            let heap = &model.snapshot.heaps[0];
+            assert_eq!((heap.peak, heap.requested_peak), (expected, expected), "{told:?}");
+            // Reports, and `check` with them, say what the screens say.
+            assert_eq!(crate::report::Report::new(&model).heaps[0].peak, expected.map(|peak| peak.bytes));
+        };
+        for (epoch, told, expected) in [
+            (0, Some((30_000, Torn)), Some((30_000, Torn))),
+            (0, Some((22_125, AtLeast)), Some((22_125, AtLeast))),
+            (0, Some((22_616, AtLeast)), Some((22_616, AtLeast))),
+            (0, Some((22_296, AtLeast)), Some((22_616, AtLeast))),
+            (0, Some((30_000, Torn)), Some((22_616, Stale))),
+            (0, None, Some((22_616, Stale))),
+            (0, Some((22_700, Exact)), Some((22_700, Exact))),
+            (0, Some((22_296, Exact)), Some((22_700, Exact))),
+            (1, Some((512, AtLeast)), Some((512, AtLeast))),
+            (2, None, None),
+        ] {
+            step(epoch, told, expected);
+        }
     }
 
     #[test]

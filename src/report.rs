@@ -105,6 +105,9 @@ pub struct Region {
     /// Fixed at link time.
     #[serde(rename = "static")]
     pub is_static: bool,
+    /// Room that the linker left for a stack, and no reservation: it does not count as used.
+    #[serde(rename = "room")]
+    pub is_room: bool,
     /// The size is known; false for a memory that only spans what the ELF puts there.
     pub size_known: bool,
 }
@@ -521,6 +524,7 @@ fn memory(map: &MemoryMap) -> Vec<Region> {
         start: map.range.start().into(),
         size: map.range.size().into(),
         is_static: true,
+        is_room: false,
         size_known: map.size_known,
     }];
     add_parts(&mut regions, &id, memory, &map.parts);
@@ -538,6 +542,7 @@ fn add_parts(regions: &mut Vec<Region>, parent: &str, memory: &'static str, part
             start: part.range.start().into(),
             size: part.range.size().into(),
             is_static: part.is_static,
+            is_room: part.is_room,
             size_known: true,
         });
         add_parts(regions, &part.id, memory, &part.parts);

@@ -32,7 +32,7 @@ use crate::heap::blocks::Notes;
 use crate::heap::sites::Sites;
 use crate::heap::watch::Heaps;
 use crate::image::Image;
-use crate::image::layout::{self, Memory as Chip, Placed};
+use crate::image::layout::Memory as Chip;
 use crate::kernel::{self, Kernel, Look};
 use crate::memory::{Gap, Memory, Sentinel};
 use crate::model::snapshot::{Excerpt, Health, Heap, Link, MemoryKind, Snapshot, Target};
@@ -44,6 +44,7 @@ use crate::source::{CoreStatus, Counters, Depth, ReadError, Source};
 use crate::stack::{Paint, victim};
 use crate::units;
 use budget::Plan;
+use compose::Linked;
 pub use compose::{first_snapshot, static_snapshot};
 use detail::Detail;
 use epochs::{Epochs, News, Witness};
@@ -93,7 +94,7 @@ pub struct Sampler {
     chips: Vec<Chip>,
     /// Where memory may lie: nothing else is read but the core's registers.
     bounds: Vec<Region>,
-    placed: Vec<Placed>,
+    linked: Linked,
     options: Options,
     cost: LinkCost,
     kernel: Option<Box<dyn Kernel>>,
@@ -184,7 +185,7 @@ impl Sampler {
         let mut last = static_snapshot(&image, &chips);
         last.target = identity::describe(&image, source.as_ref());
         Ok(Self {
-            placed: layout::placed(&image),
+            linked: Linked::new(&image, &chips),
             bounds: bounds(&chips),
             last,
             sentinel: identity::sentinel(&image).filter(|_| source.describe().may_sleep()),
@@ -513,7 +514,7 @@ impl Sampler {
         let held = self.tripwire.as_ref().is_some_and(Tripwire::holds);
         self.facts.heartbeat = look.heartbeat.filter(|_| !held);
         self.facts.refused = look.refused;
-        let memories = compose::draw(&self.chips, &look, &self.placed);
+        let memories = compose::draw(&self.chips, &look, &self.linked);
         let named = compose::named(&look);
         let heaps: Vec<Heap> =
             look.heaps.iter().map(|heap| compose::heap(heap, &self.image, &mut self.sites, &named)).collect();
@@ -605,7 +606,7 @@ impl Sampler {
         tracing::info!("taking over the new build of {}", image.name());
         (self.kernel, self.fallback) = kernel::detect(&image, &chips);
         self.heaps = Heaps::new(&image, &chips);
-        self.placed = layout::placed(&image);
+        self.linked = Linked::new(&image, &chips);
         self.sentinel = identity::sentinel(&image).filter(|_| self.source.describe().may_sleep());
         self.image = image;
         self.bounds = bounds(&chips);

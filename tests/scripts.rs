@@ -4,12 +4,20 @@
 
 use std::path::Path;
 
+use highwater::amount::Amount;
+use highwater::check::budgets::{Budgets, MemoryBudget};
+use highwater::check::{Verdict, check};
 use highwater::image::layout;
 use highwater::image::{Image, Section};
+use highwater::inventory::diff::diff;
+use highwater::inventory::listing::Listing;
 use highwater::inventory::owner::Names;
+use highwater::inventory::regions::Saved;
 use highwater::inventory::{Copied, Inventory};
+use highwater::model::Model;
 use highwater::model::snapshot::{MemoryKind, PartKind, Snapshot};
 use highwater::region::Region;
+use highwater::report::Report;
 use highwater::sampler::static_snapshot;
 
 const ARM: u32 = 40;
@@ -232,7 +240,7 @@ fn what_may_be_written_in_flash_does_not_make_it_ram() {
         let end = u64::from(load) + 260;
         let expected = [(MemoryKind::Flash, FLASH, end), (MemoryKind::Ram, RAM, TOP.into())];
         assert_eq!(memories(&image), expected, "{name} of {size} B");
-        assert_eq!(used(&inventory(&image)), (end - u64::from(FLASH), u64::from(TOP - RAM)));
+        assert_eq!(used(&inventory(&image)), (end - u64::from(FLASH), 260 + 1024));
         // Startup code clears nothing in flash.
         assert!(!layout::starts_as_zero(section(&image, name)) && layout::starts_as_zero(section(&image, ".bss")));
     }
@@ -272,7 +280,7 @@ fn boot_data_that_is_not_const_lies_in_external_flash() {
     let image = elf(parts, &[]).open();
     let flash = (MemoryKind::Flash, XIP, u64::from(XIP) + 0x246);
     assert_eq!(memories(&image), [(MemoryKind::Ram, RAM, TOP.into()), flash]);
-    assert_eq!(used(&inventory(&image)), (582, 0x2_0000));
+    assert_eq!(used(&inventory(&image)), (582, 4 + 64));
     // It is there to be compared with what the target has.
     assert!(!section(&image, ".headers").writable && section(&image, ".data").writable);
 }
@@ -569,4 +577,56 @@ fn a_section_that_is_called_heap_is_the_heap_of_every_screen_and_a_table_of_heap
     elf.parts.last_mut().expect("it is there").name = "k_heap_area";
     elf.parts.last_mut().expect("it is there").load = Some(FLASH + 0x230);
     assert_eq!(heaps(&elf), []);
+}
+
+#[test]
+fn a_stack_that_takes_what_is_left_is_room_and_no_use() {
+    type Symbols<'a> = &'a [(&'static str, u32)];
+    let firmware = |bss: u32, symbols: Symbols<'_>| {
+        let top = symbols.iter().find(|(name, _)| *name == "_stack_start").map_or(TOP, |(_, address)| *address);
+        let code = [vectors(top, FLASH + 0x40, 0x40), vec![0xbf; 2]].concat();
+        let parts = vec![stored(".text", RX, FLASH, FLASH, code), nobits(".bss", RW, RAM, bss as usize)];
+        let told = symbols.iter().map(|(name, address)| (*name, *address, 0, NO_KIND, ABSOLUTE));
+        let fixed = [
+            ("reset", FLASH + 0x41, 2, FUNCTION, ".text"),
+            ("__ram_start", RAM, 0, NO_KIND, ABSOLUTE),
+            ("__ram_end", TOP, 0, NO_KIND, ABSOLUTE),
+        ];
+        let symbols: Vec<_> = fixed.into_iter().chain(told).collect();
+        elf(parts, &symbols).open()
+    };
+    let used = |image: &Image| {
+        let model = Model::new(snapshot(image));
+        let budget = MemoryBudget { used: Amount::Percent(90), required: true };
+        let budgets = Budgets { memory: [("RAM".to_owned(), budget)].into(), ..Budgets::default() };
+        let outcome = check(&budgets, None, &Report::new(&model), None).expect("RAM is known");
+        let ram = outcome.checks.iter().find(|check| check.name == "RAM").expect("it has a budget");
+        let rows = Listing::new(&inventory(image));
+        let listed = rows.memories.iter().find(|memory| memory.kind == "ram").expect("it is listed").used;
+        // What is checked, listed and, in a saved report, compared is the same.
+        let report = serde_json::to_string(&Report::new(&model)).expect("it is written");
+        let saved: Saved = serde_json::from_str(&report).expect("it is read");
+        let again = saved.listing().memories.iter().find(|memory| memory.kind == "ram").map(|memory| memory.used);
+        assert_eq!((ram.found, again), (Some(listed as f64), Some(listed)));
+        (listed, ram.verdict)
+    };
+    // The size of .bss, the symbols, and what of RAM is in use. The last stacks have a size of their own.
+    let cases: [(u32, Symbols<'_>, u32); 6] = [
+        (0x400, &[], 0x400),
+        (0xc00, &[], 0xc00),
+        (0x400, &[("_stack_end", RAM + 0x400), ("_stack_start", TOP)], 0x400),
+        (0x404, &[("_stack_end", RAM + 0x408), ("_stack_start", TOP)], 0x404),
+        (0x400, &[("_stack_end", TOP - 0x800), ("_stack_start", TOP)], 0xc00),
+        // Behind .bss, but not up to the end.
+        (0x400, &[("_stack_end", RAM + 0x400), ("_stack_start", RAM + 0xc00)], 0xc00),
+    ];
+    for (bss, symbols, expected) in cases {
+        let image = firmware(bss, symbols);
+        assert_eq!(used(&image), (u64::from(expected), Verdict::Passed), "{bss:x} {symbols:x?}");
+    }
+    assert_eq!(used(&firmware(TOP - RAM - 0x200, &[])).1, Verdict::Failed);
+    let listing = |bss| Listing::new(&inventory(&firmware(bss, &[])));
+    let grown = diff(&listing(0x400), &listing(0xc00));
+    let ram = grown.memories.iter().find(|memory| memory.name == "RAM").expect("it is compared");
+    assert_eq!((ram.growth(), ram.word()), (0x800, "grown"));
 }

@@ -363,8 +363,11 @@ mod tests {
     #[test]
     fn a_heap_beyond_what_is_known_of_ram_is_told_in_a_hint() {
         let check = |ram: Vec<Region>, expected: usize| {
-            let mut heaps =
-                Heaps { watched: vec![Watched::new(Box::new(Simple), Some("pool".into()))], ram, mbed: None };
+            let mut heaps = Heaps {
+                watched: vec![Watched::new(Box::new(Simple { rounding: None }), Some("pool".into()))],
+                ram,
+                mbed: None,
+            };
             let (mut source, mut looks) = (Bytes::new(RAM), Vec::new());
             heaps.refresh(&mut Memory::new(&mut source, LinkCost::default(), 1 << 16), &mut looks);
             let hints = heaps.hints();
@@ -378,7 +381,9 @@ mod tests {
     }
 
     /// Says that so many bytes are in use, and finds damage where its two words differ.
-    struct Simple;
+    struct Simple {
+        rounding: Option<u32>,
+    }
 
     impl Walker for Simple {
         fn name(&self) -> &'static str {
@@ -387,6 +392,10 @@ mod tests {
 
         fn wants(&self) -> Vec<Region> {
             vec![Region::new(USED, 8)]
+        }
+
+        fn rounding(&self) -> Option<u32> {
+            self.rounding
         }
 
         fn walk(&self, memory: &mut Memory<'_>) -> Option<Walk> {
@@ -447,7 +456,11 @@ mod tests {
 
     /// A heap of 32 bytes in use and the target it is on.
     fn target() -> (Heaps, Busy) {
-        let heaps = Heaps { watched: vec![Watched::new(Box::new(Simple), None)], ram: vec![RAM], mbed: None };
+        let heaps = Heaps {
+            watched: vec![Watched::new(Box::new(Simple { rounding: None }), None)],
+            ram: vec![RAM],
+            mbed: None,
+        };
         let mut bytes = Bytes::new(RAM);
         set(&mut bytes, 32);
         (heaps, Busy { bytes, clock: Cell::default(), on: 0, does: |_| (), left: 0 })
@@ -569,6 +582,23 @@ mod tests {
                 busy.wait(Duration::from_secs(1));
             }
             assert!(refresh(&mut heaps, &mut busy, agent).damage.is_some());
+        }
+    }
+
+    #[test]
+    fn a_walk_does_not_count_that_the_counters_contradict() {
+        // One block, rounded up by 8 B at most, and as much for what is the allocator's own; 32 B and 8 B a call were asked for.
+        for (used, calls, counts) in
+            [(32, 0, true), (48, 0, true), (49, 0, false), (31, 0, false), (32, 1, false), (40, 1, true), (56, 2, true)]
+        {
+            let (mut heaps, mut busy) = target();
+            heaps.watched = vec![Watched::new(Box::new(Simple { rounding: Some(8) }), None)];
+            set(&mut busy.bytes, used);
+            busy.bytes.poke(CALLS.start(), calls);
+            let heap = refresh(&mut heaps, &mut busy, true);
+            assert_eq!(heap.blocks.is_some(), counts, "{used} B after {calls} calls");
+            let told = if counts { (used, Trust::Exact) } else { (32 + 8 * calls, Trust::AtLeast) };
+            check(&heap, told.0, told.1);
         }
     }
 

@@ -394,6 +394,29 @@ pub fn main_stack(image: &Image, memories: &[Memory]) -> Option<Region> {
     (!range.is_empty()).then_some(range)
 }
 
+/// The main stack where it is room and no reservation: it takes what is left of the memory, and becomes smaller when
+/// something else becomes larger. `None` when the linker gives it a size of its own.
+#[must_use]
+pub fn stack_room(image: &Image, memories: &[Memory]) -> Option<Region> {
+    /// Startup code aligns both ends.
+    const ALIGNMENT: u64 = 16;
+    let stack = main_stack(image, memories)?;
+    let mut sections = image.sections.iter().map(|section| section.run);
+    if sections.clone().any(|run| run.overlaps(stack)) {
+        return None;
+    }
+    if linker_stack(image).is_none() {
+        return Some(stack);
+    }
+    // A symbol gives its low end too: that of `.bss`, in scripts that leave the rest to the stack.
+    let start = u64::from(stack.start());
+    let touches = sections.any(|run| run.end() <= start && start - run.end() < ALIGNMENT);
+    let to_the_end = memories
+        .iter()
+        .any(|memory| memory.size_known && memory.range.covers(stack) && memory.range.end() - stack.end() < ALIGNMENT);
+    (touches && to_the_end).then_some(stack)
+}
+
 /// Where the main stack begins, at its high end: what the core loads, else a linker symbol.
 fn stack_top(image: &Image) -> Option<u32> {
     initial_sp(image).or_else(|| STACK_TOP_SYMBOLS.iter().find_map(|name| image.symbols.address(name)))

@@ -88,7 +88,7 @@ pub fn diff(old: &Listing, new: &Listing) -> Diff {
 }
 
 fn memory_of(row: &Row) -> Option<String> {
-    (row.kind != "free").then(|| row.memory.clone())
+    (!row.is_room()).then(|| row.memory.clone())
 }
 
 fn section_of(row: &Row) -> Option<String> {

@@ -47,6 +47,11 @@ pub struct ListedSection {
     pub size: u64,
 }
 
+/// The kind of a row that is in no section.
+pub(super) const FREE: &str = "free";
+/// That of what the linker left for the main stack.
+pub(super) const ROOM: &str = "room";
+
 /// A range that has one owner.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Row {
@@ -54,7 +59,8 @@ pub struct Row {
     pub memory: String,
     /// The section's name; `null` between sections.
     pub section: Option<String>,
-    /// `function`, `static`, `alignment`, `unnamed`, `heap`, `stack`, `other` or `free`.
+    /// `function`, `static`, `alignment`, `unnamed`, `heap`, `stack`, `other`, `room` (what is left for the main stack) or
+    /// `free`.
     pub kind: String,
     /// Its name; for what has none, what it is.
     pub name: String,
@@ -70,6 +76,14 @@ pub struct Row {
     pub stored_copy: bool,
     /// A hash of its linked bytes, to know it again under another name.
     pub content: Option<String>,
+}
+
+impl Row {
+    /// Whether it is there to be taken: no use, whatever its size.
+    #[must_use]
+    pub fn is_room(&self) -> bool {
+        [FREE, ROOM].contains(&self.kind.as_str())
+    }
 }
 
 impl Listing {
@@ -109,7 +123,8 @@ impl Listing {
                         (What::Heap, _) => "heap",
                         (What::Stack | What::ProcessStack, _) => "stack",
                         (What::Other, _) => "other",
-                        (What::Free, _) => "free",
+                        (What::Room, _) => ROOM,
+                        (What::Free, _) => FREE,
                     }
                     .into(),
                     name: thing.map_or_else(|| tree::plain(item.what).into(), |thing| thing.name.clone()),

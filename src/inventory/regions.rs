@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use serde::Deserialize;
 
-use super::listing::{ListedMemory, ListedSection, Listing, Row, SCHEMA};
+use super::listing::{FREE, ListedMemory, ListedSection, Listing, ROOM, Row, SCHEMA};
 
 /// The schema of the reports that are understood.
 pub const REPORT: &str = "highwater/report@1";
@@ -32,6 +32,8 @@ struct Region {
     name: String,
     start: u64,
     size: u64,
+    #[serde(default)]
+    room: bool,
 }
 
 impl Saved {
@@ -50,7 +52,7 @@ impl Saved {
         let parts = self.regions.iter().filter_map(|part| Some((*memories.get(part.parent.as_deref()?)?, part)));
         let rows: Vec<Row> = parts.map(|(memory, part)| row(memory, part)).collect();
         let taken = |memory: &Region| {
-            let own = rows.iter().filter(|row| row.memory == memory.name && row.kind != "free");
+            let own = rows.iter().filter(|row| row.memory == memory.name && !row.is_room());
             own.fold(0u64, |sum, row| sum.saturating_add(row.size))
         };
         let of = |memory: &&Region| ListedMemory {
@@ -75,7 +77,11 @@ fn row(memory: &Region, part: &Region) -> Row {
     Row {
         memory: memory.name.clone(),
         section: (!is_free).then(|| part.name.clone()),
-        kind: if is_free { "free".into() } else { part.kind.clone() },
+        kind: match (is_free, part.room) {
+            (true, _) => FREE.into(),
+            (_, true) => ROOM.into(),
+            _ => part.kind.clone(),
+        },
         name: part.name.clone(),
         module: None,
         module_kind: None,
@@ -96,13 +102,14 @@ mod tests {
             {"id": "ram", "parent": null, "memory": "ram", "kind": "memory", "name": "RAM", "start": 0, "size": 100},
             {"id": "h", "parent": "ram", "memory": "ram", "kind": "heap", "name": "heap", "start": 0, "size": 60},
             {"id": "b", "parent": "h", "memory": "ram", "kind": "block", "name": "block", "start": 0, "size": 10},
-            {"id": "u", "parent": "ram", "memory": "ram", "kind": "unclaimed", "name": "free", "start": 60, "size": 40},
+            {"id": "u", "parent": "ram", "memory": "ram", "kind": "unclaimed", "name": "free", "start": 60, "size": 30},
+            {"id": "s", "parent": "ram", "memory": "ram", "kind": "stack", "name": "main", "start": 90, "size": 10, "room": true},
             {"id": "x", "parent": "nobody", "memory": "ram", "kind": "bss", "name": "x", "start": 0, "size": 1}]}"#;
         let saved: Saved = serde_json::from_str(report).expect("it is a report");
         assert!(saved.is_known());
         let listing = saved.listing();
         let rows: Vec<_> = listing.rows.iter().map(|row| (row.name.as_str(), row.kind.as_str(), row.size)).collect();
-        assert_eq!(rows, [("heap", "heap", 60), ("free", "free", 40)]);
+        assert_eq!(rows, [("heap", "heap", 60), ("free", "free", 30), ("main", "room", 10)]);
         assert_eq!((listing.memories.len(), listing.memories[0].used), (1, 60));
     }
 }

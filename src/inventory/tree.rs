@@ -66,7 +66,7 @@ pub struct Node {
     pub flash: u64,
     /// Bytes in RAM.
     pub ram: u64,
-    /// Bytes of it that nobody uses.
+    /// Bytes of it that nothing is placed in, what is left for the main stack included.
     pub free: u64,
     /// Functions and statics in it; one that is stored and copied counts where it is used.
     pub things: usize,
@@ -144,7 +144,7 @@ pub fn plain(what: What) -> &'static str {
         What::Padding => "(alignment)",
         What::Unnamed => "(no symbol)",
         What::Heap => "(heap)",
-        What::Stack => "(main stack)",
+        What::Stack | What::Room => "(main stack)",
         What::ProcessStack => "(process stack)",
         What::Other => "(other images)",
         What::Free => "(free)",
@@ -186,7 +186,7 @@ impl Builder {
             MemoryKind::Ram => self.ram += bytes,
         }
         self.things += usize::from(matches!(item.what, What::Thing(_)) && item.copy == Copied::Run);
-        self.free += if item.what == What::Free { bytes } else { 0 };
+        self.free += if item.what.is_room() { bytes } else { 0 };
         self.statics += usize::from(thing.is_some_and(|thing| !thing.is_code));
         // One more than one is enough to know that there are several.
         if let Some(run) = thing.map(|thing| thing.range).filter(|run| self.runs.len() < 2 && !self.runs.contains(run))

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::alert::{Alert, AlertKind, Severity};
 use super::catch::CatchKind;
-use super::snapshot::{Health, MemoryKind, PartKind, Snapshot, Stack, Trust};
+use super::snapshot::{Health, MemoryKind, Part, PartKind, Snapshot, Stack, Trust};
 use crate::units;
 
 /// Events that are kept.
@@ -260,7 +260,8 @@ fn rebuilt(before: &Snapshot, now: &Snapshot) -> String {
     let fixed = |snapshot: &Snapshot, kind: MemoryKind| -> u64 {
         let of_kind = snapshot.memories.iter().filter(|memory| memory.kind == kind);
         let parts = of_kind.flat_map(|memory| &memory.parts);
-        let linked = parts.filter(|part| part.is_static && !matches!(part.kind, PartKind::Unclaimed | PartKind::Heap));
+        let is_room = |part: &Part| part.is_room || matches!(part.kind, PartKind::Unclaimed | PartKind::Heap);
+        let linked = parts.filter(|part| part.is_static && !is_room(part));
         linked.map(|part| u64::from(part.range.size())).sum()
     };
     let told = |name: &str, kind: MemoryKind| {

@@ -239,7 +239,10 @@ impl Heap {
         // What lies behind damage may be in use too.
         let trust = if damage.is_some() { trust.max(Trust::AtLeast) } else { trust };
         self.used = Some(Measured { bytes: used, trust });
-        self.peak = self.peak.map(|peak| Measured { bytes: peak.bytes.max(used), ..peak });
+        // Two halves that may not belong together may add up to more than was ever in use.
+        if trust != Trust::Torn {
+            self.peak = self.peak.map(|peak| Measured { bytes: peak.bytes.max(used), ..peak });
+        }
         self.largest_free = Some(Measured { bytes: free_runs(&blocks).map(Region::size).max().unwrap_or(0), trust });
         if counted(BlockState::Stretch) + counted(BlockState::Lost) == 0 {
             self.in_use = u32::try_from(counted(BlockState::Used)).ok();

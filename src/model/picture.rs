@@ -11,6 +11,8 @@ pub struct Claim {
     pub placed: Placed,
     /// Fixed at link time.
     pub is_static: bool,
+    /// Room that the linker left, and no reservation.
+    pub is_room: bool,
     /// Index of the stack or heap it stands for.
     pub index: Option<usize>,
 }
@@ -78,6 +80,7 @@ fn fill(
                 kind: claim.placed.kind,
                 range: piece,
                 is_static: claim.is_static,
+                is_room: claim.is_room,
                 stack: None,
                 heap: None,
                 parts: Vec::new(),
@@ -104,6 +107,7 @@ fn fill(
             kind: rest.kind,
             range: piece,
             is_static: rest.is_static,
+            is_room: false,
             stack: None,
             heap: None,
             parts: Vec::new(),
@@ -152,7 +156,12 @@ mod tests {
     use super::*;
 
     fn claim(name: &str, kind: PartKind, start: u32, size: u32, is_static: bool, index: Option<usize>) -> Claim {
-        Claim { placed: Placed { name: name.into(), kind, range: Region::new(start, size) }, is_static, index }
+        Claim {
+            placed: Placed { name: name.into(), kind, range: Region::new(start, size) },
+            is_static,
+            is_room: false,
+            index,
+        }
     }
 
     fn ram(size: u32) -> Memory {

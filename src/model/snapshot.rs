@@ -151,6 +151,8 @@ pub struct Part {
     pub range: Region,
     /// Fixed at link time (not allocated at run time).
     pub is_static: bool,
+    /// Room that the linker left for a stack, and no reservation: it becomes smaller when something else becomes larger.
+    pub is_room: bool,
     /// Index into [`Snapshot::stacks`], when it is a stack.
     pub stack: Option<usize>,
     /// Index into [`Snapshot::heaps`], when it is a heap.

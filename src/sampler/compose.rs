@@ -44,7 +44,7 @@ fn static_look(image: &Image, chips: &[Chip]) -> Look {
 #[must_use]
 pub fn first_snapshot(image: &Image, chips: &[Chip]) -> Snapshot {
     let look = static_look(image, chips);
-    let memories = draw(chips, &look, &layout::placed(image));
+    let memories = draw(chips, &look, &Linked::new(image, chips));
     let mut stacks = Stacks::default().refresh_none(&look.stacks);
     for stack in &mut stacks {
         stack.victim = victim::below(stack.range, &memories, &[], image);
@@ -71,19 +71,33 @@ pub fn first_snapshot(image: &Image, chips: &[Chip]) -> Snapshot {
     }
 }
 
+/// What the linker laid down, as memory maps show it.
+pub(super) struct Linked {
+    placed: Vec<Placed>,
+    /// What it left for the main stack.
+    room: Option<Region>,
+}
+
+impl Linked {
+    pub(super) fn new(image: &Image, chips: &[Chip]) -> Self {
+        Self { placed: layout::placed(image), room: layout::stack_room(image, chips) }
+    }
+}
+
 /// The memory map of one look.
-pub(super) fn draw(chips: &[Chip], look: &Look, placed: &[Placed]) -> Vec<MemoryMap> {
+pub(super) fn draw(chips: &[Chip], look: &Look, linked: &Linked) -> Vec<MemoryMap> {
     // What is left of a heap is in use when its free blocks are known, and anything when they are not.
     let rest = |index: usize| match look.heaps.get(index).and_then(|look| look.heap.blocks.as_ref()) {
         Some(_) => PartKind::Block,
         None => PartKind::Blocks,
     };
-    picture::draw(chips, &claims(look, placed), &rest)
+    picture::draw(chips, &claims(look, linked), &rest)
 }
 
 /// Everything that claims memory, the most precise first.
-fn claims(look: &Look, placed: &[Placed]) -> Vec<Claim> {
+fn claims(look: &Look, linked: &Linked) -> Vec<Claim> {
     let in_heap = |range: Region| look.heaps.iter().any(|look| look.heap.range.covers(range));
+    let claim = |placed, is_static, index| Claim { placed, is_static, is_room: false, index };
     let mut claims = Vec::new();
     for (index, stack) in look.stacks.iter().enumerate() {
         let name = match stack.kind {
@@ -91,29 +105,30 @@ fn claims(look: &Look, placed: &[Placed]) -> Vec<Claim> {
             _ => format!("{} stack", stack.name),
         };
         let placed = Placed { name, kind: PartKind::Stack, range: stack.range };
-        claims.push(Claim { placed, is_static: !in_heap(stack.range), index: Some(index) });
+        let is_room = linked.room.is_some_and(|room| room.covers(stack.range));
+        claims.push(Claim { placed, is_static: !in_heap(stack.range), is_room, index: Some(index) });
     }
     // A region that the linker has a wider section of the same kind for is told by that.
     let told = |named: &Placed| {
-        placed.iter().any(|section| {
+        linked.placed.iter().any(|section| {
             section.kind == named.kind && section.range.covers(named.range) && section.range != named.range
         })
     };
     for named in look.named.iter().filter(|named| !told(named)) {
-        claims.push(Claim { placed: named.clone(), is_static: !in_heap(named.range), index: None });
+        claims.push(claim(named.clone(), !in_heap(named.range), None));
     }
     for heap in look.heaps.iter().map(|look| &look.heap) {
         let lost = heap.blocks.iter().flat_map(|blocks| blocks.iter()).filter(|block| block.state == BlockState::Lost);
         let free = heap.free_runs().map(|range| ("free", PartKind::Free, range));
         for (name, kind, range) in free.chain(lost.map(|block| ("blocks or free", PartKind::Blocks, block.range))) {
-            claims.push(Claim { placed: Placed { name: name.into(), kind, range }, is_static: false, index: None });
+            claims.push(claim(Placed { name: name.into(), kind, range }, false, None));
         }
     }
     for (index, heap) in look.heaps.iter().map(|look| &look.heap).enumerate() {
         let placed = Placed { name: heap.name.clone(), kind: PartKind::Heap, range: heap.range };
-        claims.push(Claim { placed, is_static: true, index: Some(index) });
+        claims.push(claim(placed, true, Some(index)));
     }
-    claims.extend(placed.iter().map(|placed| Claim { placed: placed.clone(), is_static: true, index: None }));
+    claims.extend(linked.placed.iter().map(|placed| claim(placed.clone(), true, None)));
     claims
 }
 

@@ -83,7 +83,7 @@ mod tests {
 
     fn part(name: &str, kind: PartKind, range: Region) -> Part {
         let (id, name) = (name.to_owned(), name.to_owned());
-        Part { id, name, kind, range, is_static: true, stack: None, heap: None, parts: Vec::new() }
+        Part { id, name, kind, range, is_static: true, is_room: false, stack: None, heap: None, parts: Vec::new() }
     }
 
     #[test]

@@ -81,6 +81,7 @@ fn parts(range: Region, cuts: &[u32], kinds: &[PartKind], inner: bool) -> Vec<Pa
                 kind,
                 range,
                 is_static: false,
+                is_room: false,
                 stack: (kind == PartKind::Stack).then_some(index),
                 heap: (kind == PartKind::Heap).then_some(index % 2),
                 parts: if nested { parts(range, cuts, kinds, false) } else { Vec::new() },

@@ -32,6 +32,7 @@ pub(crate) fn part(id: &str, kind: PartKind, start: u32, end: u32) -> Part {
         kind,
         range: Region::between(start, end),
         is_static: !matches!(kind, PartKind::Block | PartKind::Free | PartKind::Buffer),
+        is_room: false,
         stack: None,
         heap: None,
         parts: Vec::new(),

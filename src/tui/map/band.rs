@@ -366,7 +366,17 @@ mod tests {
                     let range = Region::new(at, *size);
                     at += size;
                     let (id, name) = (format!("{at:x}"), String::new());
-                    Part { id, name, kind: *kind, range, is_static: false, stack: None, heap: None, parts: Vec::new() }
+                    Part {
+                        id,
+                        name,
+                        kind: *kind,
+                        range,
+                        is_static: false,
+                        is_room: false,
+                        stack: None,
+                        heap: None,
+                        parts: Vec::new(),
+                    }
                 })
                 .collect();
             let band = Band { parts: &parts, heap: None, rows: 1, turned: false };

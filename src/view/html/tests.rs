@@ -14,6 +14,7 @@ fn part(name: &str, kind: PartKind, start: u32, size: u32) -> Part {
         kind,
         range: Region::new(start, size),
         is_static: true,
+        is_room: false,
         stack: None,
         heap: None,
         parts: Vec::new(),
