@@ -26,7 +26,7 @@ use crate::source::control::awake::{Awake, Refusal};
 use crate::source::control::left::Keeper;
 use crate::source::file::Saved;
 use crate::source::gdb::{GdbError, GdbSource, Terms};
-use crate::source::probe::{self, Approach, HostInstruments, OpenError, ProbeOptions, ProbeSource};
+use crate::source::probe::{self, HostInstruments, OpenError, ProbeOptions, ProbeSource};
 use crate::source::qemu::{QemuError, QemuSource};
 use crate::source::recorder::{Desk, Recorder};
 use crate::source::{ReadError, Source};
@@ -405,7 +405,7 @@ fn open_emulated(
         erased: wanted.loading.is_some(),
         core: None,
         // What is begun anew is flashed and reset as the board that it is.
-        chip: chip.filter(|_| wanted.approach() == Approach::Quiet),
+        chip: chip.filter(|_| wanted.approach() == probe::Approach::Quiet),
     };
     let failed = |error: EmulationError| match error {
         EmulationError::Open(_) => Failure::Unreachable(error.to_string()),

@@ -1,6 +1,6 @@
 //! Counts the target's resets from witnesses that speak at different times: the core's sticky reset flag, which is asked for
 //! now and then and which a server may have cleared, the boot count in the agent's block, which moves when the firmware
-//! starts, and what [`super::witnesses`] sees in its memory.
+//! starts, and what `witnesses` sees in its memory.
 
 use std::time::Duration;
 

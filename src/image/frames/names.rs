@@ -24,7 +24,11 @@ impl Name {
         let symbol = origin(symbol);
         match symbols::demangle_cpp(symbol) {
             Some(written) => Self::written(&written),
-            None => Self { whole: symbol.into(), base: symbol.into() },
+            // C's as it is, Rust's without its hash.
+            None => {
+                let written = symbols::demangle(symbol);
+                Self { base: written.clone(), whole: written }
+            }
         }
     }
 
