@@ -172,6 +172,15 @@ pub fn detect(image: &Image, memories: &[Chip]) -> (Option<Box<dyn Kernel>>, Box
     (kernel, Box::new(bare))
 }
 
+/// What only the kernels that are known define.
+const SIGNS: [&str; 4] = ["pxReadyTasksLists", "osRtxInfo", "z_interrupt_stacks", "_tx_thread_created_ptr"];
+
+/// Whether a kernel that is known is linked: threads have stacks of their own then, and the one that the core begins with is
+/// that of the interrupts.
+fn is_linked(image: &Image) -> bool {
+    SIGNS.iter().any(|sign| image.symbols.get(sign).is_some())
+}
+
 /// The kernel whose symbols are there, or why it cannot be followed.
 fn find_rtos(image: &Image, memories: &[Chip]) -> Option<Result<Box<dyn Kernel>, String>> {
     fn boxed<L: rtos::Layout + 'static>(

@@ -1,6 +1,6 @@
 //! No kernel that we know: the stacks of linker symbols or the vector table, and the linker's heap.
 
-use super::{Kernel, Look, StackLook};
+use super::{Kernel, Look, StackLook, zephyr};
 use crate::heap::HeapLook;
 use crate::image::Image;
 use crate::image::layout::{self, Memory as Chip};
@@ -17,7 +17,8 @@ pub struct BareMetal {
     why: String,
 }
 
-/// The stacks that the linker tells of: the main one, and beside it that of `main` where the main one is the exceptions'.
+/// The stacks that the linker tells of: the main one, and beside it that of `main` where the main one is the exceptions'. With a
+/// kernel, the main one is the interrupts', as it is called while the firmware runs.
 #[must_use]
 pub fn stacks(image: &Image, memories: &[Chip]) -> Vec<StackLook> {
     let stack = |name: &str, kind, entry, range: Region| StackLook {
@@ -26,6 +27,10 @@ pub fn stacks(image: &Image, memories: &[Chip]) -> Vec<StackLook> {
         entry,
         ..StackLook::unknown(format!("{:08x}", range.start()), range)
     };
+    if super::is_linked(image) {
+        let interrupts = zephyr::interrupt_stack(image).or_else(|| layout::main_stack(image, memories));
+        return interrupts.map(|range| stack("ISR", StackKind::Isr, None, range)).into_iter().collect();
+    }
     let main = layout::main_stack(image, memories);
     let Some(process) = layout::process_stack(image) else {
         let only = |range| stack("main", StackKind::Main, layout::reset_handler(image), range);

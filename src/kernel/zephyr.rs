@@ -21,6 +21,8 @@ use crate::image::types::Type;
 use crate::model::snapshot::{MemoryKind, StackKind};
 use crate::region::Region;
 
+/// The most bytes that a guard of the MPU takes, with what aligns it.
+const MOST_GUARD: u32 = 512;
 /// The fill byte of CONFIG_INIT_STACKS, four times.
 const FILL: u32 = 0xAAAA_AAAA;
 /// `STACK_SENTINEL` of `kernel.h`.
@@ -92,6 +94,17 @@ struct Fieldset {
     extent: Extent,
 }
 
+/// The stack of the interrupts: of several cores, those of all. An array of one stack has the guard of the MPU below what can
+/// be used (`K_KERNEL_STACK_ARRAY_DEFINE` in Zephyr's include/zephyr/kernel/thread_stack.h); the size that was asked for is a
+/// symbol of the configuration.
+pub(super) fn interrupt_stack(image: &Image) -> Option<Region> {
+    let symbol = |name: &str| image.symbols.get(name).map(|symbol| symbol.range);
+    let whole = symbol("z_interrupt_stacks").or_else(|| symbol("_interrupt_stack"))?;
+    let asked = image.symbols.address("CONFIG_ISR_STACK_SIZE").filter(|size| *size > 0 && *size <= whole.size());
+    let guard = asked.map_or(0, |size| whole.size() - size);
+    Some(if guard <= MOST_GUARD { whole.from(whole.start() + guard) } else { whole })
+}
+
 impl Zephyr {
     /// The kernel in this image; `None` when it is another, and the reason when it cannot be followed.
     pub(super) fn find(image: &Image, memories: &[Chip]) -> Option<Result<Self, String>> {
@@ -160,7 +173,7 @@ impl Zephyr {
             placed,
             idle,
             main: symbol("z_main_thread").map(Region::start),
-            interrupts: symbol("z_interrupt_stacks").or_else(|| symbol("_interrupt_stack")),
+            interrupts: interrupt_stack(image),
             has_sentinel: image.symbols.address("CONFIG_STACK_SENTINEL").map(|set| set == 1),
             objects: Objects::find(image, &OBJECTS),
         })

@@ -2,6 +2,10 @@
 
 use highwater::model::snapshot::{BlockState, StackKind, Trust};
 
+use highwater::image::layout;
+use highwater::region::Region;
+use highwater::sampler::static_snapshot;
+
 use crate::fixture::{Fixture, hints, names, peak, stack};
 
 #[test]
@@ -156,5 +160,32 @@ fn the_counters_of_zephyrs_heap_are_believed_in_each_version_and_with_canaries()
     for flags in [&["-g", "-DLOST=8"][..], &["-g", "-DWHOLE", "-DLOST=4"], &["-g", "-DCANARIES", "-DLOST=12"]] {
         let snapshot = Fixture::new("zephyr_heap.c", flags).look();
         assert!(snapshot.heaps[0].damage.is_some(), "{flags:?}: no version counts so");
+    }
+}
+
+#[test]
+#[ignore = "needs arm-none-eabi-gcc"]
+fn the_stack_of_the_interrupts_has_one_name_and_one_size_whether_the_firmware_runs_or_not() {
+    // The guard of an MPU lies below it in Zephyr's array.
+    let guarded: &[&str] = &["-g", "-Wl,--defsym=CONFIG_ISR_STACK_SIZE=448"];
+    for (source, flags, guard) in [
+        ("freertos.c", &["-g"][..], None),
+        ("rtx5.c", &["-g"], None),
+        ("threadx.c", &["-g"], None),
+        ("zephyr.c", &["-g"], Some(0)),
+        ("zephyr.c", guarded, Some(64)),
+    ] {
+        let mut fixture = Fixture::new(source, flags);
+        let live = fixture.look();
+        let memories = layout::memories(&fixture.image, &[]);
+        let linked = static_snapshot(&fixture.image, &memories);
+        let what = format!("{source} {flags:?}");
+        let told: Vec<_> = linked.stacks.iter().map(|stack| (stack.name.as_str(), stack.kind, stack.range)).collect();
+        let isr = stack(&live, "ISR");
+        assert_eq!(told, [("ISR", StackKind::Isr, isr.range)], "{what}");
+        if let Some(guard) = guard {
+            let array = fixture.address("z_interrupt_stacks", "");
+            assert_eq!(isr.range, Region::between(array + guard, array + 512), "{what}");
+        }
     }
 }
