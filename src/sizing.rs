@@ -125,6 +125,12 @@ pub fn suggest(evidence: &Evidence, margin: Amount) -> Suggestion {
     }) else {
         return Suggestion { size: None, because: nothing_known(evidence) };
     };
+    // An interrupt may come at any instruction, also at those of a function that takes nothing.
+    let least = need.max(evidence.exception_frame);
+    if least > need {
+        words += &format!(", and never less than the {least} B of an exception frame");
+    }
+    let need = least;
     let with_margin = u64::from(need) + margin.of_rounded_up(need.into());
     let bytes = u32::try_from(with_margin.next_multiple_of(STEP)).unwrap_or(!7);
     words += &format!(", + {margin} margin");
@@ -246,6 +252,18 @@ mod tests {
             Some((1152, Basis::Measured)),
             "peak 848 B, exact, + 108 B exception frame, + 20 % margin, rounded up to 8 B.",
         );
+    }
+
+    #[test]
+    fn no_stack_is_smaller_than_what_an_interrupt_pushes() {
+        let worst_case = measured(0, Trust::Estimated);
+        for (exception_frame, bytes) in [(BASIC_FRAME, 48), (EXTENDED_FRAME, 136)] {
+            let because = format!(
+                "static worst case 0 B, a bound, and never less than the {exception_frame} B of an exception frame, + 20 % \
+                 margin, rounded up to 8 B."
+            );
+            check(Evidence { worst_case, exception_frame, ..NOTHING }, Some((bytes, Basis::Bound)), &because);
+        }
     }
 
     #[test]

@@ -201,7 +201,9 @@ pub fn demangle(name: &str) -> String {
 
 /// A C++ function's name with its parameters and without its result; `None` when the symbol is of another language.
 pub(super) fn demangle_cpp(name: &str) -> Option<String> {
-    let symbol = name.starts_with("_Z").then(|| cpp_demangle::Symbol::new(name).ok()).flatten()?;
+    // Rust's older scheme is C++'s with a hash for a last part.
+    let may_be = name.starts_with("_Z") && rustc_demangle::try_demangle(name).is_err();
+    let symbol = may_be.then(|| cpp_demangle::Symbol::new(name).ok()).flatten()?;
     symbol.demangle_with_options(&cpp_demangle::DemangleOptions::new().no_return_type()).ok()
 }
 

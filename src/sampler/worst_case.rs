@@ -26,8 +26,10 @@ impl WorstCases {
         for (look, stack) in looks.iter().zip(stacks) {
             let Some(worst) = self.of(image, look) else { continue };
             let trust = if worst.exact { Trust::Estimated } else { Trust::AtLeast };
-            stack.worst_case = Some(Measured { bytes: worst.bytes, trust });
-            stack.worst_case_note = note(&worst.why).map(|note| printable(&note, 400));
+            // A floor below what was in use already says nothing.
+            let says = worst.exact || stack.deepest().is_none_or(|deepest| worst.bytes > deepest.bytes);
+            stack.worst_case = says.then_some(Measured { bytes: worst.bytes, trust });
+            stack.worst_case_note = note(&worst.why).filter(|_| says).map(|note| printable(&note, 400));
             if let Some((function, bytes)) =
                 worst.largest.clone().filter(|(_, bytes)| look.guard > 0 && *bytes > look.guard)
             {

@@ -10,7 +10,10 @@ use crate::units::{printable, without_paths};
 /// The longest type that is shown, in characters: a Rust type can take a page.
 const MAX_TYPE: usize = 60;
 
-/// What lies just below `stack`, named as closely as the picture, the heaps and the symbols allow; `None` when no memory
+/// The most bytes that a linker leaves free below a stack only to align it. More may be there for something.
+const MOST_PADDING: u32 = 64;
+
+/// What lies below `stack`, past what only aligns it, named as closely as the picture, the heaps and the symbols allow; `None` when no memory
 /// holds the stack. What a static's type is takes debug information: see [`describe`].
 #[must_use]
 pub fn below(stack: Region, memories: &[MemoryMap], heaps: &[Heap], image: &Image) -> Option<Victim> {
@@ -19,9 +22,18 @@ pub fn below(stack: Region, memories: &[MemoryMap], heaps: &[Heap], image: &Imag
         let name = format!("the end of {}", memory.name);
         return Some(Victim { name, is: None, range: Region::new(stack.start(), 0) });
     };
+    let is_global =
+        |part: &Part| matches!(part.kind, PartKind::Data | PartKind::Bss | PartKind::Uninit | PartKind::Other);
+    let padding = 1 << stack.start().trailing_zeros().min(MOST_PADDING.trailing_zeros());
+    let in_reach = (0..padding).filter_map(|back| last.checked_sub(back)).filter(|at| memory.range.contains(*at));
+    let is_object = |at: &u32| match innermost(&memory.parts, *at) {
+        Some(part) if is_global(part) => image.symbols.at(*at).is_some_and(|symbol| symbol.is_data),
+        part => part.is_some_and(|part| part.kind != PartKind::Unclaimed),
+    };
+    let last = in_reach.into_iter().find(is_object).unwrap_or(last);
     let part = innermost(&memory.parts, last)?;
     // Within the globals, the object that is hit says more than the section it is in.
-    let globals = matches!(part.kind, PartKind::Data | PartKind::Bss | PartKind::Uninit | PartKind::Other);
+    let globals = is_global(part);
     if let Some(symbol) = image.symbols.at(last).filter(|symbol| globals && symbol.is_data) {
         return Some(Victim { name: demangle(&symbol.name), is: None, range: symbol.range });
     }
@@ -97,6 +109,26 @@ mod tests {
         assert_eq!((victim.name.as_str(), victim.range, &victim.is), ("DEMO_TRUTH", truth.range, &None));
         describe(&mut victim, &image);
         assert_eq!(victim.words(), format!("DEMO_TRUTH ([AtomicU32; {}])", truth.range.size() / 4));
+    }
+
+    #[test]
+    fn what_only_aligns_a_stack_is_no_victim_and_what_is_left_free_is() {
+        let image = demo();
+        let truth = image.symbols.iter().find(|symbol| symbol.name.contains("DEMO_TRUTH")).expect("it is there").range;
+        let globals = part(".bss", PartKind::Bss, truth);
+        let aligned = truth.end_address().next_multiple_of(64);
+        assert_ne!(aligned, truth.end_address(), "there is something to pad");
+        for (start, name) in [(aligned, "DEMO_TRUTH"), (aligned + 64, "unclaimed memory")] {
+            let padding = part("unclaimed", PartKind::Unclaimed, Region::between(truth.end_address(), start));
+            let stack = Region::new(start, 512);
+            let victim = below(stack, &memory(vec![globals.clone(), padding]), &[], &image).expect("memory holds it");
+            assert_eq!(victim.name, name, "{start:x}");
+        }
+        // The same where both lie in one section.
+        let stack = Region::new(aligned, 512);
+        let whole = part(".bss", PartKind::Bss, Region::between(truth.start(), stack.start()));
+        let hit = image.symbols.at(stack.start() - 1).map_or(truth, |symbol| symbol.range);
+        assert_eq!(below(stack, &memory(vec![whole]), &[], &image).map(|victim| victim.range), Some(hit));
     }
 
     #[test]
