@@ -213,11 +213,17 @@ struct Machine {
 
 impl Machine {
     fn start() -> Self {
+        Self::of("qemu-system-arm", &[])
+    }
+
+    /// The same by that program, with those arguments too.
+    fn of(program: &str, more: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("there is room");
         let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
         let gdb = port.expect("a port is free").port();
         let monitor = |name: &str| format!("unix:{},server=on,wait=off", folder.path().join(name).display());
-        let process = Command::new("qemu-system-arm")
+        let process = Command::new(program)
+            .args(more)
             .args([
                 "-M",
                 "mps2-an385",
@@ -233,7 +239,7 @@ impl Machine {
             .args(["-qmp", &monitor("qmp"), "-qmp", &monitor("second"), "-gdb", &format!("tcp:127.0.0.1:{gdb}")])
             .stdin(Stdio::null())
             .spawn()
-            .expect("qemu-system-arm runs");
+            .unwrap_or_else(|error| panic!("{program}: {error}"));
         let machine = Self { process, folder, gdb };
         let patience = Instant::now() + Duration::from_secs(20);
         while UnixStream::connect(machine.socket("second")).is_err() {
@@ -334,4 +340,34 @@ fn qemus_gdb_server_is_refused_with_the_reason_and_serves_with_leave_to_halt() {
     assert_eq!(witness.status(), Ok(CoreStatus::Running), "it goes on");
     let rate = tick_rate(&mut witness, || std::thread::sleep(Duration::from_secs(2)));
     assert!(rate > 0.0, "its tick goes on");
+}
+
+#[test]
+#[ignore = "needs qemu-system-arm"]
+fn a_machine_that_waits_for_its_start_stays_stopped_after_a_refused_look() {
+    let machine = Machine::of("qemu-system-arm", &["-S"]);
+    let mut witness = machine.source("second");
+    assert_eq!(witness.status(), Ok(CoreStatus::Halted));
+    let address = format!("127.0.0.1:{}", machine.gdb);
+    let out = highwater(&["snapshot", common::DEMO, "--gdb", &address]);
+    let err = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(out.status.code() == Some(4) && err.contains("was left so"), "{err}");
+    assert_eq!(witness.status(), Ok(CoreStatus::Halted), "it was set running");
+    let out = highwater(&["snapshot", common::DEMO, "--gdb", &address, "--allow-halt", "--format", "json"]);
+    let told: Value =
+        serde_json::from_slice(&out.stdout).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&out.stderr)));
+    assert_eq!(told["link"]["halts"], 0);
+    assert_eq!(witness.status(), Ok(CoreStatus::Halted), "it was set running");
+}
+
+#[test]
+#[ignore = "needs qemu-system-aarch64"]
+fn a_cortex_m_in_the_qemu_for_64_bits_is_looked_at() {
+    let machine = Machine::of("qemu-system-aarch64", &[]);
+    let socket = machine.socket("qmp");
+    let out = highwater(&["snapshot", common::DEMO, "--qemu", text(&socket), "--format", "json"]);
+    let told: Value =
+        serde_json::from_slice(&out.stdout).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&out.stderr)));
+    assert_eq!(told["target"]["core"], "Cortex-M3");
+    assert_eq!(told["stacks"].as_array().map(Vec::len), Some(9));
 }
