@@ -6,6 +6,8 @@
 //!   damage:                       walked several times: the same damage in each -> it counts
 //! ```
 
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,7 +36,11 @@ pub struct Heaps {
     watched: Vec<Watched>,
     ram: Vec<Region>,
     mbed: Option<MbedStats>,
+    failures: Failures,
 }
+
+/// What was last believed of failed allocations, by where the counters lie: how many, and the size of the last.
+type Failures = BTreeMap<u32, (Option<u32>, Option<u32>)>;
 
 /// One allocator and its last walk.
 struct Watched {
@@ -91,7 +97,7 @@ impl Heaps {
             let object = object.and_then(|object| object_name(image, object, &objects));
             Watched::new(walker, object)
         });
-        Self { watched: watched.collect(), ram, mbed: MbedStats::find(image) }
+        Self { watched: watched.collect(), ram, mbed: MbedStats::find(image), failures: Failures::new() }
     }
 
     /// What the next [`Heaps::refresh`] will surely read.
@@ -106,6 +112,7 @@ impl Heaps {
         for watched in &mut self.watched {
             (watched.last, watched.beyond) = (None, None);
         }
+        self.failures.clear();
     }
 
     /// What is known of a heap as a whole and of none of its parts, in whole sentences.
@@ -136,7 +143,28 @@ impl Heaps {
         if let Some(mbed) = &self.mbed {
             mbed.tell(memory, looks);
         }
+        for look in looks {
+            believe_failures(memory, look, &mut self.failures);
+        }
     }
+}
+
+/// Takes a failed allocation over when several looks at the counters say the same of it: it is told once, and for good.
+fn believe_failures(memory: &mut Memory<'_>, look: &mut HeapLook, believed: &mut Failures) {
+    let Some(witness) = look.witness else { return };
+    let told = (look.heap.failures, look.heap.failed_size);
+    let before = believed.entry(witness.at.start()).or_insert((Some(0), None));
+    // It may go on failing between two looks.
+    let again = |words: &[u32]| match ((witness.count)(words), told.0.cmp(&before.0)) {
+        (None, _) => true,
+        (Some(now), Ordering::Greater) => Some(now.failures) >= told.0,
+        (Some(now), Ordering::Less) => Some(now.failures) <= told.0,
+        (Some(now), Ordering::Equal) => now.failed_size.filter(|size| *size > 0) == told.1,
+    };
+    if told == *before || memory.confirms(witness.at, again) {
+        *before = told;
+    }
+    (look.heap.failures, look.heap.failed_size) = *before;
 }
 
 impl Watched {
@@ -354,7 +382,12 @@ mod tests {
 
     #[test]
     fn what_is_counted_for_several_regions_together_is_told_of_none_and_in_a_hint() {
-        let mut heaps = Heaps { watched: vec![Watched::new(Box::new(Two), None)], ram: vec![RAM], mbed: None };
+        let mut heaps = Heaps {
+            watched: vec![Watched::new(Box::new(Two), None)],
+            ram: vec![RAM],
+            mbed: None,
+            failures: Failures::new(),
+        };
         assert_eq!(heaps.hints(), Vec::<String>::new());
         let mut source = Bytes::new(RAM);
         let mut looks = Vec::new();
@@ -371,6 +404,7 @@ mod tests {
                 watched: vec![Watched::new(Box::new(Simple { rounding: None }), Some("pool".into()))],
                 ram,
                 mbed: None,
+                failures: Failures::new(),
             };
             let (mut source, mut looks) = (Bytes::new(RAM), Vec::new());
             heaps.refresh(&mut Memory::new(&mut source, LinkCost::default(), 1 << 16), &mut looks);
@@ -464,6 +498,7 @@ mod tests {
             watched: vec![Watched::new(Box::new(Simple { rounding: None }), None)],
             ram: vec![RAM],
             mbed: None,
+            failures: Failures::new(),
         };
         let mut bytes = Bytes::new(RAM);
         set(&mut bytes, 32);

@@ -17,6 +17,10 @@ use crate::stack::Paint;
 /// Ticks that only their kernels count, in words of 32 bits: FreeRTOS's (tasks.c), Zephyr's (the lower half of timeout.c's),
 /// and that of ST's HAL (`stm32*_hal.c`). ThreadX's is none of them: a program may set it back (`tx_time_set`).
 const TICKS: [&str; 3] = ["xTickCount", "curr_tick", "uwTick"];
+/// RTX5's, a field of the structure that it keeps everything in (rtx_os.h).
+const RTX_TICK: (&str, &str, &str) = ("osRtxInfo", "osRtxInfo_t", "kernel.tick");
+/// Ticks between two looks that need no other one.
+const STRIDE: u32 = 1 << 16;
 
 /// The witnesses of one target.
 #[derive(Debug, Default)]
@@ -30,8 +34,8 @@ impl Witnesses {
     /// Those of this firmware.
     pub(super) fn new(image: &Image) -> Self {
         let tick = |name: &&str| image.symbols.get(name).filter(|symbol| symbol.range.size() >= 4);
-        let ticks = TICKS.iter().filter_map(tick).map(|symbol| symbol.range.bottom(4)).collect();
-        Self { ticks, ..Self::default() }
+        let ticks = TICKS.iter().filter_map(tick).map(|symbol| symbol.range.bottom(4));
+        Self { ticks: ticks.chain(rtx_tick(image)).collect(), ..Self::default() }
     }
 
     /// What the next [`Witnesses::hear`] will read.
@@ -58,19 +62,29 @@ impl Witnesses {
         let fell = |before: u32, now: u32| before.wrapping_sub(now).cast_signed() > 0;
         let mut any = false;
         for tick in self.ticks.clone() {
-            let Some(mut now) = memory.word(tick.start()) else { continue };
+            let Some(now) = memory.word(tick.start()) else { continue };
             let before = self.counted.get(&tick.start()).copied();
-            if before.is_some_and(|before| fell(before, now)) {
-                // A second look decides.
-                memory.forget_within(tick);
-                let Some(again) = memory.word(tick.start()) else { continue };
-                now = again;
+            let has_fallen = before.is_some_and(|before| fell(before, now));
+            // An answer that is wrong and large would make the next right one a fall.
+            let goes_on = before.is_some_and(|before| now.wrapping_sub(before) <= STRIDE);
+            let is_so = |words: &[u32]| match before {
+                Some(before) if has_fallen => fell(before, words[0]),
+                _ => words[0].wrapping_sub(now) <= STRIDE,
+            };
+            if goes_on || memory.confirms(tick, is_so) {
+                any |= has_fallen;
+                self.counted.insert(tick.start(), now);
             }
-            any |= before.is_some_and(|before| fell(before, now));
-            self.counted.insert(tick.start(), now);
         }
         any
     }
+}
+
+fn rtx_tick(image: &Image) -> Option<Region> {
+    let (info, kind, tick) = RTX_TICK;
+    let info = image.symbols.address(info)?;
+    let tick = image.types().find(kind)?.field(tick)?;
+    Some(Region::new(info.checked_add(tick.offset)?, 4))
 }
 
 #[cfg(test)]

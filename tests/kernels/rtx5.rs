@@ -181,3 +181,21 @@ fn the_map_of_an_mbed_firmware_is_the_diagram_of_its_memory_model() {
     assert_eq!((flash[0].kind, flash[0].range.size()), (PartKind::Bootloader, 0x8000));
     assert_eq!(flash[1].kind, PartKind::Vectors);
 }
+
+#[test]
+#[ignore = "needs arm-none-eabi-gcc"]
+fn a_tick_of_rtx_that_fell_is_a_reset_and_one_wrong_answer_is_none() {
+    let mut fixture = Fixture::new("rtx5.c", &["-g"]);
+    let tick = fixture.address("osRtxInfo", "kernel.tick");
+    let mut epochs = Vec::new();
+    for (count, wrong) in
+        [(5000, None), (5030, Some(0)), (5060, Some(0x7000_0000)), (5090, None), (3, None), (40, None)]
+    {
+        fixture.poke(tick, count);
+        if let Some(wrong) = wrong {
+            fixture.tear(tick, wrong, 1);
+        }
+        epochs.push(fixture.refresh().epoch);
+    }
+    assert_eq!(epochs, [0, 0, 0, 0, 1, 1]);
+}
