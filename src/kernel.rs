@@ -172,13 +172,13 @@ pub fn detect(image: &Image, memories: &[Chip]) -> (Option<Box<dyn Kernel>>, Box
     (kernel, Box::new(bare))
 }
 
-/// What only the kernels that are known define.
-const SIGNS: [&str; 4] = ["pxReadyTasksLists", "osRtxInfo", "z_interrupt_stacks", "_tx_thread_created_ptr"];
-
 /// Whether a kernel that is known is linked: threads have stacks of their own then, and the one that the core begins with is
 /// that of the interrupts.
 fn is_linked(image: &Image) -> bool {
-    SIGNS.iter().any(|sign| image.symbols.get(sign).is_some())
+    freertos::FreeRtos::is_linked(image)
+        || rtx5::Rtx5::info(image).is_some()
+        || zephyr::Zephyr::kernel(image).is_some()
+        || threadx::ThreadX::created(image).is_some()
 }
 
 /// The kernel whose symbols are there, or why it cannot be followed.

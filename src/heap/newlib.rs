@@ -305,7 +305,8 @@ impl Walker for Nano {
                         return Some(wrong);
                     }
                     let to = next.unwrap_or(end);
-                    let leads = |memory: &mut Memory<'_>, from| leads(memory, from, (to, end), &free);
+                    let leads =
+                        |memory: &mut Memory<'_>, from| sbrk::leads(from, to, |at| chunk(memory, at, end, &free));
                     let on = sbrk::resume(memory, (at.checked_add(4)?, to), 4, leads)?;
                     Some(Step::Block(Block::new(Region::between(at, on), 0, BlockState::Stretch)))
                 }
@@ -345,21 +346,6 @@ fn chunk(memory: &mut Memory<'_>, at: u32, end: u32, free: &HashMap<u32, u32>) -
         return Some(Err(Step::Wrong(at + 4, "padding that was written over".into())));
     }
     Some(Ok(Block::new(block, header, state)))
-}
-
-/// Whether nano's chunks begin at `from` and go on up to `to` exactly.
-fn leads(memory: &mut Memory<'_>, from: u32, (to, end): (u32, u32), free: &HashMap<u32, u32>) -> Option<bool> {
-    let mut at = from;
-    for _ in 0..MAX_BLOCKS {
-        if at >= to {
-            return Some(at == to);
-        }
-        match chunk(memory, at, end, free)? {
-            Ok(block) => at = block.range.end_address(),
-            Err(_) => return Some(false),
-        }
-    }
-    Some(false)
 }
 
 /// The heap up to where it may grow, when the linker script says that.

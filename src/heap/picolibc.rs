@@ -83,21 +83,6 @@ fn chunk(memory: &mut Memory<'_>, at: u32, end: u32, free: &[(u32, u32)]) -> Opt
     Some(Ok(Block::new(block, 4, if is_free { BlockState::Free } else { BlockState::Used })))
 }
 
-/// Whether chunks begin at `from` and go on up to `to` exactly.
-fn leads(memory: &mut Memory<'_>, from: u32, to: u32, end: u32, free: &[(u32, u32)]) -> Option<bool> {
-    let mut at = from;
-    for _ in 0..MAX_BLOCKS {
-        if at >= to {
-            return Some(at == to);
-        }
-        match chunk(memory, at, end, free)? {
-            Ok(block) => at = block.range.end_address(),
-            Err(_) => return Some(false),
-        }
-    }
-    Some(false)
-}
-
 impl Walker for Picolibc {
     fn name(&self) -> &'static str {
         NAME
@@ -151,7 +136,7 @@ impl Walker for Picolibc {
                     let to = next.unwrap_or(top);
                     let from = at.checked_add(4)?.checked_next_multiple_of(ALIGN)?.checked_add(4)?.min(to);
                     let on = sbrk::resume(memory, (from, to), ALIGN as usize, |memory, from| {
-                        leads(memory, from, to, top, &free)
+                        sbrk::leads(from, to, |at| chunk(memory, at, top, &free))
                     })?;
                     Some(Step::Block(Block::new(Region::between(at, on), 0, BlockState::Stretch)))
                 }

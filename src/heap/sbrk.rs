@@ -8,6 +8,7 @@ use super::MAX_BLOCKS;
 use crate::image::callgraph::thumb::{self, Flow};
 use crate::image::{Image, Machine};
 use crate::memory::Memory;
+use crate::model::snapshot::Block;
 use crate::region::Region;
 
 /// The names of the pointer to the break that `_sbrk` keeps, without the number that gcc adds: libnosys, what vendors'
@@ -64,6 +65,21 @@ pub(super) fn has_others(image: &Image) -> bool {
             calls == Some(true) || has_break
         })
     })
+}
+
+/// Whether blocks begin at `from` and go on up to `to` exactly. `block` tells of the one at an address, or that it is none.
+pub(super) fn leads<E>(from: u32, to: u32, mut block: impl FnMut(u32) -> Option<Result<Block, E>>) -> Option<bool> {
+    let mut at = from;
+    for _ in 0..MAX_BLOCKS {
+        if at >= to {
+            return Some(at == to);
+        }
+        match block(at)? {
+            Ok(block) => at = block.range.end_address(),
+            Err(_) => return Some(false),
+        }
+    }
+    Some(false)
 }
 
 /// Where blocks go on behind somebody else's memory that begins at `from`: the first of the addresses `step` apart from

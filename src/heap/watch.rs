@@ -151,7 +151,7 @@ impl Heaps {
 
 /// Takes a failed allocation over when several looks at the counters say the same of it: it is told once, and for good.
 fn believe_failures(memory: &mut Memory<'_>, look: &mut HeapLook, believed: &mut Failures) {
-    let Some(witness) = look.witness else { return };
+    let (Some(witness), Some(_)) = (look.witness, look.heap.failures) else { return };
     let told = (look.heap.failures, look.heap.failed_size);
     let before = believed.entry(witness.at.start()).or_insert((Some(0), None));
     // It may go on failing between two looks.

@@ -104,11 +104,17 @@ struct Task {
 }
 
 impl FreeRtos {
+    /// Whether its symbols are there.
+    pub(super) fn is_linked(image: &Image) -> bool {
+        let has = |name: &str| image.symbols.get(name).is_some();
+        has("pxReadyTasksLists") && (has("pxCurrentTCB") || has("pxCurrentTCBs"))
+    }
+
     /// The kernel in this image; `None` when it is another, and the reason when it cannot be followed.
     pub(super) fn find(image: &Image, memories: &[Chip]) -> Option<Result<Self, String>> {
-        let symbol = |name: &str| image.symbols.get(name);
-        symbol("pxReadyTasksLists")?;
-        symbol("pxCurrentTCB").or_else(|| symbol("pxCurrentTCBs"))?;
+        if !Self::is_linked(image) {
+            return None;
+        }
         let way = "compile tasks.c and list.c with -g (-g1 leaves types out), and link without stripping";
         let missing = |what: String| untold(image, "FreeRTOS", &what, way);
         Some(Self::read(image, memories).map_err(missing))

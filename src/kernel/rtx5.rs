@@ -172,9 +172,14 @@ struct Fieldset {
 }
 
 impl Rtx5 {
+    /// The structure that it keeps everything in, by its symbol; `None` when it is not linked.
+    pub(super) fn info(image: &Image) -> Option<u32> {
+        image.symbols.address("osRtxInfo")
+    }
+
     /// The kernel in this image; `None` when it is another, and the reason when it cannot be followed.
     pub(super) fn find(image: &Image, memories: &[Chip]) -> Option<Result<Self, String>> {
-        let info = image.symbols.address("osRtxInfo")?;
+        let info = Self::info(image)?;
         let way = "compile the kernel with -g, not -g1 (Mbed: a build profile with -g), and link without stripping";
         let missing = |what: String| untold(image, "RTX5", &what, way);
         Some(Self::read(image, memories, info).map_err(missing))

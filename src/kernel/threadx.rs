@@ -114,9 +114,14 @@ struct Fieldset {
 }
 
 impl ThreadX {
+    /// The pointer to its list of threads, by its symbol; `None` when it is not linked.
+    pub(super) fn created(image: &Image) -> Option<u32> {
+        image.symbols.address("_tx_thread_created_ptr")
+    }
+
     /// The kernel in this image; `None` when it is another, and the reason when it cannot be followed.
     pub(super) fn find(image: &Image, memories: &[Chip]) -> Option<Result<Self, String>> {
-        let created = image.symbols.address("_tx_thread_created_ptr")?;
+        let created = Self::created(image)?;
         let count = image.symbols.address("_tx_thread_created_count")?;
         let way = "compile the kernel with -g, and link without stripping";
         let missing = |what: String| untold(image, "ThreadX", &what, way);

@@ -106,11 +106,16 @@ pub(super) fn interrupt_stack(image: &Image) -> Option<Region> {
 }
 
 impl Zephyr {
-    /// The kernel in this image; `None` when it is another, and the reason when it cannot be followed.
-    pub(super) fn find(image: &Image, memories: &[Chip]) -> Option<Result<Self, String>> {
-        let kernel = image.symbols.address("_kernel")?;
+    /// The structure that it keeps everything in, by its symbol; `None` when it is not linked.
+    pub(super) fn kernel(image: &Image) -> Option<u32> {
         let signs = ["z_main_thread", "z_idle_threads", "z_interrupt_stacks", "z_cstart"];
         signs.iter().find(|sign| image.symbols.get(sign).is_some())?;
+        image.symbols.address("_kernel")
+    }
+
+    /// The kernel in this image; `None` when it is another, and the reason when it cannot be followed.
+    pub(super) fn find(image: &Image, memories: &[Chip]) -> Option<Result<Self, String>> {
+        let kernel = Self::kernel(image)?;
         let way = "use build/zephyr/zephyr.elf, built with debug information (CONFIG_DEBUG_INFO=y, on by default)";
         let missing = |what: String| untold(image, "Zephyr", &what, way);
         Some(Self::read(image, memories, kernel).map_err(missing))

@@ -374,9 +374,7 @@ pub fn corrupt(heap: &Heap) -> Option<String> {
 
 /// A frame that was reserved and never written leaves no mark (hubris#1872): only the stack pointer tells of it.
 fn unwritten_frame(stack: &Stack) -> Option<String> {
-    // Of a stack that was not read to its end it is not known what was written.
-    let (sp, peak) = (stack.lowest_sp?, stack.peak.filter(|peak| peak.trust == Trust::Exact)?);
-    let gap = sp.bytes.checked_sub(peak.bytes).filter(|gap| *gap > 0)?;
+    let gap = stack.unwritten?;
     Some(format!(
         "{}'s stack pointer went {} deeper than anything it wrote: a frame that was reserved and not used. The deeper \
          number counts.",
@@ -425,6 +423,7 @@ mod tests {
             }),
             overflowed,
             limit_whole: !overflowed,
+            unwritten: None,
             priority: None,
             state: None,
             cpu: None,
@@ -558,11 +557,9 @@ mod tests {
             Some("growth has 820 B of stack left. Next it overwrites uart_rx_buf ([u8; 520]).".into())
         );
         assert_eq!(nearly_full(&stack(3000, false), limits), None);
-        let frame = Stack { lowest_sp: Some(Measured { bytes: 3064, trust: Trust::AtLeast }), ..stack(3000, false) };
-        assert_eq!(unwritten_frame(&frame), None, "not all of it was read");
-        let frame = Stack { peak: Some(Measured { bytes: 3000, trust: Trust::Exact }), ..frame };
+        let frame = Stack { unwritten: Some(64), ..stack(3064, false) };
         assert!(unwritten_frame(&frame).is_some_and(|text| text.contains("growth") && text.contains("64 B deeper")));
-        assert_eq!(unwritten_frame(&Stack { peak: frame.lowest_sp, ..frame }), None);
+        assert_eq!(unwritten_frame(&Stack { unwritten: None, ..frame }), None);
         let told = overflow(&stack(4096, true)).unwrap();
         assert!(told.contains("growth") && told.contains("2000_4cc8") && told.contains("uart_rx_buf"), "{told}");
     }

@@ -245,6 +245,9 @@ pub struct Stack {
     pub overflowed: bool,
     /// The word at the limit was read, and is what its kernel or the paint left there: whoever goes beyond changes it.
     pub limit_whole: bool,
+    /// Bytes between the deepest that was written and the lowest SP that was seen, where all of the stack was read: a frame that
+    /// was reserved and not used.
+    pub unwritten: Option<u32>,
     /// The thread's priority as its kernel counts it.
     pub priority: Option<i32>,
     /// What the thread does, in a word.

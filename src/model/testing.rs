@@ -41,6 +41,7 @@ pub(crate) fn stack(name: &str, peak: u32) -> Stack {
         victim: None,
         overflowed: false,
         limit_whole: true,
+        unwritten: None,
         priority: None,
         state: None,
         cpu: None,

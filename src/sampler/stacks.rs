@@ -100,7 +100,14 @@ impl Stacks {
         for look in looks {
             if let Some(before) = self.marks.get_mut(&look.id) {
                 let mut mark = before.clone();
+                mark.prove(proven(look).unwrap_or(0));
                 look_deeper(look, &mut mark, memory);
+                // What was not written yet at the last look, and is by now, is no frame that was left out.
+                if let Some(unwritten) = mark.unwritten().filter(|_| mark.unwritten() != before.unwritten())
+                    && !memory.confirms(unwritten.whole_words(), |words| words.iter().all(|word| *word == mark.paint()))
+                {
+                    mark.doubt();
+                }
                 if mark.mark() < before.mark() {
                     findings.push(Finding { look, at: mark.mark(), untouched: mark.paint() });
                     news.push(Some(mark));
@@ -122,7 +129,10 @@ impl Stacks {
             let id = &finding.look.id;
             match new {
                 Some(mark) if confirmed => drop(self.marks.insert(id.clone(), mark)),
-                Some(_) => self.marks.get_mut(id).into_iter().for_each(Watermark::doubt),
+                Some(_) => self.marks.get_mut(id).into_iter().for_each(|mark| {
+                    mark.prove(proven(finding.look).unwrap_or(0));
+                    mark.doubt();
+                }),
                 None if confirmed => drop(self.broken.insert(id.clone())),
                 None => {}
             }
@@ -159,9 +169,6 @@ impl Stacks {
                 } else if mark.was_filled_anew(memory, in_use(look)) {
                     *mark = mark.begun_anew();
                     self.broken.remove(&look.id);
-                }
-                if let Some(bytes) = proven(look) {
-                    mark.prove(bytes);
                 }
             }
         }
@@ -209,6 +216,7 @@ impl Stacks {
             victim: None,
             overflowed,
             limit_whole: self.whole.contains(&look.id),
+            unwritten: mark.and_then(Watermark::unwritten).filter(|_| !overflowed).map(Region::size),
             priority: look.priority,
             state: look.state.clone(),
             cpu: look.cpu,
@@ -357,6 +365,21 @@ mod tests {
         assert_eq!(read(&mut stacks, &mut bytes, &saved(72)).peak, exact(72));
         assert_eq!(read(&mut stacks, &mut bytes, &saved(36)).peak, exact(72), "it was there once");
         assert_eq!(read(&mut stacks, &mut bytes, &told_of_thread()).peak, exact(72));
+    }
+
+    #[test]
+    fn a_frame_that_was_reserved_and_not_written_is_told_apart_from_what_was() {
+        let lowest = |used| StackLook { lowest_sp: Some(STACK.end_address() - used), ..told_of_thread() };
+        for (used, unwritten) in [(72, Some(32)), (40, None), (16, None)] {
+            let (mut bytes, mut stacks) = (thread(40), Stacks::default());
+            let told = read(&mut stacks, &mut bytes, &lowest(used));
+            assert_eq!((told.peak, told.unwritten), (exact(used.max(40)), unwritten), "{used}");
+        }
+        // Of a stack that was not read to its end it is not known what was written.
+        let (mut bytes, mut stacks) = (thread(40), Stacks::default());
+        bytes.range = bytes.range.from(STACK.start() + 0x200);
+        bytes.content.drain(..0x200);
+        assert_eq!(read(&mut stacks, &mut bytes, &lowest(72)).unwritten, None);
     }
 
     #[test]

@@ -153,6 +153,7 @@ mod tests {
             victim: None,
             overflowed: false,
             limit_whole: true,
+            unwritten: None,
             priority: None,
             state: None,
             cpu: None,

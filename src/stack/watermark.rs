@@ -169,6 +169,14 @@ impl Watermark {
         self.stack.from(self.mark).size().max(self.proven)
     }
 
+    /// What lies below the deepest word that was ever written and is in use by an SP all the same; `None` when that is nothing,
+    /// or when something deeper may have been written.
+    #[must_use]
+    pub fn unwritten(&self) -> Option<Region> {
+        let range = self.stack.top(self.proven).below(self.mark);
+        (!range.is_empty() && self.trust() == Trust::Exact).then_some(range)
+    }
+
     /// The lowest word that is not paint; the end of the stack when there is none.
     #[must_use]
     pub fn mark(&self) -> u32 {

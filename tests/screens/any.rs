@@ -55,6 +55,7 @@ fn stack() -> impl Strategy<Value = Stack> {
             rescanned: Some(Duration::from_secs(80)),
             victim: victim.map(|range| Victim { name, is: None, range }),
             limit_whole: !overflowed,
+            unwritten: None,
             overflowed,
             priority: Some(3),
             state: Some("ready\x1b[2J".to_owned()),

@@ -55,6 +55,7 @@ pub(crate) fn stack(name: &str, kind: StackKind, start: u32, size: u32, now: u32
         victim: None,
         overflowed: false,
         limit_whole: true,
+        unwritten: None,
         priority: None,
         state: None,
         cpu: None,
