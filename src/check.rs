@@ -433,8 +433,8 @@ fn stack(checks: &mut Vec<Check>, (name, start): (&str, u32), seen: &StackSeen, 
 
 /// Holds a stack's size against the one to choose, which is a floor where too little is known.
 fn suggested(check: Check, stack: Option<&StackReport>) -> Check {
-    let worth = match stack.and_then(|stack| stack.suggested_trust) {
-        Some(word) if word == Basis::Bound.word() || word == Basis::Measured.word() => Worth::Exact,
+    let worth = match stack.and_then(|stack| stack.suggested_trust).and_then(Basis::named) {
+        Some(basis) if !basis.is_floor() => Worth::Exact,
         _ => Worth::AtLeast,
     };
     check.weigh(stack.and_then(|stack| stack.suggested).map(f64::from), worth, "")

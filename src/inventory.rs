@@ -21,6 +21,7 @@ use std::collections::HashMap;
 use crate::image::layout::{self, Memory};
 use crate::image::symbols::Symbol;
 use crate::image::{Image, Section};
+use crate::kernel;
 use crate::region::{Region, merge};
 use owner::{Module, Names};
 
@@ -88,23 +89,32 @@ pub enum What {
     Unnamed,
     /// Reserved by the linker for the heap.
     Heap,
-    /// Reserved by the linker for the main stack.
-    Stack,
-    /// Left by the linker for the main stack: it becomes smaller when something else becomes larger.
-    Room,
-    /// Reserved by the linker for the stack of the main thread, beside the main stack.
-    ProcessStack,
+    /// Reserved by the linker for a stack.
+    Stack(StackOf),
+    /// Left by the linker for a stack: it becomes smaller when something else becomes larger.
+    Room(StackOf),
     /// Taken by another image in the same memory.
     Other,
     /// In no section.
     Free,
 }
 
+/// Whose stack the linker makes room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum StackOf {
+    /// What the core begins with (MSP), where the firmware has no kernel.
+    Main,
+    /// The same where a kernel gives its threads stacks of their own: only interrupts are left on it.
+    Interrupts,
+    /// The main thread's, beside the main stack (PSP).
+    Process,
+}
+
 impl What {
-    /// Whether it is there to be taken: free, or what is left for the main stack.
+    /// Whether it is there to be taken: free, or what is left for a stack.
     #[must_use]
     pub const fn is_room(self) -> bool {
-        matches!(self, Self::Free | Self::Room)
+        matches!(self, Self::Free | Self::Room(_))
     }
 }
 
@@ -131,11 +141,13 @@ impl Inventory {
     pub fn new(image: &Image, memories: &[Memory], names: &Names) -> Self {
         let mut inventory = Self { elf: image.name(), ..Self::default() };
         let mut placed: Vec<Item> = Vec::new();
-        let stack = if layout::stack_room(image, memories).is_some() { What::Room } else { What::Stack };
+        let whose = if kernel::is_linked(image) { StackOf::Interrupts } else { StackOf::Main };
+        let is_room = layout::stack_room(image, memories).is_some();
+        let stack = if is_room { What::Room(whose) } else { What::Stack(whose) };
         let reserved = [
             (layout::heap_within(image, memories), What::Heap),
             (layout::main_stack(image, memories), stack),
-            (layout::process_stack(image), What::ProcessStack),
+            (layout::process_stack(image), What::Stack(StackOf::Process)),
         ];
         let hidden = hidden(image);
         for (index, section) in image.sections.iter().enumerate() {

@@ -174,7 +174,8 @@ pub fn detect(image: &Image, memories: &[Chip]) -> (Option<Box<dyn Kernel>>, Box
 
 /// Whether a kernel that is known is linked: threads have stacks of their own then, and the one that the core begins with is
 /// that of the interrupts.
-fn is_linked(image: &Image) -> bool {
+#[must_use]
+pub fn is_linked(image: &Image) -> bool {
     freertos::FreeRtos::is_linked(image)
         || rtx5::Rtx5::info(image).is_some()
         || zephyr::Zephyr::kernel(image).is_some()

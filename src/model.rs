@@ -13,6 +13,7 @@ pub mod pace;
 pub mod picture;
 pub mod question;
 pub mod snapshot;
+pub mod standing;
 
 use std::time::Duration;
 
@@ -54,6 +55,7 @@ pub struct Model {
     pub revision: u64,
     growth: growth::Growth,
     pace: pace::Pace,
+    standing: standing::Standing,
     revised: Duration,
     limits: Limits,
     margin: Amount,
@@ -78,6 +80,7 @@ impl Model {
             revision: 0,
             growth: growth::Growth::default(),
             pace: pace::Pace::default(),
+            standing: standing::Standing::default(),
             revised: Duration::ZERO,
             limits: Limits::default(),
             margin: sizing::DEFAULT_MARGIN,
@@ -111,7 +114,8 @@ impl Model {
     #[must_use]
     pub fn suggestion(&self, stack: &Stack) -> Suggestion {
         let watched = self.snapshot.at.saturating_sub(self.run_since);
-        sizing::suggest(&Evidence::of(stack, &self.snapshot, watched), self.margin)
+        let grew = self.standing.since(&stack.id).map(|since| self.snapshot.at.saturating_sub(since));
+        sizing::suggest(&Evidence::of(stack, &self.snapshot, grew, watched), self.margin)
     }
 
     /// The alerts that hold now.
@@ -157,6 +161,7 @@ impl Model {
         }
         self.history.observe(&self.snapshot, was_reset);
         self.events.observe(&before, &self.snapshot);
+        self.standing.follow(&before, &self.snapshot);
         if was_reset {
             self.growth = growth::Growth::default();
             self.pace = pace::Pace::default();

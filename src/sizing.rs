@@ -6,7 +6,8 @@
 //! ```
 //!
 //! A worst case that is a bound stands alone: nothing can go deeper. One that is not is only a floor, and so is what was
-//! measured; then the size is a step for the next measurement and no promise. It is never below what is proven.
+//! measured; then the size is a step for the next measurement and no promise. It is never below what is proven. A measured
+//! size waits until the mark has stood for a while, and for ever where calls come back to themselves.
 
 use std::time::Duration;
 
@@ -27,12 +28,13 @@ const BASIC_FRAME: u32 = 32 + 4;
 /// The same with s0-s15, FPSCR and a reserved word, for code that was built for a floating-point unit.
 const EXTENDED_FRAME: u32 = 104 + 4;
 
-/// A run that was watched for less is called short: many firmwares have work that they do once a minute.
+/// A run that was watched for less is called short, and a mark that is younger is not taken for the last: many firmwares
+/// have work that they do once a minute.
 const SHORT: Duration = Duration::from_secs(60);
 
 /// What is known of one stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Evidence {
+pub struct Evidence<'a> {
     /// Its size in bytes.
     pub size: u32,
     /// Bytes down to the deepest word ever written; `None` when nobody painted it.
@@ -48,14 +50,18 @@ pub struct Evidence {
     /// Interrupts run on it, and may nest: it is the main stack (MSP). On a thread's stack (PSP) at most one exception
     /// pushes its frame, since handlers always use MSP.
     pub nests: bool,
+    /// A function in which its calls come back to themselves: each time round takes another frame.
+    pub recursion: Option<&'a str>,
+    /// How long ago it was seen to go deeper than before; `None` when it was not.
+    pub grew: Option<Duration>,
     /// How long the run was watched that its marks are from.
     pub watched: Duration,
 }
 
-impl Evidence {
-    /// What `snapshot` tells of `stack`.
+impl<'a> Evidence<'a> {
+    /// What `snapshot` tells of `stack`, which `grew` so long ago.
     #[must_use]
-    pub fn of(stack: &Stack, snapshot: &Snapshot, watched: Duration) -> Self {
+    pub fn of(stack: &'a Stack, snapshot: &Snapshot, grew: Option<Duration>, watched: Duration) -> Self {
         let is_only = stack.kind == StackKind::Main && snapshot.stacks.len() == 1;
         Self {
             size: stack.range.size(),
@@ -65,6 +71,8 @@ impl Evidence {
             overflowed: stack.overflowed,
             exception_frame: if snapshot.target.has_float { EXTENDED_FRAME } else { BASIC_FRAME },
             nests: stack.kind == StackKind::Isr || is_only,
+            recursion: stack.recursion.as_deref(),
+            grew,
             watched,
         }
     }
@@ -77,6 +85,8 @@ pub enum Basis {
     Bound,
     /// All of the stack was read: what this run used, to the byte.
     Measured,
+    /// The same of a stack that grew a moment ago, or that recurses: it may well go deeper.
+    NotYet,
     /// Less than what may have been used: paint that was not read to its end, or an overflow.
     AtLeast,
 }
@@ -88,8 +98,21 @@ impl Basis {
         match self {
             Self::Bound => "bound",
             Self::Measured => "measured",
+            Self::NotYet => "not yet",
             Self::AtLeast => "at least",
         }
+    }
+
+    /// The one that the contract has this word for.
+    #[must_use]
+    pub fn named(word: &str) -> Option<Self> {
+        [Self::Bound, Self::Measured, Self::NotYet, Self::AtLeast].into_iter().find(|basis| basis.word() == word)
+    }
+
+    /// The size is a floor: it may turn out to be too small.
+    #[must_use]
+    pub fn is_floor(self) -> bool {
+        self > Self::Measured
     }
 }
 
@@ -113,7 +136,7 @@ pub struct Suggestion {
 
 /// The size to choose for a stack of which this is known, with that margin.
 #[must_use]
-pub fn suggest(evidence: &Evidence, margin: Amount) -> Suggestion {
+pub fn suggest(evidence: &Evidence<'_>, margin: Amount) -> Suggestion {
     let measured = deepest(evidence);
     let bound = evidence.worst_case.filter(|worst| worst.trust == Trust::Estimated);
     let refuted = bound.zip(measured).is_some_and(|(bound, measured)| measured.bytes > bound.bytes);
@@ -145,7 +168,7 @@ pub fn suggest(evidence: &Evidence, margin: Amount) -> Suggestion {
 }
 
 /// The most that is known to have been used. An overflow used all of the stack, and nobody knows how much more.
-fn deepest(evidence: &Evidence) -> Option<Measured> {
+fn deepest(evidence: &Evidence<'_>) -> Option<Measured> {
     if evidence.overflowed {
         let seen = [evidence.peak, evidence.lowest_sp].into_iter().flatten().map(|one| one.bytes);
         return Some(Measured { bytes: seen.fold(evidence.size, u32::max), trust: Trust::AtLeast });
@@ -157,10 +180,11 @@ fn deepest(evidence: &Evidence) -> Option<Measured> {
 }
 
 /// Bytes that are needed when there is no bound, what that rests on, and the same in words.
-fn need(evidence: &Evidence, measured: Measured) -> (u32, Basis, String) {
+fn need(evidence: &Evidence<'_>, measured: Measured) -> (u32, Basis, String) {
     let frame = evidence.exception_frame;
     let with_frame = measured.bytes.saturating_add(frame);
     let basis = match measured.trust {
+        Trust::Exact if recent_growth(evidence).is_some() || evidence.recursion.is_some() => Basis::NotYet,
         Trust::Exact => Basis::Measured,
         _ => Basis::AtLeast,
     };
@@ -172,14 +196,19 @@ fn need(evidence: &Evidence, measured: Measured) -> (u32, Basis, String) {
     let what = match (evidence.overflowed, by_sp, basis) {
         (true, ..) => format!("it overflowed its {} B", evidence.size),
         (_, true, _) => format!("lowest SP {} B deep", measured.bytes),
-        (_, _, Basis::Measured) => format!("peak {} B, exact", measured.bytes),
+        (_, _, Basis::Measured | Basis::NotYet) => format!("peak {} B, exact", measured.bytes),
         _ => format!("peak at least {} B", measured.bytes),
     };
     (with_frame, basis, format!("{what}, + {frame} B exception frame"))
 }
 
+/// How long ago it grew, where that is too short a time to take its mark for the last.
+fn recent_growth(evidence: &Evidence<'_>) -> Option<Duration> {
+    evidence.grew.filter(|ago| *ago < SHORT)
+}
+
 /// What a reader must know of the number besides.
-fn notes(evidence: &Evidence, basis: Basis, refuted: bool) -> Vec<String> {
+fn notes(evidence: &Evidence<'_>, basis: Basis, refuted: bool) -> Vec<String> {
     let mut notes = Vec::new();
     if evidence.overflowed {
         notes.push("how much more it needs is not known: enlarge it and measure again".to_owned());
@@ -192,6 +221,12 @@ fn notes(evidence: &Evidence, basis: Basis, refuted: bool) -> Vec<String> {
     if basis == Basis::AtLeast && !evidence.overflowed {
         notes.push("it may need more".to_owned());
     }
+    if basis == Basis::NotYet {
+        let recursion = evidence.recursion.map(|function| format!("{} calls itself", units::printable(function, 80)));
+        let growth = recent_growth(evidence).map(|ago| format!("it grew {} ago", units::duration(ago)));
+        let reasons: Vec<String> = recursion.into_iter().chain(growth).collect();
+        notes.push(format!("not yet to be relied on: {}", reasons.join(", and ")));
+    }
     if evidence.nests {
         notes.push("interrupts may nest deeper than they did".to_owned());
     }
@@ -201,7 +236,7 @@ fn notes(evidence: &Evidence, basis: Basis, refuted: bool) -> Vec<String> {
     notes
 }
 
-fn nothing_known(evidence: &Evidence) -> String {
+fn nothing_known(evidence: &Evidence<'_>) -> String {
     let worst = match evidence.worst_case {
         Some(worst) => format!("its static worst case is at least {} B, which is no bound", worst.bytes),
         None => "it has no static worst case".into(),
@@ -215,7 +250,7 @@ mod tests {
 
     use super::*;
 
-    const NOTHING: Evidence = Evidence {
+    const NOTHING: Evidence<'static> = Evidence {
         size: 4096,
         peak: None,
         lowest_sp: None,
@@ -223,6 +258,8 @@ mod tests {
         overflowed: false,
         exception_frame: BASIC_FRAME,
         nests: false,
+        recursion: None,
+        grew: None,
         watched: Duration::from_secs(600),
     };
 
@@ -230,12 +267,12 @@ mod tests {
         Some(Measured { bytes, trust })
     }
 
-    fn exact(bytes: u32) -> Evidence {
+    fn exact(bytes: u32) -> Evidence<'static> {
         Evidence { peak: measured(bytes, Trust::Exact), ..NOTHING }
     }
 
     #[track_caller]
-    fn check(evidence: Evidence, size: Option<(u32, Basis)>, because: &str) {
+    fn check(evidence: Evidence<'_>, size: Option<(u32, Basis)>, because: &str) {
         let found = suggest(&evidence, DEFAULT_MARGIN);
         assert_eq!((found.size.map(|size| (size.bytes, size.basis)), found.because.as_str()), (size, because));
     }
@@ -307,6 +344,40 @@ mod tests {
             "lowest SP 900 B deep, + 36 B exception frame, + 20 % margin, rounded up to 8 B; it may \
              need more; interrupts may nest deeper than they did; watched for 5.0 s only.",
         );
+    }
+
+    #[test]
+    fn a_mark_that_may_still_move_is_not_relied_on() {
+        let peak = "peak 848 B, exact, + 36 B exception frame, + 20 % margin, rounded up to 8 B";
+        let grew = |ago: u64| Evidence { grew: Some(Duration::from_secs(ago)), ..exact(848) };
+        let recurses = Evidence { recursion: Some("descend"), ..exact(848) };
+        let grew_words = "not yet to be relied on: it grew 4.0 s ago";
+        let recursion_words = "not yet to be relied on: descend calls itself";
+        check(grew(4), Some((1064, Basis::NotYet)), &format!("{peak}; {grew_words}."));
+        check(grew(60), Some((1064, Basis::Measured)), &format!("{peak}."));
+        check(recurses, Some((1064, Basis::NotYet)), &format!("{peak}; {recursion_words}."));
+        check(
+            Evidence { grew: grew(4).grew, ..recurses },
+            Some((1064, Basis::NotYet)),
+            &format!("{peak}; {recursion_words}, and it grew 4.0 s ago."),
+        );
+        // Who knows that nothing can go deeper need not wait.
+        let worst_case = measured(900, Trust::Estimated);
+        check(
+            Evidence { worst_case, ..grew(4) },
+            Some((1080, Basis::Bound)),
+            "static worst case 900 B, a bound, + 20 % margin.",
+        );
+    }
+
+    #[test]
+    fn each_basis_has_one_word_and_says_whether_it_is_a_floor() {
+        for (basis, is_floor) in
+            [(Basis::Bound, false), (Basis::Measured, false), (Basis::NotYet, true), (Basis::AtLeast, true)]
+        {
+            assert_eq!((Basis::named(basis.word()), basis.is_floor()), (Some(basis), is_floor));
+        }
+        assert_eq!(Basis::named("exact"), None);
     }
 
     #[test]

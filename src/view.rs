@@ -178,6 +178,6 @@ pub(crate) fn is_nearly_full(report: &Report, stack: &StackReport) -> bool {
 }
 /// The size to choose for a stack; one that may not be enough says so.
 fn suggested(stack: &StackReport) -> String {
-    let sign = if stack.suggested_trust == Some(Basis::AtLeast.word()) { "≥ " } else { "" };
+    let sign = if stack.suggested_trust.and_then(Basis::named).is_some_and(Basis::is_floor) { "≥ " } else { "" };
     stack.suggested.map_or_else(|| "-".into(), |bytes| format!("{sign}{}", units::bytes(bytes.into())))
 }

@@ -625,6 +625,18 @@ fn a_stack_that_takes_what_is_left_is_room_and_no_use() {
         assert_eq!(used(&image), (u64::from(expected), Verdict::Passed), "{bss:x} {symbols:x?}");
     }
     assert_eq!(used(&firmware(TOP - RAM - 0x200, &[])).1, Verdict::Failed);
+    // One with a size of its own that fills the memory to its last byte.
+    let (full, low) = (TOP - RAM - 0x800, ("_stack_end", TOP - 0x800));
+    for (name, expected) in [("__STACK_SIZE", TOP - RAM), ("other", full)] {
+        let image = firmware(full, &[low, ("_stack_start", TOP), (name, 0x800)]);
+        assert_eq!(used(&image).0, u64::from(expected), "{name}");
+    }
+    // Whose it is depends on who is linked: a kernel leaves it to the interrupts.
+    let kernel: Symbols<'_> = &[("pxReadyTasksLists", RAM), ("pxCurrentTCB", RAM + 0x100)];
+    for (symbols, name) in [(&[][..], "(main stack)"), (kernel, "(ISR stack)")] {
+        let rows = Listing::new(&inventory(&firmware(0x400, symbols))).rows;
+        assert_eq!(rows.iter().find(|row| row.kind == "room").map(|row| row.name.as_str()), Some(name));
+    }
     let listing = |bss| Listing::new(&inventory(&firmware(bss, &[])));
     let grown = diff(&listing(0x400), &listing(0xc00));
     let ram = grown.memories.iter().find(|memory| memory.name == "RAM").expect("it is compared");

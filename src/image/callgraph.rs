@@ -24,7 +24,7 @@ use super::elf_file::ElfFile;
 use super::frames::{Frame, Frames, Origin, larger};
 use super::{Image, Machine, symbols};
 use crate::region::Region;
-pub use reason::{Reason, note};
+pub use reason::{Reason, note, recursion};
 
 /// The most functions that are looked at.
 const MAX_FUNCTIONS: usize = 1 << 20;

@@ -10,8 +10,8 @@ use crate::region::{Region, merge};
 use crate::units;
 pub(super) use names::{HEAP_PIECE, STACK_PIECE, is_dummy, is_for_programmer, is_named_flash};
 use names::{
-    HEAP_SYMBOLS, MEMORY_SETTINGS, MEMORY_SYMBOLS, PROCESS_STACK_SYMBOLS, SECTION_MEMORIES, STACK_SYMBOLS,
-    STACK_TOP_SYMBOLS, VECTOR_SYMBOLS, by_ilink, is_at_address,
+    HEAP_SYMBOLS, MEMORY_SETTINGS, MEMORY_SYMBOLS, PROCESS_STACK_SYMBOLS, SECTION_MEMORIES, STACK_SIZE_SYMBOLS,
+    STACK_SYMBOLS, STACK_TOP_SYMBOLS, VECTOR_SYMBOLS, by_ilink, is_at_address,
 };
 
 /// One physical memory.
@@ -407,6 +407,10 @@ pub fn stack_room(image: &Image, memories: &[Memory]) -> Option<Region> {
     }
     if linker_stack(image).is_none() {
         return Some(stack);
+    }
+    // A size of its own that just happens to fill the memory.
+    if STACK_SIZE_SYMBOLS.iter().any(|name| image.symbols.address(name) == Some(stack.size())) {
+        return None;
     }
     // A symbol gives its low end too: that of `.bss`, in scripts that leave the rest to the stack.
     let start = u64::from(stack.start());

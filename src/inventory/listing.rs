@@ -59,7 +59,7 @@ pub struct Row {
     pub memory: String,
     /// The section's name; `null` between sections.
     pub section: Option<String>,
-    /// `function`, `static`, `alignment`, `unnamed`, `heap`, `stack`, `other`, `room` (what is left for the main stack) or
+    /// `function`, `static`, `alignment`, `unnamed`, `heap`, `stack`, `other`, `room` (what is left for a stack) or
     /// `free`.
     pub kind: String,
     /// Its name; for what has none, what it is.
@@ -121,9 +121,9 @@ impl Listing {
                         (What::Padding, _) => "alignment",
                         (What::Unnamed, _) => "unnamed",
                         (What::Heap, _) => "heap",
-                        (What::Stack | What::ProcessStack, _) => "stack",
+                        (What::Stack(_), _) => "stack",
                         (What::Other, _) => "other",
-                        (What::Room, _) => ROOM,
+                        (What::Room(_), _) => ROOM,
                         (What::Free, _) => FREE,
                     }
                     .into(),

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Copied, Holding, Inventory, Item, Thing, What};
+use super::{Copied, Holding, Inventory, Item, StackOf, Thing, What};
 use crate::model::snapshot::MemoryKind;
 use crate::region::Region;
 
@@ -144,8 +144,9 @@ pub fn plain(what: What) -> &'static str {
         What::Padding => "(alignment)",
         What::Unnamed => "(no symbol)",
         What::Heap => "(heap)",
-        What::Stack | What::Room => "(main stack)",
-        What::ProcessStack => "(process stack)",
+        What::Stack(StackOf::Main) | What::Room(StackOf::Main) => "(main stack)",
+        What::Stack(StackOf::Interrupts) | What::Room(StackOf::Interrupts) => "(ISR stack)",
+        What::Stack(StackOf::Process) | What::Room(StackOf::Process) => "(process stack)",
         What::Other => "(other images)",
         What::Free => "(free)",
     }

@@ -415,6 +415,7 @@ mod tests {
             peak: Some(Measured { bytes: peak, trust: Trust::AtLeast }),
             worst_case: None,
             worst_case_note: None,
+            recursion: None,
             rescanned: None,
             victim: Some(Victim {
                 name: "uart_rx_buf".into(),

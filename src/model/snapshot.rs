@@ -237,6 +237,8 @@ pub struct Stack {
     pub worst_case: Option<Measured>,
     /// Why the worst case is no bound, in one sentence; `None` when it is, and when there is none.
     pub worst_case_note: Option<String>,
+    /// A function of its thread whose calls come back to itself: no run shows how deep they can go.
+    pub recursion: Option<String>,
     /// Time of the last rescan of all that was never touched, since the attach.
     pub rescanned: Option<Duration>,
     /// What an overflow hits next, and where it begins to be hit.

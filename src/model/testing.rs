@@ -37,6 +37,7 @@ pub(crate) fn stack(name: &str, peak: u32) -> Stack {
         peak: Some(Measured { bytes: peak, trust: Trust::Exact }),
         worst_case: None,
         worst_case_note: None,
+        recursion: None,
         rescanned: None,
         victim: None,
         overflowed: false,

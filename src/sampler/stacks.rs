@@ -212,6 +212,7 @@ impl Stacks {
             peak: beyond.or(peak),
             worst_case: None,
             worst_case_note: None,
+            recursion: None,
             rescanned: mark.and_then(Watermark::rescanned),
             victim: None,
             overflowed,

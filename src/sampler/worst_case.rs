@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::image::Image;
-use crate::image::callgraph::{WorstCase, note};
+use crate::image::callgraph::{WorstCase, note, recursion};
 use crate::kernel::StackLook;
 use crate::model::snapshot::{Measured, Stack, StackKind, Trust};
 use crate::units::printable;
@@ -30,6 +30,7 @@ impl WorstCases {
             let says = worst.exact || stack.deepest().is_none_or(|deepest| worst.bytes > deepest.bytes);
             stack.worst_case = says.then_some(Measured { bytes: worst.bytes, trust });
             stack.worst_case_note = note(&worst.why).filter(|_| says).map(|note| printable(&note, 400));
+            stack.recursion = recursion(&worst.why).map(|function| printable(function, 200));
             if let Some((function, bytes)) =
                 worst.largest.clone().filter(|(_, bytes)| look.guard > 0 && *bytes > look.guard)
             {

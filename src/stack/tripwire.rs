@@ -149,6 +149,7 @@ mod tests {
             peak: peak.map(|bytes| Measured { bytes, trust: Trust::Exact }),
             worst_case: None,
             worst_case_note: None,
+            recursion: None,
             rescanned: None,
             victim: None,
             overflowed: false,

@@ -18,7 +18,9 @@ fn the_report_and_the_paste_have_the_same_sizes() {
         let because = stack["suggested_because"].as_str().expect("a sentence");
         assert!(because.contains("256 B margin") && size % 8 == 0, "{stack}");
         assert!(rust.contains(&format!("pub const {name}_STACK: usize = {size};\n")), "{name} {size}\n{rust}");
-        assert!(["bound", "measured", "at least"].contains(&stack["suggested_trust"].as_str().expect("a word")));
+        assert!(
+            ["bound", "measured", "not yet", "at least"].contains(&stack["suggested_trust"].as_str().expect("a word"))
+        );
         let proven = [&stack["peak"], &stack["lowest_sp_used"], &stack["worst_case"]];
         let proven = proven.iter().filter_map(|number| number.as_u64()).max().expect("a peak");
         assert!(size >= proven + 256, "{stack}");

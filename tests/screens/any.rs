@@ -52,6 +52,7 @@ fn stack() -> impl Strategy<Value = Stack> {
             peak,
             worst_case,
             worst_case_note: worst_case.map(|_| "recursion in \x1b[2J: at least".to_owned()),
+            recursion: None,
             rescanned: Some(Duration::from_secs(80)),
             victim: victim.map(|range| Victim { name, is: None, range }),
             limit_whole: !overflowed,

@@ -51,6 +51,7 @@ pub(crate) fn stack(name: &str, kind: StackKind, start: u32, size: u32, now: u32
         peak: Some(exact(peak)),
         worst_case: None,
         worst_case_note: None,
+        recursion: None,
         rescanned: Some(AT - Duration::from_millis(400)),
         victim: None,
         overflowed: false,

@@ -15,6 +15,12 @@ pub enum Reason {
     Nesting,
 }
 
+/// The first function to which a chain of calls comes back.
+#[must_use]
+pub fn recursion(why: &[Reason]) -> Option<&str> {
+    why.iter().find_map(|reason| if let Reason::Recursion(name) = reason { Some(name.as_str()) } else { None })
+}
+
 /// The reasons in one sentence: `recursion in demo::threads::growth::descend: at least`. `None` when there are none.
 #[must_use]
 pub fn note(why: &[Reason]) -> Option<String> {

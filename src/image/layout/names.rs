@@ -72,6 +72,19 @@ pub(super) const PROCESS_STACK_SYMBOLS: &[(&str, &str)] = &[
 pub(super) const STACK_TOP_SYMBOLS: &[&str] =
     &["_stack_start", "__StackTop", "_estack", "__stack", "__INITIAL_SP", "_vStackTop", "__initial_sp"];
 
+/// Names that linker scripts give the size of a main stack that they reserve.
+pub(super) const STACK_SIZE_SYMBOLS: &[&str] = &[
+    // CMSIS (Device/ARM/ARMCM3/Source/GCC/gcc_arm.ld); picolibc (picolibc.ld) and SiFive's scripts; ChibiOS (rules_stacks.ld).
+    "__STACK_SIZE",
+    "__stack_size",
+    "__main_stack_size__",
+    "STACK_SIZE",
+    "_stack_size",
+    // armlink and IAR, of the pieces that STACK_SYMBOLS names.
+    "Image$$ARM_LIB_STACK$$ZI$$Length",
+    "CSTACK$$Length",
+];
+
 /// What the startup files for armlink call their pieces of memory, which it keeps as symbols of sections.
 pub(in crate::image) const STACK_PIECE: &str = "STACK";
 /// The same for the heap.

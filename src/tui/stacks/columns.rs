@@ -360,7 +360,10 @@ fn suggest(row: &Row<'_>, _: u16, theme: &Theme) -> Vec<Span<'static>> {
         std::cmp::Ordering::Less => theme.glyphs.down,
         std::cmp::Ordering::Equal => " ",
     };
-    let sign = if wish.basis == Basis::AtLeast { theme.glyphs.at_least } else { "" };
+    let sign = if wish.basis.is_floor() { theme.glyphs.at_least } else { "" };
+    if wish.basis == Basis::NotYet {
+        return vec![Span::styled(format!("{arrow} {sign}{} B", wish.bytes), theme.styles.muted)];
+    }
     amount(
         &format!("{arrow} {sign}"),
         Some(wish.bytes),

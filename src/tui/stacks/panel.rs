@@ -50,7 +50,10 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, density: Density, row: &
     }
     if area.height > y + 1 - area.y {
         let suggestion = row.model.suggestion(row.stack);
-        let size = suggestion.size.map(|size| format!("suggested {}: ", units::bytes(size.bytes.into())));
+        let size = suggestion.size.map(|size| {
+            let sign = if size.basis.is_floor() { format!("{} ", canvas.theme.glyphs.at_least) } else { String::new() };
+            format!("suggested {sign}{}: ", units::bytes(size.bytes.into()))
+        });
         let text = format!("{}{}", size.unwrap_or_default(), suggestion.because);
         let text = paint::safe_sentence(&text, canvas.theme);
         let room = area.right().saturating_sub(cells.x);

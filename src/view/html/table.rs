@@ -1,6 +1,7 @@
 //! Tables with named columns, in a form that all of them share.
 
 use super::shell::text;
+use crate::sizing::Basis;
 use crate::units;
 
 /// What a column holds.
@@ -81,7 +82,8 @@ pub(super) fn measured(bytes: Option<u32>, whole: Option<u64>, trust: Option<&st
             None => unknown(),
         };
     };
-    let sign = if trust == Some("at least") { "≥&nbsp;" } else { "" };
+    let is_floor = trust.and_then(Basis::named).is_some_and(Basis::is_floor);
+    let sign = if is_floor { "≥&nbsp;" } else { "" };
     let share = whole.and_then(|whole| units::percent(bytes.into(), whole));
     let share = share.map_or_else(String::new, |share| format!(" <b>{share}&nbsp;%</b>"));
     let trust = trust.map_or_else(String::new, |trust| format!(" <small>{}</small>", text(trust)));

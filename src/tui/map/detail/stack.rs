@@ -6,6 +6,7 @@ use super::{Block, Paper};
 use crate::model::event::EventKind;
 use crate::model::history::Quantity;
 use crate::model::snapshot::{Measured, Part, Stack, Trust};
+use crate::sizing::Basis;
 use crate::tui::bar::{Bar, Marks};
 use crate::tui::frame::Density;
 use crate::tui::lookup::{self, Condition};
@@ -192,9 +193,14 @@ impl Paper<'_> {
         let suggestion = self.model.suggestion(stack);
         let Some(size) = suggestion.size else { return Vec::new() };
         let bytes = units::bytes(size.bytes.into());
+        let sign = if size.basis.is_floor() { format!("{} ", self.theme.glyphs.at_least) } else { String::new() };
+        let bytes = format!("{sign}{bytes}");
+        let label = "suggested size";
+        // Where there is little room, the number is not what is cut.
+        let gap = usize::from(self.cells.saturating_sub(paint::width(label) + paint::width(&bytes)).clamp(1, 3));
         let mut lines = vec![Line::from(vec![
-            self.muted("suggested size   "),
-            self.strong(bytes),
+            self.muted(format!("{label}{:gap$}", "")),
+            if size.basis == Basis::NotYet { self.muted(bytes) } else { self.strong(bytes) },
             self.muted(format!("  {}", size.basis.word())),
         ])];
         lines.extend(self.sentence(7, &suggestion.because).lines);
