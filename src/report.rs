@@ -17,8 +17,8 @@ use crate::model::Model;
 use crate::model::event::{Event, EventKind};
 use crate::model::question::{Demand, Question};
 use crate::model::snapshot::{
-    Block, BlockState, Health, Heap, MemoryKind, MemoryMap, Owner, Part, PartKind, SizeClass, Stack, StackKind, Trust,
-    Victim,
+    Block, BlockState, Health, Heap, MemoryKind, MemoryMap, Owner, Part, PartKind, SizeClass, Stack, StackKind,
+    Suspect, Trust, Victim,
 };
 use crate::sizing::Suggestion;
 
@@ -308,8 +308,10 @@ pub struct DamageReport {
     pub address: u64,
     /// What is wrong with it.
     pub what: String,
-    /// First address of the block before it, whose owner may have written past its end.
+    /// First address of what may have written there: of the block before it, past its end, or of a stack above that overflowed.
     pub suspect: Option<u64>,
+    /// That stack's name; `null` when it is a block.
+    pub suspect_stack: Option<String>,
 }
 
 /// A call site that holds memory.
@@ -646,7 +648,11 @@ fn heap(heap: &Heap, now: Duration) -> HeapReport {
         damage: heap.damage.as_ref().map(|damage| DamageReport {
             address: damage.address.into(),
             what: damage.what.clone(),
-            suspect: damage.suspect.map(|suspect| suspect.start().into()),
+            suspect: damage.suspect.as_ref().map(|suspect| suspect.start().into()),
+            suspect_stack: damage.suspect.as_ref().and_then(|suspect| match suspect {
+                Suspect::Stack { name, .. } => Some(name.clone()),
+                Suspect::Block(_) => None,
+            }),
         }),
         owners: heap.owners.as_ref().map(|owners| owners.iter().map(owner).collect()),
         owners_trust: heap.owners.as_ref().map(|_| trust(heap.owners_trust)),

@@ -516,7 +516,7 @@ impl Sampler {
         self.facts.refused = look.refused;
         let memories = compose::draw(&self.chips, &look, &self.linked);
         let named = compose::named(&look);
-        let heaps: Vec<Heap> =
+        let mut heaps: Vec<Heap> =
             look.heaps.iter().map(|heap| compose::heap(heap, &self.image, &mut self.sites, &named)).collect();
         for stack in &mut stacks {
             // What the agent notes in front of a block belongs to the stack in it: the victim is what lies below that.
@@ -532,6 +532,7 @@ impl Sampler {
                 }
             }
         }
+        victim::accuse(&stacks, &mut heaps);
         let mut hints = look.hints;
         hints.extend(self.worst_cases.tell(&self.image, &look.stacks, &mut stacks));
         if let Some(tripwire) = &mut self.tripwire {

@@ -1,7 +1,7 @@
 //! A walk from block to block, as most allocators lay them out: each header tells where the next one is.
 
 use super::{MAX_BLOCKS, Walk};
-use crate::model::snapshot::{Block, BlockState, Damage};
+use crate::model::snapshot::{Block, BlockState, Damage, Suspect};
 use crate::region::Region;
 
 /// What the header at an address says.
@@ -47,5 +47,5 @@ fn fits(rest: Region, block: Region) -> bool {
 /// Damage at `address` behind `blocks`: the last of them is whose owner may have written too far.
 pub(super) fn damaged(blocks: &[Block], address: u32, what: String) -> Damage {
     let before = blocks.iter().rfind(|block| block.range.start() < address);
-    Damage { address, what, suspect: before.map(|block| block.range) }
+    Damage { address, what, suspect: before.map(|block| Suspect::Block(block.range)) }
 }

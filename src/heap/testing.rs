@@ -40,7 +40,7 @@ pub(super) fn damage_is_found(walker: &dyn Walker, bytes: &mut Bytes, words: &[u
             bytes.poke(*address, u32::from_le_bytes(word) ^ flip);
             if let Some(walk) = walk(walker, bytes) {
                 let damage = walk.damage.unwrap_or_else(|| panic!("{address:08x} ^ {flip:08x} goes unseen"));
-                assert!(damage.suspect.is_none_or(|suspect| suspect.start() < damage.address), "{damage:?}");
+                assert!(damage.suspect.as_ref().is_none_or(|suspect| suspect.start() < damage.address), "{damage:?}");
             }
         }
         bytes.poke(*address, u32::from_le_bytes(word));
@@ -58,7 +58,7 @@ pub(super) fn no_flip_goes_unseen(walker: &dyn Walker, bytes: &mut Bytes, words:
         let found = walk(walker, bytes);
         assert_ne!(found, whole, "bit {bit} of {address:08x} goes unseen");
         if let Some(damage) = found.and_then(|walk| walk.damage) {
-            assert!(damage.suspect.is_none_or(|suspect| suspect.start() < damage.address), "{damage:?}");
+            assert!(damage.suspect.as_ref().is_none_or(|suspect| suspect.start() < damage.address), "{damage:?}");
         }
         bytes.content[offset] ^= 1 << (bit % 8);
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::catch::{Catch, CatchKind};
 use super::growth;
-use super::snapshot::{BlockState, Health, Heap, Owner, Snapshot, Stack, Trust};
+use super::snapshot::{BlockState, Health, Heap, Owner, Snapshot, Stack, Suspect, Trust};
 use crate::fault::Faults;
 use crate::region::Region;
 use crate::sampler::observation::{Facts, OnDisk};
@@ -361,13 +361,18 @@ fn failed(heap: &Heap) -> Option<(u32, String)> {
 #[must_use]
 pub fn corrupt(heap: &Heap) -> Option<String> {
     let damage = heap.damage.as_ref()?;
-    let suspect = damage.suspect.map_or_else(String::new, |suspect| {
-        format!(
+    let suspect = match &damage.suspect {
+        None => String::new(),
+        Some(Suspect::Block(block)) => format!(
             " Suspect is whoever writes to the block before it, at {} with {}.",
-            units::address(suspect.start().into()),
-            units::bytes(suspect.size().into())
-        )
-    });
+            units::address(block.start().into()),
+            units::bytes(block.size().into())
+        ),
+        Some(Suspect::Stack { name, limit }) => format!(
+            " Suspect is {name}: its stack ends {} above, and overflowed.",
+            units::bytes(limit.saturating_sub(damage.address).into())
+        ),
+    };
     let address = units::address(damage.address.into());
     Some(format!("{} is corrupt at {address}: {}.{suspect}", heap.name, damage.what))
 }
@@ -538,16 +543,18 @@ mod tests {
 
     #[test]
     fn a_corrupt_heap_is_told_with_the_place_and_the_block_before_it() {
-        let suspect = Some(Region::new(0x2000_4180, 0x40));
-        let damage = Damage { address: 0x2000_41c4, what: "a block of 3 B".into(), suspect };
-        let heap = Heap { damage: Some(damage), ..Heap::unknown("heap", Region::new(0x2000_4000, 0x1000)) };
-        assert_eq!(
-            corrupt(&heap).as_deref(),
-            Some(
-                "heap is corrupt at 2000_41c4: a block of 3 B. Suspect is whoever writes to the block before it, at \
-                 2000_4180 with 64 B."
-            )
-        );
+        let block = Suspect::Block(Region::new(0x2000_4180, 0x40));
+        let stack = Suspect::Stack { name: "growth".into(), limit: 0x2000_41cc };
+        for (suspect, words) in [
+            (None, ""),
+            (Some(block), " Suspect is whoever writes to the block before it, at 2000_4180 with 64 B."),
+            (Some(stack), " Suspect is growth: its stack ends 8 B above, and overflowed."),
+        ] {
+            let damage = Damage { address: 0x2000_41c4, what: "a block of 3 B".into(), suspect };
+            let heap = Heap { damage: Some(damage), ..Heap::unknown("heap", Region::new(0x2000_4000, 0x1000)) };
+            let expected = format!("heap is corrupt at 2000_41c4: a block of 3 B.{words}");
+            assert_eq!(corrupt(&heap), Some(expected));
+        }
     }
 
     #[test]

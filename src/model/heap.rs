@@ -175,8 +175,33 @@ pub struct Damage {
     pub address: u32,
     /// What is wrong with it, in words without an end: `a block of 3 B`.
     pub what: String,
-    /// The block before it, whose owner may have written past its end; `None` when there is none.
-    pub suspect: Option<Region>,
+    /// Who may have written there; `None` when nothing tells.
+    pub suspect: Option<Suspect>,
+}
+
+/// Who may have damaged a heap.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Suspect {
+    /// Whoever writes to the block before the damage may have gone past its end.
+    Block(Region),
+    /// A stack that begins above the damage, and overflowed: it grows towards it.
+    Stack {
+        /// The stack's name.
+        name: String,
+        /// Its lowest address.
+        limit: u32,
+    },
+}
+
+impl Suspect {
+    /// The lowest address of the block or the stack.
+    #[must_use]
+    pub fn start(&self) -> u32 {
+        match self {
+            Self::Block(range) => range.start(),
+            Self::Stack { limit, .. } => *limit,
+        }
+    }
 }
 
 /// Blocks of about one size.

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-pub use super::heap::{Block, BlockState, CallSite, Damage, Heap, LiveBlock, Owner, SizeClass};
+pub use super::heap::{Block, BlockState, CallSite, Damage, Heap, LiveBlock, Owner, SizeClass, Suspect};
 pub use crate::image::values::Row;
 use crate::region::Region;
 

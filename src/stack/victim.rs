@@ -3,7 +3,7 @@
 use crate::image::Image;
 use crate::image::symbols::demangle;
 use crate::model::heap::LiveBlock;
-use crate::model::snapshot::{Heap, MemoryMap, Part, PartKind, Victim};
+use crate::model::snapshot::{Heap, MemoryMap, Part, PartKind, Stack, Suspect, Victim};
 use crate::region::Region;
 use crate::units::{printable, without_paths};
 
@@ -51,6 +51,19 @@ pub fn below(stack: Region, memories: &[MemoryMap], heaps: &[Heap], image: &Imag
     Some(Victim { name, is, range })
 }
 
+/// Finds the damage that an overflow explains: where a stack begins above it that overflowed, that stack is the suspect, and not
+/// who owns the block below.
+pub fn accuse(stacks: &[Stack], heaps: &mut [Heap]) {
+    for damage in heaps.iter_mut().filter_map(|heap| heap.damage.as_mut()) {
+        let above = stacks.iter().filter(|stack| stack.range.start() > damage.address);
+        let Some(next) = above.min_by_key(|stack| stack.range.start()) else { continue };
+        // One that went farther than it is long would have left little in between to be told of.
+        if next.overflowed && next.range.start() - damage.address <= next.range.size() {
+            damage.suspect = Some(Suspect::Stack { name: next.name.clone(), limit: next.range.start() });
+        }
+    }
+}
+
 /// Who asked for a block, and for how much: `24 B asked for by demo::leak::hold, leak.rs:31`.
 fn asker(heap: &Heap, block: &LiveBlock) -> Option<String> {
     let site = &heap.owner_of(block)?.site;
@@ -81,7 +94,8 @@ mod tests {
 
     use super::*;
     use crate::model::heap::{Block, BlockState, CallSite, Owner};
-    use crate::model::snapshot::MemoryKind;
+    use crate::model::snapshot::{Damage, MemoryKind};
+    use crate::model::testing;
 
     fn demo() -> Image {
         let elf = include_bytes!("../../assets/demo.elf");
@@ -157,6 +171,33 @@ mod tests {
         check(&heap, PartKind::Other, "rx", "rx (48 B asked for by hold, leak.rs:31)", block);
         let unknown = Heap { live: None, owners: None, ..heap };
         check(&unknown, PartKind::Block, "blocks", "heap blocks", Region::new(range.start(), 64));
+    }
+
+    #[test]
+    fn an_overflow_is_the_suspect_of_the_damage_right_below_it() {
+        let block = Some(Suspect::Block(Region::new(0x2000_3fc0, 0x40)));
+        let damage = |address| Damage { address, what: "a block of 3 B".into(), suspect: block.clone() };
+        let at = |name: &str, start: u32, overflowed| Stack {
+            range: Region::new(start, 0x200),
+            overflowed,
+            ..testing::stack(name, 0)
+        };
+        let accused = Some(Suspect::Stack { name: "b".into(), limit: 0x2000_4008 });
+        let low = at("a", 0x2000_3000, true);
+        let cases: [(&[Stack], u32, _); 5] = [
+            (&[low.clone(), at("b", 0x2000_4008, true), at("c", 0x2000_5000, true)], 0x2000_4000, &accused),
+            (&[low.clone(), at("b", 0x2000_4008, false), at("c", 0x2000_5000, true)], 0x2000_4000, &block),
+            (&[low.clone()], 0x2000_4000, &block),
+            (&[at("b", 0x2000_4008, true)], 0x2000_3e08, &accused),
+            (&[at("b", 0x2000_4008, true)], 0x2000_3e04, &block),
+        ];
+        for (stacks, address, expected) in cases {
+            let heap = Heap::unknown("heap", Region::new(0x2000_0000, 0x1_0000));
+            let mut heaps = [Heap { damage: Some(damage(address)), ..heap }];
+            accuse(stacks, &mut heaps);
+            let found = heaps[0].damage.as_ref().and_then(|damage| damage.suspect.clone());
+            assert_eq!(found, *expected, "{stacks:?} above {address:x}");
+        }
     }
 
     #[test]
