@@ -361,7 +361,8 @@ fn suggest(row: &Row<'_>, _: u16, theme: &Theme) -> Vec<Span<'static>> {
         std::cmp::Ordering::Equal => " ",
     };
     let sign = if wish.basis.is_floor() { theme.glyphs.at_least } else { "" };
-    if wish.basis == Basis::NotYet {
+    // That it must be larger is sure already; that it may be smaller is not.
+    if wish.basis == Basis::NotYet && wish.bytes <= row.stack.range.size() {
         return vec![Span::styled(format!("{arrow} {sign}{} B", wish.bytes), theme.styles.muted)];
     }
     amount(
