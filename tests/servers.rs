@@ -6,6 +6,7 @@ mod common;
 mod jtag;
 
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use highwater::report::Report;
 use highwater::simulator::{Board, Fault};
 use highwater::source::emulated::power_on;
+use serde_json::Value;
 
 /// OpenOCD over a board that has run for five seconds.
 struct OpenOcd {
@@ -60,7 +62,7 @@ impl OpenOcd {
         Self { board, wear, process, server: format!("127.0.0.1:{port}") }
     }
 
-    fn snapshot(&self, more: &[&str]) -> (Option<i32>, serde_json::Value, String) {
+    fn snapshot(&self, more: &[&str]) -> (Option<i32>, Value, String) {
         let arguments = [&["snapshot", common::DEMO, "--gdb", &self.server, "--format", "json"], more].concat();
         let out: Output =
             Command::new(env!("CARGO_BIN_EXE_highwater")).args(arguments).output().expect("the binary runs");
@@ -103,7 +105,7 @@ fn through_openocd_the_numbers_are_the_probes_and_the_core_never_stops() {
     let stacks = told["stacks"].as_array().expect("there are stacks");
     assert_eq!(stacks.len(), live.stacks.len());
     for (stack, live) in stacks.iter().zip(&live.stacks) {
-        let peak = |stack: &serde_json::Value| (stack["name"].clone(), stack["peak"].as_u64());
+        let peak = |stack: &Value| (stack["name"].clone(), stack["peak"].as_u64());
         assert_eq!(peak(stack), (live.name.clone().into(), live.peak.map(u64::from)));
     }
     assert_eq!(told["target"]["core"], "Cortex-M3");
@@ -156,26 +158,71 @@ fn words_that_openocd_cannot_read_make_no_overflow_and_no_peak() {
     assert!(openocd.wear.failed.load(Ordering::SeqCst) > 0);
 }
 
+/// The reports of a firmware that is watched through OpenOCD, and reset after the first.
+struct Watched<'a> {
+    openocd: &'a OpenOcd,
+    process: Child,
+}
+
+impl<'a> Watched<'a> {
+    fn new(openocd: &'a OpenOcd, elf: &Path) -> Self {
+        let process = Command::new(env!("CARGO_BIN_EXE_highwater"))
+            .arg("attach")
+            .arg(elf)
+            .args(["--gdb", &openocd.server, "--format", "jsonl"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the binary runs");
+        Self { openocd, process }
+    }
+
+    /// The first report, and the first after a reset that begins another epoch. A report comes with each refresh: hundreds are
+    /// more than enough.
+    fn before_and_after_a_reset(&mut self) -> (Value, Value) {
+        let lines = BufReader::new(self.process.stdout.take().expect("it is piped")).lines().map_while(Result::ok);
+        let mut told = lines.map(|line| {
+            self.openocd.board.advance(Duration::from_millis(100));
+            serde_json::from_str::<Value>(&line).expect("a report")
+        });
+        let first = told.find(|told| told["stacks"][0]["trust"] == "exact").expect("a report comes");
+        self.openocd.board.inject(Fault::Reset);
+        let next = told.by_ref().take(300).find(|told| told["epoch"].as_u64() > first["epoch"].as_u64());
+        let next = next.unwrap_or_else(|| panic!("the reset was not seen: {first:#}"));
+        (first, next)
+    }
+}
+
+impl Drop for Watched<'_> {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
 #[test]
 #[ignore = "needs openocd"]
 fn a_reset_is_seen_through_openocd() {
     let openocd = OpenOcd::start(LOOKS_ON, "");
-    let mut process = Command::new(env!("CARGO_BIN_EXE_highwater"))
-        .args(["attach", common::DEMO, "--gdb", &openocd.server, "--format", "jsonl"])
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the binary runs");
-    let lines = BufReader::new(process.stdout.take().expect("it is piped")).lines().map_while(Result::ok);
-    let mut epochs = lines.map(|line| {
-        openocd.board.advance(Duration::from_millis(100));
-        let told: serde_json::Value = serde_json::from_str(&line).expect("a report");
-        told["epoch"].as_u64()
-    });
-    let first = epochs.next().expect("a report comes");
-    openocd.board.inject(Fault::Reset);
-    // A report comes with each refresh, and the boot count is looked at in each: a hundred are more than enough.
-    let seen = epochs.by_ref().take(100).any(|epoch| epoch > first);
-    let _ = process.kill();
-    let _ = process.wait();
-    assert!(seen, "the reset was not seen: epoch {first:?}");
+    Watched::new(&openocd, Path::new(common::DEMO)).before_and_after_a_reset();
+}
+
+/// Its registers tell of no reset: OpenOCD has read that bit, which clears it.
+#[test]
+#[ignore = "needs openocd"]
+fn a_reset_of_a_firmware_without_an_agent_is_seen_through_openocd_by_its_paint() {
+    let mut elf = std::fs::read(common::DEMO).expect("it is there");
+    let name = b"\0HIGHWATER\0";
+    for at in 0..elf.len() - name.len() {
+        if elf[at..].starts_with(name) {
+            elf[at + 1] = b'_';
+        }
+    }
+    let folder = tempfile::tempdir().expect("there is room");
+    let path = folder.path().join("bare.elf");
+    std::fs::write(&path, elf).expect("there is room");
+    // The run before went deeper than the one that begins now: 800 of 1024 B at the end of RAM.
+    let openocd = OpenOcd::start(LOOKS_ON, "mww 0x2000fce0 1");
+    let (first, next) = Watched::new(&openocd, &path).before_and_after_a_reset();
+    assert_eq!((&first["target"]["kernel"], &first["stacks"][0]["peak"]), (&"bare metal".into(), &800.into()));
+    assert!(next["stacks"][0]["peak"].as_u64() < Some(800), "{}", next["stacks"][0]);
 }
