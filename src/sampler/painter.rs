@@ -279,6 +279,25 @@ mod tests {
     }
 
     #[test]
+    fn a_stack_is_filled_when_it_has_been_there_for_a_while_and_again_after_a_reset() {
+        let mut source = Bytes::new(Region::new(0x1000, 0x1000));
+        source.content.copy_from_slice(&PAINT.to_le_bytes().repeat(0x400));
+        let mut painter = Painter::new(Box::new(Nowhere));
+        let looks = [look(None)];
+        let due = |painter: &mut Painter, at: u64| painter.is_due(&looks, Duration::from_millis(at));
+        // Its own startup code may be about to paint it.
+        assert_eq!([0, 299, 300].map(|at| due(&mut painter, at)), [false, false, true]);
+        painter.fill_one(&mut source, &looks[0], &[0x1f00]).expect("the link works");
+        assert!(!due(&mut painter, 1000), "it is filled");
+        // What was painted may be cleared by now, and what was refused may be possible.
+        painter.after_reset();
+        let mut again = [look(None)];
+        painter.mark(&mut again);
+        assert_eq!(again[0].paint, Paint::None);
+        assert_eq!([2000, 2299, 2300].map(|at| due(&mut painter, at)), [false, false, true]);
+    }
+
+    #[test]
     fn the_word_that_a_kernel_checks_is_left_alone() {
         let checked = StackLook { canary: Some(0xE25A_2EA5), ..look(None) };
         let filled = free_part(&checked, &[0x1f00]).map(|(range, _)| range);

@@ -297,6 +297,16 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_read_any_more_of_a_stack_that_is_gone() {
+        let (mut bytes, mut stacks, look) = (thread(0x40), Stacks::default(), told_of_thread());
+        let plan = Plan { effort: Effort { window: 64, background: 0 }, window_is_bound: true };
+        read(&mut stacks, &mut bytes, &look);
+        assert_eq!((stacks.len(), stacks.wants(&plan).len()), (1, 3));
+        stacks.finish(&mut Memory::new(&mut bytes, LinkCost::default(), 1 << 16), &[], Duration::ZERO);
+        assert_eq!((stacks.len(), stacks.wants(&plan).len()), (0, 0));
+    }
+
+    #[test]
     fn a_mark_in_a_stack_that_was_being_filled_does_not_count_though_its_next_thread_is_there() {
         let (mut bytes, mut stacks, look) = (thread(0x40), Stacks::default(), told_of_thread());
         read(&mut stacks, &mut bytes, &look);
