@@ -16,7 +16,7 @@ use highwater_agent::layout::owner;
 use super::mbed_stats::MbedStats;
 use super::{HeapLook, Walk, Walker, detect};
 use crate::image::Image;
-use crate::image::layout::Memory as Chip;
+use crate::image::layout::{self, Memory as Chip};
 use crate::image::symbols::{as_written, demangle};
 use crate::memory::{LOOKS, Memory};
 use crate::model::snapshot::{Block, BlockState, Heap, Measured, MemoryKind, Trust};
@@ -34,7 +34,7 @@ const PATIENCE: u32 = 8;
 /// All heaps whose allocators are understood.
 pub struct Heaps {
     watched: Vec<Watched>,
-    ram: Vec<Region>,
+    ram: Ram,
     mbed: Option<MbedStats>,
     failures: Failures,
 }
@@ -58,13 +58,13 @@ impl Watched {
     }
 
     /// A sentence for a heap that cannot be shown because of where it lies.
-    fn beyond(&self, ram: &[Region]) -> Option<String> {
+    fn beyond(&self, ram: &Ram) -> Option<String> {
         let beyond = self.beyond?;
         let place =
             |range: &Region| format!("{} to {}", units::address(range.start().into()), units::address(range.end()));
         let allocator = self.walker.name();
         let name = self.object.as_ref().map_or_else(|| allocator.to_owned(), |object| format!("{allocator} {object}"));
-        let known: Vec<String> = ram.iter().map(place).collect();
+        let known: Vec<String> = ram.reach.iter().map(place).collect();
         Some(format!(
             "The heap {name} lies at {}, which is not in the RAM that is known ({}), so it is not shown. --chip tells how \
              large RAM is.",
@@ -86,11 +86,32 @@ struct Seen {
     took: Duration,
 }
 
+/// Where a heap can lie.
+#[derive(Debug)]
+struct Ram {
+    /// What is known of it.
+    known: Vec<Region>,
+    /// As far as it can go where nobody told its end.
+    reach: Vec<Region>,
+}
+
+impl Ram {
+    fn of(memories: &[Chip]) -> Self {
+        let ram = memories.iter().filter(|memory| memory.kind == MemoryKind::Ram);
+        Self { known: ram.map(|memory| memory.range).collect(), reach: layout::ram(memories) }
+    }
+
+    /// Whether one of the areas holds all of `range`; where none is known, any does.
+    fn holds(areas: &[Region], range: Region) -> bool {
+        areas.is_empty() || areas.iter().any(|area| area.covers(range))
+    }
+}
+
 impl Heaps {
     /// The heaps of this firmware, in those memories.
     #[must_use]
     pub fn new(image: &Image, memories: &[Chip]) -> Self {
-        let ram = memories.iter().filter(|memory| memory.kind == MemoryKind::Ram).map(|memory| memory.range).collect();
+        let ram = Ram::of(memories);
         let walkers = detect(image);
         let objects: Vec<Option<u32>> = walkers.iter().map(|walker| walker.object()).collect();
         let watched = walkers.into_iter().zip(&objects).map(|(walker, object)| {
@@ -168,7 +189,7 @@ fn believe_failures(memory: &mut Memory<'_>, look: &mut HeapLook, believed: &mut
 }
 
 impl Watched {
-    fn refresh(&mut self, memory: &mut Memory<'_>, looks: &mut [HeapLook], ram: &[Region]) {
+    fn refresh(&mut self, memory: &mut Memory<'_>, looks: &mut [HeapLook], ram: &Ram) {
         // The last walk says which heap it is; the first one has to find out.
         let known = self.last.as_ref().and_then(|seen| look_of(&seen.walk.ranges, looks));
         let witness = known.and_then(|look| memory.words(looks[look].witness?.at));
@@ -204,12 +225,16 @@ impl Watched {
                 forget(memory, &statics, &before.ranges);
             }
             let Some(walk) = self.walker.walk(memory) else { break };
-            let is_beyond = |range: &&Region| !ram.is_empty() && !ram.iter().any(|ram| ram.covers(**range));
+            let seen = self.last.iter().flat_map(|seen| &seen.walk.ranges);
+            let was_there = |range: &Region| seen.clone().any(|seen| seen.overlaps(*range));
+            let is_beyond = |range: &&Region| !Ram::holds(&ram.reach, **range);
+            // What makes sense as a heap is one, whatever is believed of RAM; before it is set up, words are anything.
+            let is_anything = |range: &Region| !was_there(range) && !Ram::holds(&ram.known, *range);
+            if walk.damage.is_some() && walk.ranges.iter().any(is_anything) {
+                break;
+            }
             if let Some(range) = walk.ranges.iter().find(is_beyond) {
-                // What makes sense as a heap is one, whatever is believed of RAM; before it is set up, words are anything.
-                if walk.damage.is_none() {
-                    self.beyond = Some(*range);
-                }
+                self.beyond = Some(*range);
                 break;
             }
             self.beyond = None;
@@ -384,7 +409,7 @@ mod tests {
     fn what_is_counted_for_several_regions_together_is_told_of_none_and_in_a_hint() {
         let mut heaps = Heaps {
             watched: vec![Watched::new(Box::new(Two), None)],
-            ram: vec![RAM],
+            ram: ram(RAM),
             mbed: None,
             failures: Failures::new(),
         };
@@ -399,10 +424,10 @@ mod tests {
 
     #[test]
     fn a_heap_beyond_what_is_known_of_ram_is_told_in_a_hint() {
-        let check = |ram: Vec<Region>, expected: usize| {
+        let check = |ram: Option<Region>, expected: usize| {
             let mut heaps = Heaps {
                 watched: vec![Watched::new(Box::new(Simple { rounding: None }), Some("pool".into()))],
-                ram,
+                ram: Ram { known: ram.into_iter().collect(), reach: ram.into_iter().collect() },
                 mbed: None,
                 failures: Failures::new(),
             };
@@ -413,9 +438,42 @@ mod tests {
             let words = ["simple pool", "2000_0800 to 2000_1000", "2000_0000 to 2000_0c00"];
             assert!(hints.iter().all(|hint| words.iter().all(|word| hint.contains(word))), "{hints:?}");
         };
-        check(vec![RAM.bottom(0xc00)], 1);
-        check(vec![RAM], 0);
-        check(Vec::new(), 0);
+        check(Some(RAM.bottom(0xc00)), 1);
+        check(Some(RAM), 0);
+        check(None, 0);
+    }
+
+    #[test]
+    fn where_nobody_told_the_end_of_ram_a_heap_is_one_when_it_makes_sense_and_may_be_damaged_then() {
+        let (mut heaps, mut source) = (heaps_of_simple(), Bytes::new(RAM));
+        heaps.ram = Ram { known: vec![RAM.bottom(0xc00)], reach: vec![RAM] };
+        let look = |heaps: &mut Heaps, source: &mut Bytes, words: [u32; 2]| {
+            source.poke(USED, words[0]);
+            source.poke(USED + 4, words[1]);
+            source.time += Duration::from_secs(10);
+            let mut looks = Vec::new();
+            heaps.refresh(&mut Memory::new(source, LinkCost::default(), 1 << 16), &mut looks);
+            assert_eq!(heaps.hints(), Vec::<String>::new());
+            looks.first().map(|look| look.heap.damage.is_some())
+        };
+        // Before startup code has run, anything is there.
+        assert_eq!(look(&mut heaps, &mut source, [32, 64]), None);
+        assert_eq!(look(&mut heaps, &mut source, [32, 32]), Some(false));
+        assert_eq!(look(&mut heaps, &mut source, [32, 64]), Some(true));
+    }
+
+    fn heaps_of_simple() -> Heaps {
+        Heaps {
+            watched: vec![Watched::new(Box::new(Simple { rounding: None }), Some("pool".into()))],
+            ram: ram(RAM),
+            mbed: None,
+            failures: Failures::new(),
+        }
+    }
+
+    /// RAM that is known to be that.
+    fn ram(range: Region) -> Ram {
+        Ram { known: vec![range], reach: vec![range] }
     }
 
     /// Says that so many bytes are in use, and finds damage where its two words differ.
@@ -496,7 +554,7 @@ mod tests {
     fn target() -> (Heaps, Busy) {
         let heaps = Heaps {
             watched: vec![Watched::new(Box::new(Simple { rounding: None }), None)],
-            ram: vec![RAM],
+            ram: ram(RAM),
             mbed: None,
             failures: Failures::new(),
         };
@@ -642,6 +700,21 @@ mod tests {
     }
 
     #[test]
+    fn a_walk_during_which_the_firmware_allocated_is_none_though_its_bytes_agree() {
+        for (calls, walks) in [(0, 1), (1, 2)] {
+            let (mut heaps, mut busy) = target();
+            heaps.watched = vec![Watched::new(Box::new(Simple { rounding: Some(8) }), None)];
+            // What one more call asks for is within what the allocator may have rounded up.
+            set(&mut busy.bytes, 48);
+            (busy.on, busy.left) = (USED, calls);
+            busy.does = |bytes| bytes.poke(CALLS.start(), 1);
+            refresh(&mut heaps, &mut busy, true);
+            let reads = busy.bytes.reads.iter().filter(|range| range.contains(USED)).count();
+            assert_eq!(reads, walks, "{calls} calls in between");
+        }
+    }
+
+    #[test]
     fn nothing_is_walked_again_while_the_count_stands_and_all_is_after_a_reset() {
         let (mut heaps, mut busy) = target();
         refresh(&mut heaps, &mut busy, true);
@@ -657,7 +730,7 @@ mod tests {
     #[test]
     fn a_heap_outside_of_the_memory_is_not_believed() {
         let (mut heaps, mut busy) = target();
-        heaps.ram = vec![RAM.bottom(0x800)];
+        heaps.ram = ram(RAM.bottom(0x800));
         assert_eq!(refresh(&mut heaps, &mut busy, true).blocks, None);
     }
 }

@@ -1,6 +1,7 @@
 //! The memories of a firmware and what the linker put into them, without looking at any target.
 
 mod names;
+mod reach;
 
 use super::flash::SAME_MEMORY;
 use super::symbols::Symbol;
@@ -13,6 +14,7 @@ use names::{
     HEAP_SYMBOLS, MEMORY_SETTINGS, MEMORY_SYMBOLS, PROCESS_STACK_SYMBOLS, SECTION_MEMORIES, STACK_SIZE_SYMBOLS,
     STACK_SYMBOLS, STACK_TOP_SYMBOLS, VECTOR_SYMBOLS, by_ilink, is_at_address,
 };
+pub use reach::{grown, ram};
 
 /// One physical memory.
 #[derive(Clone, Debug, PartialEq, Eq)]

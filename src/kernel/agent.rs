@@ -10,10 +10,10 @@ use super::{Kernel, Look, Sign, StackLook};
 use crate::heap::rows::Table as OwnerTable;
 use crate::heap::{Counted, HeapLook, Witness};
 use crate::image::Image;
-use crate::image::layout::{Memory as Chip, Placed};
+use crate::image::layout::{Memory as Chip, Placed, ram as reach};
 use crate::memory::Memory;
 use crate::model::snapshot::{Measured, Trust};
-use crate::model::snapshot::{MemoryKind, PartKind, StackKind};
+use crate::model::snapshot::{PartKind, StackKind};
 use crate::region::Region;
 use crate::stack::Paint;
 use crate::units::printable;
@@ -125,12 +125,11 @@ impl Agent {
     #[must_use]
     pub fn find(image: &Image, memories: &[Chip]) -> Option<Self> {
         let symbol = image.symbols.get(SYMBOL)?;
-        let ram = memories.iter().filter(|memory| memory.kind == MemoryKind::Ram).map(|memory| memory.range).collect();
         // A block in C may have no size in the symbol table; the header tells it then.
         let size = if symbol.range.size() >= HEADER_BYTES { symbol.range.size() } else { 16 * 1024 };
         Some(Self {
             block: Region::new(symbol.range.start(), size),
-            ram,
+            ram: reach(memories),
             version: None,
             tables: None,
             threads: Vec::new(),
@@ -192,6 +191,15 @@ impl Agent {
         !range.is_empty() && (self.ram.is_empty() || self.ram.iter().any(|ram| ram.covers(range)))
     }
 
+    /// The same of what the firmware tells of; where it does not lie in RAM, that something is there is remembered.
+    fn holds(&self, memory: &mut Memory<'_>, range: Region) -> bool {
+        let holds = self.in_ram(range);
+        if !holds && !range.is_empty() {
+            memory.remember_stray(range);
+        }
+        holds
+    }
+
     /// Finds the names of threads that are new: in the ELF, or in RAM where a kernel keeps them with its threads.
     fn learn_names(&mut self, memory: &mut Memory<'_>, image: &Image) {
         use layout::thread;
@@ -219,7 +227,7 @@ impl Agent {
         let mut stacks = Vec::new();
         for (index, slot) in (0u32..).zip(&self.threads) {
             let range = Region::new(slot[thread::BASE], slot[thread::SIZE]);
-            if slot[thread::TAG] & layout::LIVE == 0 || !self.in_ram(range) {
+            if slot[thread::TAG] & layout::LIVE == 0 || !self.holds(memory, range) {
                 continue;
             }
             // Marks are read before the table: in the look that first shows a new thread they may be the old one's.
@@ -263,7 +271,7 @@ impl Agent {
         for slot in self.live_regions(layout::RegionKind::Heap) {
             let range = Region::new(slot[region::BASE], slot[region::SIZE]);
             let index = slot[region::INFO] >> 8 & 0xff;
-            if !self.in_ram(range) {
+            if !self.holds(memory, range) {
                 continue;
             }
             let name = name_of(image, slot[region::NAME]).unwrap_or_else(|| "heap".into());

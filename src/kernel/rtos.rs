@@ -155,16 +155,15 @@ pub(super) struct Rtos<L> {
 
 impl<L: Layout + 'static> Rtos<L> {
     pub(super) fn boxed(layout: L, memories: &[Chip]) -> Box<dyn Kernel> {
-        let of = |kind| memories.iter().filter(move |memory| memory.kind == kind);
         Box::new(Self {
             layout,
-            ram: of(MemoryKind::Ram).map(|memory| memory.range).collect(),
+            ram: layout::ram(memories),
             known: Vec::new(),
             paints: BTreeMap::new(),
             interrupt_paint: Settling::default(),
             proven: Vec::new(),
             load: Load::default(),
-            flash: of(MemoryKind::Flash).cloned().collect(),
+            flash: memories.iter().filter(|memory| memory.kind == MemoryKind::Flash).cloned().collect(),
             vectors: None,
             objects: Vec::new(),
             strays: Vec::new(),

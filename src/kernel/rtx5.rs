@@ -265,7 +265,7 @@ impl Rtx5 {
 
     fn thread(&self, target: &mut Target<'_, '_>, tcb: u32, record: &Record, place: &Place) -> Option<Thread> {
         let stack = Region::new(record.get(self.thread.stack), record.get(self.thread.size));
-        if !target.in_ram(stack) || !stack.start().is_multiple_of(4) {
+        if !stack.start().is_multiple_of(4) || !target.holds(stack) {
             return None;
         }
         let kind = if tcb == place.idle {

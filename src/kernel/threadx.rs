@@ -164,7 +164,7 @@ impl ThreadX {
     fn thread(&self, target: &mut Target<'_, '_>, tcb: u32, record: &Record, current: u32) -> Option<Thread> {
         let fields = &self.fields;
         let stack = Region::new(record.get(fields.start), record.get(fields.size));
-        if !target.in_ram(stack) {
+        if !target.holds(stack) {
             return None;
         }
         let entry = fields.entry.map(|entry| record.get(entry)).filter(|entry| *entry != 0);

@@ -16,9 +16,9 @@ use super::rtos::target::{Extent, Field, Fields, Record, Target};
 use super::rtos::{Fill, Layout, MAX_THREADS, Thread, Walk, listed, untold};
 use crate::heap::HeapLook;
 use crate::image::Image;
-use crate::image::layout::{Memory as Chip, Placed};
+use crate::image::layout::{self, Memory as Chip, Placed};
 use crate::image::types::Type;
-use crate::model::snapshot::{MemoryKind, StackKind};
+use crate::model::snapshot::StackKind;
 use crate::region::Region;
 
 /// The most bytes that a guard of the MPU takes, with what aligns it.
@@ -151,8 +151,7 @@ impl Zephyr {
             usage: fields.find("base.usage.total"),
             extent: fields.extent(),
         };
-        let ram: Vec<Region> =
-            memories.iter().filter(|memory| memory.kind == MemoryKind::Ram).map(|memory| memory.range).collect();
+        let ram = layout::ram(memories);
         let is_thread = |kind: Type<'_>| kind.structure().is_some_and(|held| held.name == "k_thread");
         let idle = symbol("z_idle_threads");
         let mut placed: Vec<(u32, Option<String>)> = types
@@ -249,7 +248,7 @@ impl Zephyr {
         let name = self.name(target, tcb, record, kind);
         let bounds = self.fields.start.zip(self.fields.size);
         let stack = bounds.map(|(start, size)| Region::new(record.get(start), record.get(size)));
-        let Some(stack) = stack.filter(|stack| target.in_ram(*stack)) else {
+        let Some(stack) = stack.filter(|stack| target.holds(*stack)) else {
             walk.unsized_names.push(name);
             return;
         };

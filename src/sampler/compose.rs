@@ -91,7 +91,9 @@ pub(super) fn draw(chips: &[Chip], look: &Look, linked: &Linked) -> Vec<MemoryMa
         Some(_) => PartKind::Block,
         None => PartKind::Blocks,
     };
-    picture::draw(chips, &claims(look, linked), &rest)
+    let heaps = look.heaps.iter().map(|look| look.heap.range);
+    let taken: Vec<Region> = look.stacks.iter().map(|stack| stack.range).chain(heaps).collect();
+    picture::draw(&layout::grown(chips, &taken), &claims(look, linked), &rest)
 }
 
 /// Everything that claims memory, the most precise first.

@@ -100,6 +100,7 @@ mod tests {
     struct Gone {
         now: Duration,
         until: Duration,
+        why: fn() -> ReadError,
         tries: Vec<u64>,
     }
 
@@ -114,7 +115,7 @@ mod tests {
 
         fn reopen(&mut self) -> Result<(), ReadError> {
             self.tries.push(u64::try_from(self.now.as_millis()).unwrap_or(0));
-            if self.now < self.until { Err(ReadError::Gone("still".into())) } else { Ok(()) }
+            if self.now < self.until { Err((self.why)()) } else { Ok(()) }
         }
 
         fn now(&self) -> Duration {
@@ -134,13 +135,17 @@ mod tests {
         }
     }
 
+    fn gone(until: Duration) -> Gone {
+        Gone { now: Duration::ZERO, until, why: || ReadError::Gone("still".into()), tries: Vec::new() }
+    }
+
     fn busy() -> ReadError {
         ReadError::Busy("asleep".into())
     }
 
     #[test]
     fn tries_to_open_a_link_come_in_longer_and_longer_pauses() {
-        let mut source = Gone { now: Duration::ZERO, until: Duration::from_millis(7000), tries: Vec::new() };
+        let mut source = gone(Duration::from_millis(7000));
         let mut ladder = Ladder::new(Duration::ZERO);
         assert!(ladder.ready(&mut source) && source.tries.is_empty(), "a link that works is not opened");
         ladder.fail(&ReadError::Gone("unplugged".into()), Duration::ZERO);
@@ -163,8 +168,22 @@ mod tests {
     }
 
     #[test]
+    fn a_target_that_was_refused_is_not_asked_again() {
+        let mut source = gone(Duration::from_secs(3600));
+        source.why = || ReadError::Refused("it stops the core".into());
+        let mut ladder = Ladder::new(Duration::ZERO);
+        ladder.fail(&ReadError::Gone("unplugged".into()), Duration::ZERO);
+        for _ in 0..100 {
+            assert!(!ladder.ready(&mut source));
+            source.wait(Duration::from_secs(1));
+        }
+        assert_eq!(source.tries, [0]);
+        assert!(ladder.refused().is_some_and(|why| why.contains("it stops the core")));
+    }
+
+    #[test]
     fn a_busy_target_is_waited_for_before_the_link_is_opened_again() {
-        let mut source = Gone { now: Duration::ZERO, until: Duration::ZERO, tries: Vec::new() };
+        let mut source = gone(Duration::ZERO);
         let mut ladder = Ladder::new(Duration::ZERO);
         // As often as its patience lasts, and one good refresh gives it all back.
         for _ in 0..2 {

@@ -1,10 +1,12 @@
 //! Any content of RAM behind a kernel's symbols is survived.
 
+use highwater::image::layout;
+use highwater::model::snapshot::{MemoryKind, Snapshot};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
 use crate::compile::compile;
-use crate::fixture::{Fixture, RAM};
+use crate::fixture::{Fixture, RAM, hints};
 
 /// More than any of the fixtures places in RAM.
 const USED: u32 = 0x1800;
@@ -69,6 +71,40 @@ fn a_pointer_that_leads_to_a_peripheral_is_not_followed() {
                 "{source}: {symbol}.{path} = {word:#010x}: {:?}",
                 told.hints
             );
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs arm-none-eabi-gcc"]
+fn a_stack_beyond_the_ram_that_is_known_is_shown_where_ram_may_be_and_else_told_of() {
+    for (source, thread, path) in [
+        ("rtx5.c", "worker", "stack_mem"),
+        ("threadx.c", "thread_b", "tx_thread_stack_start"),
+        ("zephyr.c", "worker", "stack_info.start"),
+    ] {
+        let image = compile(&[source], &["-g"]);
+        for size_known in [false, true] {
+            let mut memories = layout::memories(&image, &[]);
+            for memory in memories.iter_mut().filter(|memory| memory.kind == MemoryKind::Ram) {
+                (memory.range, memory.size_known) = (RAM.bottom(USED), size_known);
+            }
+            let mut fixture = Fixture::within(image.clone(), memories);
+            let before = fixture.look();
+            let place = fixture.address(thread, path);
+            fixture.poke(place, RAM.start() + 0x8000);
+            let snapshot = fixture.look();
+            let beyond = snapshot.stacks.iter().find(|stack| stack.range.start() == RAM.start() + 0x8000);
+            assert_eq!(beyond.is_some(), !size_known, "{source}: {:?}", snapshot.stacks);
+            // The map has room for what is there.
+            let ram = |snapshot: &Snapshot| {
+                let ram = snapshot.memories.iter().find(|memory| memory.kind == MemoryKind::Ram).expect("it is drawn");
+                (ram.range, ram.parts.iter().map(|part| u64::from(part.range.size())).sum::<u64>())
+            };
+            let expected = beyond.map_or(ram(&before).0, |stack| ram(&before).0.hull(stack.range));
+            assert_eq!(ram(&snapshot), (expected, u64::from(expected.size())), "{source}");
+            let told = hints(&snapshot, &["2000_8000", "no memory is known"]);
+            assert_eq!(told, size_known, "{source}: {:?}", snapshot.hints);
         }
     }
 }

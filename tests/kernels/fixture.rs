@@ -3,7 +3,8 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use highwater::image::{Image, layout};
+use highwater::image::Image;
+use highwater::image::layout::{self, Memory};
 use highwater::model::snapshot::{Snapshot, Stack, Trust};
 use highwater::region::Region;
 use highwater::sampler::{Options, Sampler};
@@ -106,9 +107,14 @@ impl Fixture {
     }
 
     pub(crate) fn of(image: Image) -> Self {
+        let memories = layout::memories(&image, &[]);
+        Self::within(image, memories)
+    }
+
+    /// The same where that is what is known of memory. What may be RAM behind it can be read where nobody told its end.
+    pub(crate) fn within(image: Image, memories: Vec<Memory>) -> Self {
         let image = Arc::new(image);
         let content = loaded(&image, RAM);
-        let memories = layout::memories(&image, &[]);
         let ram = Ram {
             image: Arc::clone(&image),
             memories: memories.iter().map(|memory| memory.range).collect(),

@@ -124,7 +124,7 @@ impl Bounds {
             (None, Some(container)) => Some(filled(target, told, container)),
             (None, None) => None,
         };
-        stack.filter(holds).filter(|stack| target.in_ram(*stack))
+        stack.filter(holds).filter(|stack| target.holds(*stack))
     }
 
     fn container(&self, target: &mut Target<'_, '_>, told: Told) -> Option<Container> {

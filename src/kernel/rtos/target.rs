@@ -162,6 +162,15 @@ impl<'m, 's> Target<'m, 's> {
         !range.is_empty() && self.ram.iter().any(|ram| ram.covers(range))
     }
 
+    /// Whether a thread's stack lies in RAM; where it does not, that something leads there is remembered.
+    pub(in crate::kernel) fn holds(&mut self, stack: Region) -> bool {
+        let holds = self.in_ram(stack);
+        if !holds && !stack.is_empty() {
+            self.memory.remember_stray(stack);
+        }
+        holds
+    }
+
     /// The structure at `address`, which must be word-aligned and in RAM.
     pub(in crate::kernel) fn record(&mut self, address: u32, span: u32) -> Option<Record> {
         let range = Region::new(address, span);
