@@ -66,6 +66,33 @@ fn each_dialect_is_one_definition_and_its_reason_for_each_stack() {
     }
 }
 
+/// What a project has before it pastes: the declarations of Mbed OS 6.17's rtos/Thread.h and of Zephyr 4.3's thread_stack.h, as far
+/// as they are used.
+const MBED: &str = "enum osPriority_t { osPriorityNormal = 24 };
+class Thread { public: Thread(osPriority_t, unsigned, unsigned char *, const char *) {} };\n";
+const ZEPHYR: &str = "#define K_THREAD_STACK_DEFINE(name, size) static unsigned char name[size]\n";
+
+#[test]
+#[ignore = "needs arm-none-eabi-gcc and g++"]
+fn each_dialect_is_taken_by_its_compiler_also_with_a_keyword_as_a_name() {
+    let place = Place::new();
+    for name in ["growth", "switch", "delete"] {
+        place.file("app.elf", patched(b"growth\0", format!("{name}\0").as_bytes()));
+        for (dialect, before, file, compiler) in [
+            ("mbed", MBED, "sizes.cpp", &["arm-none-eabi-g++", "-c", "-Werror", "-o", "sizes.o"][..]),
+            ("zephyr", ZEPHYR, "sizes.c", &["arm-none-eabi-gcc", "-c", "-o", "sizes.o"]),
+            ("freertos", "", "sizes.c", &["arm-none-eabi-gcc", "-c", "-Werror", "-o", "sizes.o"]),
+            ("rust", "", "sizes.rs", &["rustc", "--crate-type", "lib", "-Dwarnings", "-o", "sizes.rlib"]),
+        ] {
+            let out = place.output(&["sizes", "app.elf", "--probe", "sim", "--for", "2s", "--as", dialect]);
+            place.file(file, format!("{before}{out}"));
+            let mut command = std::process::Command::new(compiler[0]);
+            let told = command.args(&compiler[1..]).arg(file).current_dir(place.path("")).output().expect("it starts");
+            assert!(told.status.success(), "{dialect} {name}: {}\n{out}", String::from_utf8_lossy(&told.stderr));
+        }
+    }
+}
+
 #[test]
 fn a_name_from_the_firmware_cannot_break_the_sources() {
     let place = Place::new();
