@@ -120,17 +120,18 @@ pub fn figures(model: &Model, image: &Image) -> Vec<Finding> {
     let snapshot = &model.snapshot;
     let mut figures = vec![peaks(&snapshot.stacks), worst_cases(&snapshot.stacks)];
     figures.extend(snapshot.heaps.iter().flat_map(|heap| {
+        let why = heap.unwalked.as_ref().map_or_else(String::new, |unwalked| format!(", because {unwalked}"));
         let blocks = match heap.allocator {
             Some(allocator) => Finding::good("heap", format!("{}: block by block, as {allocator} keeps it", heap.name)),
             None if heap.used.is_some() => Finding::less(
                 "heap",
-                format!("{}: totals only", heap.name),
-                "No allocator that is known keeps it: the agent's counters are all there is.",
+                format!("{}: totals only{why}", heap.name),
+                "The agent's counters are all there is.",
             ),
             None => Finding::less(
                 "heap",
-                format!("{}: its place only", heap.name),
-                "No allocator that is known keeps it. The agent's `Tracked` counts what goes in and out of any.",
+                format!("{}: its place only{why}", heap.name),
+                "The agent's `Tracked` counts what goes in and out of any allocator.",
             ),
         };
         let owners = match heap.callers {
@@ -217,7 +218,7 @@ fn worst_cases(stacks: &[Stack]) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::heap::Heap;
+    use crate::model::heap::{Heap, Obstacle, Unwalked};
     use crate::model::snapshot::Measured;
     use crate::model::testing::{live, stack};
     use crate::region::Region;
@@ -239,12 +240,13 @@ mod tests {
     fn what_a_figure_is_missing_is_said_with_the_way_to_it() {
         let painted = Stack { peak: Some(Measured { bytes: 8, trust: Trust::Exact }), ..stack("painted", 8) };
         let bare = Stack { peak: None, ..stack("bare", 8) };
-        let heap = Heap::unknown("heap", Region::new(0x2000_0000, 64));
+        let unwalked = Some(Unwalked::By("talc", Obstacle::Foreign));
+        let heap = Heap { unwalked, ..Heap::unknown("heap", Region::new(0x2000_0000, 64)) };
         let figures = figures(&model(vec![painted.clone(), bare], vec![heap.clone()]), &image());
         for (what, verdict, words, way) in [
             ("stack peaks", Verdict::Less, "of 1 of 2 stacks; nobody painted bare", "--paint"),
             ("worst cases", Verdict::Less, "0 bounded, 0 at least", "entry function"),
-            ("heap", Verdict::Less, "heap: its place only", "`Tracked`"),
+            ("heap", Verdict::Less, "heap: its place only, because its allocator, talc, is not one", "`Tracked`"),
             ("owners", Verdict::Less, "nobody notes who asked", "`Owned`"),
             ("CPU share", Verdict::Less, "nobody counts it", "CONFIG_SCHED_THREAD_USAGE"),
         ] {

@@ -14,6 +14,7 @@ pub mod fit;
 pub mod heap1;
 pub mod heap2;
 pub mod heap4;
+pub mod linked;
 pub mod linked_list;
 pub mod mbed_stats;
 pub mod newlib;
@@ -168,6 +169,17 @@ impl Walk {
     }
 }
 
+/// Where the heap of an allocator lies, as far as that is known before it is set up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// There.
+    At(Region),
+    /// In any memory that the program gives it: what the linker calls the heap too.
+    Any,
+    /// In memory of its own.
+    Elsewhere,
+}
+
 /// Knows the structures of one allocator, at one place in one firmware.
 pub trait Walker: Send {
     /// The allocator's name as people write it: `heap_4`.
@@ -176,6 +188,11 @@ pub trait Walker: Send {
     /// Where the object lies that holds this heap's structures; `None` for an allocator of which a program has but one.
     fn object(&self) -> Option<u32> {
         None
+    }
+
+    /// Where its heap lies before it is set up.
+    fn place(&self) -> Place {
+        Place::Elsewhere
     }
 
     /// The statics that each walk reads.

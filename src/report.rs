@@ -18,7 +18,7 @@ use crate::model::event::{Event, EventKind};
 use crate::model::question::{Demand, Question};
 use crate::model::snapshot::{
     Block, BlockState, Health, Heap, MemoryKind, MemoryMap, Owner, Part, PartKind, SizeClass, Stack, StackKind,
-    Suspect, Trust, Victim,
+    Suspect, Trust, Unwalked, Victim,
 };
 use crate::sizing::Suggestion;
 
@@ -217,6 +217,10 @@ pub struct HeapReport {
     pub trust: &'static str,
     /// The allocator whose structures were walked; `null` when none was.
     pub allocator: Option<&'static str>,
+    /// The allocators that may hand it out by the symbols of the ELF; empty where its structures were walked.
+    pub linked_allocators: Vec<&'static str>,
+    /// Why no structures were walked, as part of a sentence; `null` where they were, and without a target.
+    pub not_walked: Option<String>,
     /// The allocator's own bytes as a share of `used`, from 0 to 1.
     pub overhead_share: Option<f64>,
     /// How many blocks there are of each size, by powers of two; `null` when blocks are not known.
@@ -250,9 +254,11 @@ pub struct FitReport {
     pub control_block: Option<u32>,
     /// Their alignment in bytes.
     pub align: u32,
-    /// Yes or no; `null` when only totals are known.
+    /// Yes or no; `null` when that is not known.
     pub fits: Option<bool>,
-    /// Address of the block that it would be, header included.
+    /// Why it is not known, as part of a sentence; `null` when it is.
+    pub not_known: Option<String>,
+    /// Address of the block that it would be, header included; `null` also where the allocator's rule tells only that it fits.
     pub at: Option<u32>,
     /// Bytes of the largest free block that would be left.
     pub largest_left: Option<u32>,
@@ -471,6 +477,7 @@ pub fn fit(heap: &Heap, demand: Demand, align: u32) -> FitReport {
         control_block: demand.control_block,
         align,
         fits: None,
+        not_known: None,
         at: None,
         largest_left: None,
         needs: None,
@@ -491,7 +498,8 @@ pub fn fit(heap: &Heap, demand: Demand, align: u32) -> FitReport {
             ..none
         },
         Fit::TooLarge { needs } => FitReport { fits: Some(false), needs: Some(needs), ..none },
-        Fit::Unknown => none,
+        Fit::Granted => FitReport { fits: Some(true), ..none },
+        Fit::Unknown(unsure) => FitReport { not_known: Some(heap.why(unsure)), ..none },
     }
 }
 
@@ -642,6 +650,8 @@ fn heap(heap: &Heap, now: Duration) -> HeapReport {
         fragmentation: heap.fragmentation(),
         trust: trust(heap.used.map_or(Trust::Gap, |used| used.trust)),
         allocator: heap.allocator,
+        linked_allocators: heap.unwalked.as_ref().map(Unwalked::allocators).unwrap_or_default(),
+        not_walked: heap.unwalked.as_ref().map(Unwalked::to_string),
         overhead_share: heap.overhead_share(),
         sizes: heap.blocks.as_ref().map(|_| heap.sizes().into_iter().map(size).collect()),
         block_list: heap.blocks.as_ref().map(|blocks| blocks.iter().take(LISTED_BLOCKS).map(block).collect()),

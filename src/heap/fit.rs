@@ -6,7 +6,7 @@
 //! and what is left of it is one again when it is larger than two headers. picolibc 1.8 (`nano-mallocr.c`) rounds up to 8 and
 //! adds 8 bytes; the first free chunk wins, and the last one grows.
 
-use super::picolibc;
+use super::{heap4, linked_list, picolibc};
 use crate::region::Region;
 
 /// How an allocator places a block.
@@ -47,23 +47,42 @@ pub enum Fit {
         /// Bytes that it needs.
         needs: u32,
     },
-    /// Only totals are known: there is enough in all, and nobody knows whether in one piece.
-    Unknown,
+    /// Yes, by the allocator's rule: it gives a request that large, and where is not known.
+    Granted,
+    /// Nobody knows, because of that.
+    Unknown(Unsure),
+}
+
+/// Why it is not known whether something would fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unsure {
+    /// Nobody walked the heap.
+    Unwalked,
+    /// Its structures make no sense from somewhere on.
+    Damaged,
+    /// It has more blocks than are walked.
+    InPart,
+    /// It was read while it changed.
+    Torn,
+    /// It is not known which free block its allocator takes.
+    Rule,
+    /// What is asked about is not there.
+    Question,
 }
 
 impl Rule {
     /// That of 32-bit targets.
     pub const TARGET: Self = Self::LinkedList { word: 4 };
 
-    /// That of an allocator by its name, which [`crate::heap::Walker::name`] gives; the usual one when none was walked.
-    /// `None` when it is not known how that one chooses.
+    /// That of an allocator by its name, which [`crate::heap::Walker::name`] gives; `None` when it is not known how that one
+    /// chooses.
     #[must_use]
-    pub fn of(allocator: Option<&str>) -> Option<Self> {
+    pub fn of(allocator: &str) -> Option<Self> {
         match allocator {
-            None | Some("linked_list_allocator") => Some(Self::TARGET),
-            Some("heap_4" | "heap_5") => Some(Self::Heap4),
-            Some(picolibc::NAME) => Some(Self::Picolibc),
-            Some(_) => None,
+            linked_list::NAME => Some(Self::TARGET),
+            heap4::NAME | "heap_5" => Some(Self::Heap4),
+            picolibc::NAME => Some(Self::Picolibc),
+            _ => None,
         }
     }
 
@@ -109,18 +128,17 @@ impl Rule {
     /// what they all leave.
     #[must_use]
     pub fn fit_all(self, mut holes: Vec<Region>, blocks: &[Region], sizes: &[u32], align: u32) -> Fit {
-        let mut told = Fit::Unknown;
+        let mut first: Option<(Region, Region)> = None;
+        let mut last = Fit::Unknown(Unsure::Question);
         for size in sizes {
             let fit = self.fit(&holes, blocks, *size, align);
             let Fit::Yes { at, hole, left } = fit else { return fit };
             holes =
                 holes.into_iter().flat_map(|free| if free == hole { hole.minus(&[at]) } else { vec![free] }).collect();
-            told = match told {
-                Fit::Yes { at, hole, .. } => Fit::Yes { at, hole, left },
-                _ => fit,
-            };
+            let (at, hole) = *first.get_or_insert((at, hole));
+            last = Fit::Yes { at, hole, left };
         }
-        told
+        last
     }
 
     /// Whether `size` bytes would fit into one of `holes`, in address order; `blocks` are those that may be in the way.

@@ -6,7 +6,7 @@
 //! ```
 
 use super::chain::{self, Step};
-use super::{Walk, Walker};
+use super::{Place, Walk, Walker};
 use crate::image::Image;
 use crate::memory::Memory;
 use crate::model::snapshot::{Block, BlockState};
@@ -44,6 +44,10 @@ impl Heap1 {
 impl Walker for Heap1 {
     fn name(&self) -> &'static str {
         "heap_1"
+    }
+
+    fn place(&self) -> Place {
+        Place::At(self.array)
     }
 
     fn wants(&self) -> Vec<Region> {

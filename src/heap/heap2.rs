@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 
 use super::chain::{self, Step};
-use super::{MAX_BLOCKS, Walk, Walker};
+use super::{MAX_BLOCKS, Place, Walk, Walker};
 use crate::image::Image;
 use crate::memory::Memory;
 use crate::model::snapshot::{Block, BlockState};
@@ -110,6 +110,10 @@ impl Heap2 {
 impl Walker for Heap2 {
     fn name(&self) -> &'static str {
         "heap_2"
+    }
+
+    fn place(&self) -> Place {
+        Place::At(self.array)
     }
 
     fn wants(&self) -> Vec<Region> {

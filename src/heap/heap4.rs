@@ -15,6 +15,9 @@ use crate::memory::Memory;
 use crate::model::snapshot::{Block, BlockState, Damage};
 use crate::region::Region;
 
+/// The name of the one with an array.
+pub const NAME: &str = "heap_4";
+
 /// `heapBLOCK_ALLOCATED_BITMASK`.
 const ALLOCATED: u32 = 1 << 31;
 /// `xHeapStructSize`: the header, rounded up to `portBYTE_ALIGNMENT`, which is 8 in every Cortex-M port.
@@ -98,8 +101,15 @@ impl Heap4 {
 impl Walker for Heap4 {
     fn name(&self) -> &'static str {
         match self.place {
-            Place::Array(_) => "heap_4",
+            Place::Array(_) => NAME,
             Place::Table(..) => "heap_5",
+        }
+    }
+
+    fn place(&self) -> super::Place {
+        match self.place {
+            Place::Array(array) => super::Place::At(array),
+            Place::Table(..) => super::Place::Any,
         }
     }
 

@@ -5,11 +5,14 @@
 //! the address of the next. The allocator keeps no header in front of a block, so what lies between two holes is in
 //! use, and cannot be told apart into blocks.
 
-use super::{MAX_BLOCKS, Walk, Walker, chain};
+use super::{MAX_BLOCKS, Place, Walk, Walker, chain};
 use crate::image::Image;
 use crate::memory::Memory;
 use crate::model::snapshot::{Block, BlockState, Damage};
 use crate::region::Region;
+
+/// The allocator's name.
+pub const NAME: &str = "linked_list_allocator";
 
 /// The most bytes from the first to the last of the list's own words that are read in one.
 const NEIGHBOURS: u32 = 16;
@@ -68,11 +71,15 @@ impl LinkedList {
 
 impl Walker for LinkedList {
     fn name(&self) -> &'static str {
-        "linked_list_allocator"
+        NAME
     }
 
     fn object(&self) -> Option<u32> {
         Some(self.list)
+    }
+
+    fn place(&self) -> Place {
+        Place::Any
     }
 
     fn wants(&self) -> Vec<Region> {

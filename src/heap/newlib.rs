@@ -18,12 +18,17 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::chain::{self, Step};
-use super::{MAX_BLOCKS, Walk, Walker, sbrk};
+use super::{MAX_BLOCKS, Place, Walk, Walker, sbrk};
 use crate::image::Image;
 use crate::image::layout;
 use crate::memory::Memory;
 use crate::model::snapshot::{Block, BlockState};
 use crate::region::Region;
+
+/// The name of the malloc in libc.a.
+pub const LARGE: &str = "newlib malloc";
+/// The name of the malloc in libc_nano.a.
+pub const NANO: &str = "newlib-nano malloc";
 
 /// `PREV_INUSE` and the bits of a size that are none.
 const PREVIOUS_IN_USE: u32 = 1;
@@ -91,7 +96,11 @@ impl DlMalloc {
 
 impl Walker for DlMalloc {
     fn name(&self) -> &'static str {
-        "newlib malloc"
+        LARGE
+    }
+
+    fn place(&self) -> Place {
+        Place::Any
     }
 
     fn wants(&self) -> Vec<Region> {
@@ -264,7 +273,11 @@ impl Nano {
 
 impl Walker for Nano {
     fn name(&self) -> &'static str {
-        "newlib-nano malloc"
+        NANO
+    }
+
+    fn place(&self) -> Place {
+        Place::Any
     }
 
     fn wants(&self) -> Vec<Region> {

@@ -9,7 +9,7 @@
 //! walked.
 
 use super::chain::{self, Step};
-use super::{MAX_BLOCKS, Walk, Walker, newlib, sbrk};
+use super::{MAX_BLOCKS, Place, Walk, Walker, newlib, sbrk};
 use crate::image::Image;
 use crate::image::layout;
 use crate::memory::Memory;
@@ -86,6 +86,10 @@ fn chunk(memory: &mut Memory<'_>, at: u32, end: u32, free: &[(u32, u32)]) -> Opt
 impl Walker for Picolibc {
     fn name(&self) -> &'static str {
         NAME
+    }
+
+    fn place(&self) -> Place {
+        Place::Any
     }
 
     fn wants(&self) -> Vec<Region> {

@@ -7,7 +7,7 @@
 //! A block's header holds its length; what lies between its end and `next` is free, without a header of its own.
 
 use super::chain::{self, Step};
-use super::{Walk, Walker};
+use super::{Place, Walk, Walker};
 use crate::image::Image;
 use crate::memory::Memory;
 use crate::model::snapshot::{Block, BlockState};
@@ -23,6 +23,8 @@ const LENGTH: u32 = 0xFFFF_FFFC;
 pub struct RtxMemory {
     name: &'static str,
     pointer: u32,
+    /// The array that the kernel takes it from.
+    array: Option<Region>,
 }
 
 impl RtxMemory {
@@ -40,7 +42,11 @@ impl RtxMemory {
         ];
         pools
             .into_iter()
-            .filter_map(|(path, name)| Some(Self { name, pointer: info.checked_add(kind.field(path)?.offset)? }))
+            .filter_map(|(path, name)| {
+                let array = || image.symbols.get("os_mem").map(|symbol| symbol.range);
+                let array = if path == "mem.common" { array() } else { None };
+                Some(Self { name, pointer: info.checked_add(kind.field(path)?.offset)?, array })
+            })
             .collect()
     }
 }
@@ -48,6 +54,10 @@ impl RtxMemory {
 impl Walker for RtxMemory {
     fn name(&self) -> &'static str {
         self.name
+    }
+
+    fn place(&self) -> Place {
+        self.array.map_or(Place::Elsewhere, Place::At)
     }
 
     fn wants(&self) -> Vec<Region> {
@@ -132,7 +142,7 @@ mod tests {
         bytes.poke(POOL, size);
         bytes.poke(POOL + 4, 0x40 + 0x30 + 2 * HEADER);
         bytes.poke(POOL + size - 4, 0x150);
-        let pool = RtxMemory { name: "RTX5 memory", pointer: 0x2000_0000 };
+        let pool = RtxMemory { name: "RTX5 memory", pointer: 0x2000_0000, array: None };
         let found = walk(&pool, &mut bytes).expect("it is set up");
         assert_eq!((found.damage.as_ref(), found.lowest_free), (None, Some(0x200 - 0x150)));
         let (used, free) = (BlockState::Used, BlockState::Free);

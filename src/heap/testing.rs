@@ -1,10 +1,31 @@
 //! Checks that hold for every walker: blocks fill the ranges, damage in a header is found, and no flipped bit goes unseen.
 
 use super::{Walk, Walker};
+use crate::image::Image;
+use crate::image::symbols::{Symbol, Symbols};
 use crate::memory::Memory;
 use crate::model::snapshot::BlockState;
+use crate::region::Region;
 use crate::source::link::LinkCost;
 use crate::source::testing::Bytes;
+
+/// The demo's firmware with these symbols and no others.
+pub(super) fn image_with(symbols: Vec<Symbol>) -> Image {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo.elf");
+    let mut image = Image::open(&path).expect("the demo opens");
+    image.symbols = Symbols::new(symbols);
+    image
+}
+
+/// A function of 16 bytes.
+pub(super) fn code(name: &str, address: u32) -> Symbol {
+    Symbol { is_code: true, is_data: false, ..object(name, Region::new(address, 16)) }
+}
+
+/// A static.
+pub(super) fn object(name: &str, range: Region) -> Symbol {
+    Symbol { name: name.into(), range, is_code: false, is_data: true, section: 0, file: None }
+}
 
 pub(super) fn walk(walker: &dyn Walker, bytes: &mut Bytes) -> Option<Walk> {
     let walk = walker.walk(&mut Memory::new(bytes, LinkCost::default(), 1 << 20))?;

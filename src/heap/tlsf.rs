@@ -11,11 +11,14 @@
 use std::collections::BTreeMap;
 
 use super::chain::{self, Step};
-use super::{Walk, Walker};
+use super::{Place, Walk, Walker};
 use crate::image::Image;
 use crate::memory::Memory;
 use crate::model::snapshot::{Block, BlockState};
 use crate::region::Region;
+
+/// The allocator's name.
+pub const NAME: &str = "rlsf";
 
 /// `GRANULARITY`: four words.
 const UNIT: u32 = 16;
@@ -61,11 +64,15 @@ impl Tlsf {
 
 impl Walker for Tlsf {
     fn name(&self) -> &'static str {
-        "rlsf"
+        NAME
     }
 
     fn object(&self) -> Option<u32> {
         Some(self.pointer)
+    }
+
+    fn place(&self) -> Place {
+        Place::Any
     }
 
     fn wants(&self) -> Vec<Region> {

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use highwater_agent::layout::owner;
 
+use super::linked::{self, Linked};
 use super::mbed_stats::MbedStats;
 use super::{HeapLook, Walk, Walker, detect};
 use crate::image::Image;
@@ -32,11 +33,16 @@ const TRIES: usize = 3;
 const PATIENCE: u32 = 8;
 
 /// All heaps whose allocators are understood.
+#[derive(Default)]
 pub struct Heaps {
     watched: Vec<Watched>,
     ram: Ram,
     mbed: Option<MbedStats>,
     failures: Failures,
+    /// The allocators that nobody walks.
+    linked: Vec<Linked>,
+    /// What was said of those among them whose heaps nobody knows.
+    homeless: Vec<String>,
 }
 
 /// What was last believed of failed allocations, by where the counters lie: how many, and the size of the last.
@@ -87,7 +93,7 @@ struct Seen {
 }
 
 /// Where a heap can lie.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Ram {
     /// What is known of it.
     known: Vec<Region>,
@@ -113,12 +119,13 @@ impl Heaps {
     pub fn new(image: &Image, memories: &[Chip]) -> Self {
         let ram = Ram::of(memories);
         let walkers = detect(image);
+        let linked = linked::find(image, &walkers);
         let objects: Vec<Option<u32>> = walkers.iter().map(|walker| walker.object()).collect();
         let watched = walkers.into_iter().zip(&objects).map(|(walker, object)| {
             let object = object.and_then(|object| object_name(image, object, &objects));
             Watched::new(walker, object)
         });
-        Self { watched: watched.collect(), ram, mbed: MbedStats::find(image), failures: Failures::new() }
+        Self { watched: watched.collect(), ram, mbed: MbedStats::find(image), linked, ..Self::default() }
     }
 
     /// What the next [`Heaps::refresh`] will surely read.
@@ -149,11 +156,13 @@ impl Heaps {
                 walk.ranges.len()
             ))
         });
-        told.chain(self.watched.iter().filter_map(|watched| watched.beyond(&self.ram))).collect()
+        let beyond = self.watched.iter().filter_map(|watched| watched.beyond(&self.ram));
+        told.chain(beyond).chain(self.homeless.iter().cloned()).collect()
     }
 
     /// Puts the blocks of each heap into the one of `looks` that it is, and adds those that nobody told of.
     pub fn refresh(&mut self, memory: &mut Memory<'_>, looks: &mut Vec<HeapLook>) {
+        linked::add_own(&self.linked, looks);
         for watched in &mut self.watched {
             let began = memory.now();
             watched.refresh(memory, looks, &self.ram);
@@ -164,6 +173,12 @@ impl Heaps {
         if let Some(mbed) = &self.mbed {
             mbed.tell(memory, looks);
         }
+        let waiting = self.watched.iter().filter(|watched| watched.last.is_none());
+        let waiting: Vec<Linked> = waiting.map(|watched| Linked::waiting(&*watched.walker)).collect();
+        for look in looks.iter_mut().filter(|look| look.heap.blocks.is_none()) {
+            look.heap.unwalked = Some(linked::unwalked(look.heap.range, self.linked.iter().chain(&waiting)));
+        }
+        self.homeless = linked::homeless(&self.linked, looks);
         for look in looks {
             believe_failures(memory, look, &mut self.failures);
         }
@@ -357,6 +372,7 @@ fn tell(seen: &Seen, allocator: &'static str, object: Option<&str>, began: Durat
         *heap = told.with_blocks(blocks, damage, trust);
         if let Some((bytes, largest)) = seen.walk.largest_free.zip(heap.largest_free.as_mut()).filter(|_| single) {
             largest.bytes = bytes;
+            heap.granted = Some(bytes);
         }
     }
 }
@@ -372,6 +388,7 @@ fn framed(whole: Region, range: Region, blocks: &[Block]) -> Arc<[Block]> {
 mod tests {
     use std::cell::Cell;
 
+    use super::super::testing::{code, image_with};
     use super::super::{Counted, Witness};
     use super::*;
     use crate::model::snapshot::Damage;
@@ -407,12 +424,7 @@ mod tests {
 
     #[test]
     fn what_is_counted_for_several_regions_together_is_told_of_none_and_in_a_hint() {
-        let mut heaps = Heaps {
-            watched: vec![Watched::new(Box::new(Two), None)],
-            ram: ram(RAM),
-            mbed: None,
-            failures: Failures::new(),
-        };
+        let mut heaps = Heaps { watched: vec![Watched::new(Box::new(Two), None)], ram: ram(RAM), ..Heaps::default() };
         assert_eq!(heaps.hints(), Vec::<String>::new());
         let mut source = Bytes::new(RAM);
         let mut looks = Vec::new();
@@ -423,13 +435,42 @@ mod tests {
     }
 
     #[test]
+    fn an_allocator_that_nobody_walks_is_named_and_what_was_counted_stays() {
+        let check = |name: &str,
+                     counted: bool,
+                     walker: Option<Simple>,
+                     expected: (Option<u32>, Option<&str>, usize)| {
+            let image = image_with(vec![code("umm_malloc", 0x100)]);
+            let mut heaps = Heaps::new(&image, &[]);
+            heaps.watched.extend(walker.map(|walker| Watched::new(Box::new(walker), None)));
+            let (mut source, mut looks) = (Bytes::new(RAM), Vec::new());
+            if counted {
+                looks.push(HeapLook::counted("heap", RAM, &super::tests::counted(&[1]).expect("they are words"), None));
+            } else if name == "place" {
+                looks.push(HeapLook::unknown("heap", RAM));
+            }
+            heaps.refresh(&mut Memory::new(&mut source, LinkCost::default(), 1 << 16), &mut looks);
+            let told = looks.first().map(|look| &look.heap);
+            let used = told.and_then(|heap| heap.used).map(|used| used.bytes);
+            let why = told.and_then(|heap| heap.unwalked.as_ref()).map(ToString::to_string);
+            assert_eq!((used, why.as_deref(), heaps.hints().len()), expected, "{name}");
+            assert!(told.is_none_or(|heap| heap.blocks.is_some() || heap.allocator.is_none()), "{name}");
+        };
+        let named = Some("its allocator, umm_malloc, is not one that highwater walks");
+        check("place", false, None, (None, named, 0));
+        check("counted", true, None, (Some(40), named, 0));
+        // No heap is known that may be its own.
+        check("nothing", false, None, (None, None, 1));
+        check("walked", false, Some(Simple { rounding: None }), (Some(0), None, 1));
+    }
+
+    #[test]
     fn a_heap_beyond_what_is_known_of_ram_is_told_in_a_hint() {
         let check = |ram: Option<Region>, expected: usize| {
             let mut heaps = Heaps {
                 watched: vec![Watched::new(Box::new(Simple { rounding: None }), Some("pool".into()))],
                 ram: Ram { known: ram.into_iter().collect(), reach: ram.into_iter().collect() },
-                mbed: None,
-                failures: Failures::new(),
+                ..Heaps::default()
             };
             let (mut source, mut looks) = (Bytes::new(RAM), Vec::new());
             heaps.refresh(&mut Memory::new(&mut source, LinkCost::default(), 1 << 16), &mut looks);
@@ -466,8 +507,7 @@ mod tests {
         Heaps {
             watched: vec![Watched::new(Box::new(Simple { rounding: None }), Some("pool".into()))],
             ram: ram(RAM),
-            mbed: None,
-            failures: Failures::new(),
+            ..Heaps::default()
         }
     }
 
@@ -555,8 +595,7 @@ mod tests {
         let heaps = Heaps {
             watched: vec![Watched::new(Box::new(Simple { rounding: None }), None)],
             ram: ram(RAM),
-            mbed: None,
-            failures: Failures::new(),
+            ..Heaps::default()
         };
         let mut bytes = Bytes::new(RAM);
         set(&mut bytes, 32);

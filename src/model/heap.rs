@@ -4,6 +4,7 @@
 //!   |own| used | free | used | used | free ........|   blocks: ascending, no gap, no overlap, the whole range
 //! ```
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use highwater_agent::layout::owner;
 
 use super::question::Demand;
 use super::snapshot::{Measured, Trust};
-use crate::heap::fit::{Fit, Rule};
+use crate::heap::fit::{Fit, Rule, Unsure};
 use crate::region::Region;
 
 /// The alignment of a stack, in bytes (AAPCS32, 6.2.1.2).
@@ -26,6 +27,8 @@ pub struct Heap {
     pub range: Region,
     /// The allocator whose structures were walked: `heap_4`; `None` when none was.
     pub allocator: Option<&'static str>,
+    /// Why none was; `None` also where there is no target to walk in.
+    pub unwalked: Option<Unwalked>,
     /// In use now, the allocator's own bytes included as far as they are known.
     pub used: Option<Measured>,
     /// The most ever in use.
@@ -36,6 +39,8 @@ pub struct Heap {
     pub requested_peak: Option<Measured>,
     /// The largest single free block, or the largest request that would be granted where the allocator's rule says other.
     pub largest_free: Option<Measured>,
+    /// The largest request that would be granted now, where the allocator's rule tells that.
+    pub granted: Option<u32>,
     /// Blocks in use.
     pub in_use: Option<u32>,
     /// Allocator's own bytes within `used`: headers, and rounding as far as it is known.
@@ -168,6 +173,66 @@ pub enum BlockState {
     Lost,
 }
 
+/// Why nobody walked a heap.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unwalked {
+    /// No symbol tells which allocator hands it out.
+    Unnamed,
+    /// This one does, of an allocator's name and what is in the way of a walk.
+    By(&'static str, Obstacle),
+    /// One of these does, and nothing tells which.
+    OneOf(Vec<(&'static str, Obstacle)>),
+}
+
+/// What is in the way of a walk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    /// Nobody taught us its structures.
+    Foreign,
+    /// What was read of it makes no heap: it is not set up, or was not to be read.
+    NotYet,
+    /// Its structures are not found for certain, because of that.
+    Uncertain(&'static str),
+}
+
+impl Unwalked {
+    /// The allocators that may hand it out.
+    #[must_use]
+    pub fn allocators(&self) -> Vec<&'static str> {
+        match self {
+            Self::Unnamed => Vec::new(),
+            Self::By(allocator, _) => vec![allocator],
+            Self::OneOf(allocators) => allocators.iter().map(|(allocator, _)| *allocator).collect(),
+        }
+    }
+}
+
+/// In words without an end.
+impl fmt::Display for Unwalked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unnamed => write!(f, "no symbol tells which allocator hands it out"),
+            Self::By(allocator, Obstacle::Foreign) => {
+                write!(f, "its allocator, {allocator}, is not one that highwater walks")
+            }
+            Self::By(allocator, Obstacle::NotYet) => {
+                write!(f, "its allocator, {allocator}, has not set it up, or it could not be read")
+            }
+            Self::By(allocator, Obstacle::Uncertain(why)) => {
+                write!(f, "its allocator, {allocator}, is not walked in this firmware: {why}")
+            }
+            Self::OneOf(allocators) => {
+                let each = allocators.iter().map(|(allocator, obstacle)| match obstacle {
+                    Obstacle::NotYet => format!("{allocator} (not set up)"),
+                    Obstacle::Foreign | Obstacle::Uncertain(_) => format!("{allocator} (not walked)"),
+                });
+                let each: Vec<String> = each.collect();
+                write!(f, "{} are linked, and nothing tells which of them hands it out", each.join(" and "))
+            }
+        }
+    }
+}
+
 /// Where a heap's structures make no sense.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Damage {
@@ -223,11 +288,13 @@ impl Heap {
             name: name.into(),
             range,
             allocator: None,
+            unwalked: Some(Unwalked::Unnamed),
             used: None,
             peak: None,
             requested: None,
             requested_peak: None,
             largest_free: None,
+            granted: None,
             in_use: None,
             overhead: None,
             failures: None,
@@ -294,6 +361,7 @@ impl Heap {
         self.high_water =
             Some(blocks.iter().rfind(taken).map_or(self.range.start(), |block| block.range.end_address()));
         self.blocks = Some(blocks);
+        self.unwalked = None;
         self.damage = damage;
         self
     }
@@ -332,32 +400,24 @@ impl Heap {
     /// Whether all that is asked for, aligned to `align`, could be allocated now, by the holes as they were last seen.
     #[must_use]
     pub fn fit(&self, demand: Demand, align: u32) -> Fit {
-        let size = demand.sizes().fold(0, u32::saturating_add);
-        let Some(holes) = self.holes() else {
-            return match self.free() {
-                Some(free) if size > free => Fit::TooLarge { needs: size },
-                _ => Fit::Unknown,
-            };
-        };
         let front = if self.callers > 0 { owner::front(self.callers as usize, align as usize) } else { 0 };
         let front = u32::try_from(front).unwrap_or(u32::MAX);
-        let wholes: Option<Vec<u32>> = demand.sizes().map(|size| size.checked_add(front)).collect();
-        let Some((wholes, all)) = wholes.and_then(|wholes| {
-            let all = wholes.iter().try_fold(0_u32, |all, whole| all.checked_add(*whole))?;
-            Some((wholes, all))
-        }) else {
-            return Fit::TooLarge { needs: size };
-        };
-        let Some(rule) = Rule::of(self.allocator) else {
-            // Only what is larger than every hole surely does not fit: versions differ in what they join.
-            let joined = free_runs(self.blocks.as_deref().unwrap_or_default()).map(Region::size).max().unwrap_or(0);
-            return match self.largest_free {
-                _ if self.free().is_some_and(|free| all > free) => Fit::TooLarge { needs: all },
-                Some(largest) => wholes
-                    .into_iter()
-                    .find(|whole| *whole > largest.bytes.max(joined))
-                    .map_or(Fit::Unknown, |needs| Fit::No { needs, in_the_way: None }),
-                None => Fit::Unknown,
+        let wholes: Vec<u32> = demand.sizes().map(|size| size.saturating_add(front)).collect();
+        let needs = wholes.iter().fold(0_u32, |all, whole| all.saturating_add(*whole));
+        if needs > self.most_free() {
+            return Fit::TooLarge { needs };
+        }
+        if let Some(unsure) = self.unsure() {
+            return Fit::Unknown(unsure);
+        }
+        let Some(rule) = self.allocator.and_then(Rule::of) else {
+            // Versions differ in what they join, so that more than they grant for sure may still be granted.
+            let joined = self.free_runs().map(Region::size).max().unwrap_or(0);
+            let most = self.largest_free.map_or(joined, |largest| largest.bytes.max(joined));
+            return match (wholes.iter().find(|whole| **whole > most), self.granted) {
+                (Some(needs), _) => Fit::No { needs: *needs, in_the_way: None },
+                (None, Some(granted)) if wholes.len() == 1 && needs <= granted => Fit::Granted,
+                _ => Fit::Unknown(Unsure::Rule),
             };
         };
         let live = self.live.iter().flatten().map(|block| block.range);
@@ -365,7 +425,41 @@ impl Heap {
         let mut blocks: Vec<Region> = live.chain(used.map(|block| block.range)).collect();
         blocks.sort_unstable();
         blocks.dedup();
-        rule.fit_all(holes, &blocks, &wholes, align)
+        rule.fit_all(self.free_runs().collect(), &blocks, &wholes, align)
+    }
+
+    /// Bytes that may be free at the most: all that is not known to be in use.
+    fn most_free(&self) -> u32 {
+        let in_use = self.used.filter(|used| used.trust != Trust::Torn && used.trust != Trust::Gap);
+        self.range.size().saturating_sub(in_use.map_or(0, |used| used.bytes))
+    }
+
+    /// Why it is not known what would fit, whatever is asked about.
+    fn unsure(&self) -> Option<Unsure> {
+        let Some(blocks) = &self.blocks else { return Some(Unsure::Unwalked) };
+        if self.damage.is_some() {
+            return Some(Unsure::Damaged);
+        }
+        if blocks.iter().any(|block| block.state == BlockState::Lost) {
+            return Some(Unsure::InPart);
+        }
+        self.used.is_none_or(|used| used.trust == Trust::Torn).then_some(Unsure::Torn)
+    }
+
+    /// That reason in words without an end.
+    #[must_use]
+    pub fn why(&self, unsure: Unsure) -> String {
+        match unsure {
+            Unsure::Unwalked => self.unwalked.as_ref().unwrap_or(&Unwalked::Unnamed).to_string(),
+            Unsure::Damaged => "its structures are damaged".into(),
+            Unsure::InPart => "it has more blocks than are walked".into(),
+            Unsure::Torn => "it was read while it changed".into(),
+            Unsure::Rule => match self.allocator {
+                Some(allocator) => format!("so much is free, and which free block {allocator} takes is not known"),
+                None => "by which rule it is given out is not known".into(),
+            },
+            Unsure::Question => "what is asked about is not there".into(),
+        }
     }
 
     /// What the block at an address is called: by what it holds, or by who asked for it.
@@ -487,15 +581,82 @@ mod tests {
         assert!(matches!(thread(Some("heap_4"), 0xb8, 0x78), Fit::Yes { left: 0x40, .. }));
         assert!(matches!(thread(Some("heap_4"), 0xf8, 0x79), Fit::TooLarge { .. }));
         assert!(matches!(thread(Some("heap_4"), 0xd8, 0x79), Fit::No { needs: 0x88, .. }));
-        assert!(matches!(thread(Some("newlib malloc"), 0x100, 0x80), Fit::Unknown));
+        assert!(matches!(thread(Some("newlib malloc"), 0x100, 0x80), Fit::Unknown(_)));
         assert!(matches!(thread(Some("newlib malloc"), 0x100, 0x81), Fit::TooLarge { .. }));
         let way = Some(Region::new(0x1140, 0x20));
         assert_eq!(heap(Some("heap_4")).fit(Demand::of(0x100), 8), Fit::No { needs: 0x108, in_the_way: way });
         check(Some("heap_4"), 0xf8, |fit| matches!(fit, Fit::Yes { .. }));
-        check(None, 0x100, |fit| matches!(fit, Fit::Yes { .. }));
-        check(Some("newlib malloc"), 0x100, |fit| *fit == Fit::Unknown);
+        check(Some("newlib malloc"), 0x100, |fit| *fit == Fit::Unknown(Unsure::Rule));
         check(Some("newlib malloc"), 0x101, |fit| matches!(fit, Fit::No { in_the_way: None, .. }));
         check(Some("newlib malloc"), 0x181, |fit| matches!(fit, Fit::TooLarge { .. }));
+    }
+
+    #[test]
+    fn of_a_heap_known_in_part_it_is_not_known_what_would_fit_and_why() {
+        use BlockState::{Free, Lost, Used};
+        let walked = |parts: &[(u32, BlockState)], allocator| Heap { allocator: Some(allocator), ..heap(parts) };
+        let place = Heap::unknown("heap", Region::new(0x1000, 0x400));
+        let counted = |bytes, trust| Heap { used: Some(Measured { bytes, trust }), ..place.clone() };
+        let by = |allocator, obstacle| Heap { unwalked: Some(Unwalked::By(allocator, obstacle)), ..place.clone() };
+        let part = |allocator| walked(&[(0x40, Used), (0x100, Free), (0x2c0, Lost)], allocator);
+        let damage = Some(Damage { address: 0x1140, what: "a block of 0 B".into(), suspect: None });
+        let whole = &[(0x40, Used), (0x100, Free), (0x2c0, Used)];
+        let torn = Some(Measured { bytes: 0x300, trust: Trust::Torn });
+        let granted = |granted| Heap { granted, ..walked(whole, "newlib malloc") };
+        let told = |told: &str| Err(Some(told.to_owned()));
+        let (yes, no) = (Ok(true), Ok(false));
+        let check = |what: &str, heap: &Heap, size: u32, expected: &Result<bool, Option<String>>| {
+            let found = match heap.fit(Demand::of(size), 8) {
+                Fit::Yes { .. } | Fit::Granted => Ok(true),
+                Fit::No { .. } | Fit::TooLarge { .. } => Ok(false),
+                Fit::Unknown(unsure) => Err(Some(heap.why(unsure))),
+            };
+            assert_eq!(found, *expected, "{what}, {size} B");
+        };
+        let unnamed = told("no symbol tells which allocator hands it out");
+        check("only its place is known", &place, 8, &unnamed);
+        check("only its place is known", &place, 0x400, &unnamed);
+        check("larger than all of it", &place, 0x401, &no);
+        check("counters only", &counted(0x300, Trust::AtLeast), 0x100, &unnamed);
+        check("more than they leave", &counted(0x300, Trust::AtLeast), 0x101, &no);
+        check("counters that were torn", &counted(0x300, Trust::Torn), 0x101, &unnamed);
+        check("counters that were not read", &counted(0x300, Trust::Gap), 0x101, &unnamed);
+        let foreign = by("talc", Obstacle::Foreign);
+        check("a foreign one", &foreign, 8, &told("its allocator, talc, is not one that highwater walks"));
+        let not_yet = told("its allocator, heap_4, has not set it up, or it could not be read");
+        check("not set up", &by("heap_4", Obstacle::NotYet), 8, &not_yet);
+        let several = Heap {
+            unwalked: Some(Unwalked::OneOf(vec![("talc", Obstacle::Foreign), ("heap_5", Obstacle::NotYet)])),
+            ..place.clone()
+        };
+        let one_of =
+            told("talc (not walked) and heap_5 (not set up) are linked, and nothing tells which of them hands it out");
+        check("one of two", &several, 8, &one_of);
+        for allocator in ["heap_4", "linked_list_allocator", "picolibc malloc", "newlib malloc", "rlsf"] {
+            let in_part = told("it has more blocks than are walked");
+            check(allocator, &part(allocator), 0x20, &in_part);
+            check(allocator, &part(allocator), 0x3c0, &in_part);
+            check(allocator, &part(allocator), 0x3c1, &no);
+            let damaged = Heap { damage: damage.clone(), ..part(allocator) };
+            check(allocator, &damaged, 0x20, &told("its structures are damaged"));
+            let torn = Heap { used: torn, ..walked(whole, allocator) };
+            check(allocator, &torn, 0x20, &told("it was read while it changed"));
+        }
+        check("the whole heap", &walked(whole, "heap_4"), 0x20, &yes);
+        check(
+            "a rule that nobody knows",
+            &walked(whole, "rlsf"),
+            0x20,
+            &told("so much is free, and which free block rlsf takes is not known"),
+        );
+        check("what is granted", &granted(Some(0xf0)), 0xf0, &yes);
+        check(
+            "more than is granted for sure",
+            &granted(Some(0xf0)),
+            0xf8,
+            &told("so much is free, and which free block newlib malloc takes is not known"),
+        );
+        check("more than there is in one piece", &granted(Some(0xf0)), 0x101, &no);
     }
 
     #[test]

@@ -5,7 +5,9 @@
 
 use std::time::Duration;
 
-pub use super::heap::{Block, BlockState, CallSite, Damage, Heap, LiveBlock, Owner, SizeClass, Suspect};
+pub use super::heap::{
+    Block, BlockState, CallSite, Damage, Heap, LiveBlock, Obstacle, Owner, SizeClass, Suspect, Unwalked,
+};
 pub use crate::image::values::Row;
 use crate::region::Region;
 

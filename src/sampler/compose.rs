@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::identity;
 use super::stacks::Stacks;
 use super::worst_case::WorstCases;
-use crate::heap::HeapLook;
 use crate::heap::sites::Sites;
+use crate::heap::{HeapLook, linked};
 use crate::image::Image;
 use crate::image::callgraph::CallGraph;
 use crate::image::layout::{self, Memory as Chip, Placed};
@@ -22,8 +22,10 @@ use crate::stack::victim;
 /// The picture without a target.
 #[must_use]
 pub fn static_snapshot(image: &Image, chips: &[Chip]) -> Snapshot {
-    let mut snapshot = first_snapshot(image, chips);
-    let looks = static_look(image, chips).stacks;
+    let mut look = static_look(image, chips);
+    linked::tell_statically(image, &mut look.heaps);
+    let mut snapshot = snapshot_of(image, chips, &look);
+    let looks = look.stacks;
     snapshot.target.has_float = image.call_graph().is_some_and(CallGraph::has_float);
     let hint = WorstCases::default().tell(image, &looks, &mut snapshot.stacks);
     snapshot.hints.splice(0..0, hint);
@@ -43,8 +45,15 @@ fn static_look(image: &Image, chips: &[Chip]) -> Look {
 /// The same without worst cases, which take a look at every instruction: the first picture of a large file.
 #[must_use]
 pub fn first_snapshot(image: &Image, chips: &[Chip]) -> Snapshot {
-    let look = static_look(image, chips);
-    let memories = draw(chips, &look, &Linked::new(image, chips));
+    let mut look = static_look(image, chips);
+    for heap in &mut look.heaps {
+        heap.heap.unwalked = None;
+    }
+    snapshot_of(image, chips, &look)
+}
+
+fn snapshot_of(image: &Image, chips: &[Chip], look: &Look) -> Snapshot {
+    let memories = draw(chips, look, &Linked::new(image, chips));
     let mut stacks = Stacks::default().refresh_none(&look.stacks);
     for stack in &mut stacks {
         stack.victim = victim::below(stack.range, &memories, &[], image);

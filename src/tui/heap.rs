@@ -24,7 +24,7 @@ use super::paint::{self, Canvas, count, safe};
 use super::state::{Input, State};
 use super::theme::Theme;
 use super::timeline::Values;
-use crate::heap::fit::Fit;
+use crate::heap::fit::{Fit, Unsure};
 use crate::model::Model;
 use crate::model::growth;
 use crate::model::question::Question;
@@ -32,7 +32,7 @@ use crate::model::snapshot::{CallSite, Heap, LiveBlock, Trust};
 use crate::region::Region;
 use crate::report::{self, FitReport};
 use crate::units;
-use crate::view::text::fit_sentence;
+use crate::view::text::{fit_sentence, unwalked_sentence};
 
 /// The alignment of a block that is asked about.
 const ALIGN: u32 = 8;
@@ -189,7 +189,7 @@ fn asked(model: &Model, heap: &Heap, state: &State) -> Option<(Fit, String)> {
     let question: Question = state.heap.asked.parse().ok()?;
     let demand = match question.demand(&model.snapshot, heap) {
         Ok(demand) => demand,
-        Err(why) => return Some((Fit::Unknown, format!("That cannot be told: {why}."))),
+        Err(why) => return Some((Fit::Unknown(Unsure::Question), format!("That cannot be told: {why}."))),
     };
     let stack = question.stack().map(str::to_owned);
     let report = FitReport { stack, ..report::fit(heap, demand, ALIGN) };
@@ -208,8 +208,10 @@ fn notes(model: &Model, heap: &Heap, state: &State, asked: Option<(Fit, String)>
         notes.push(describe(model, heap, block));
     }
     notes.extend(since_baseline(model, heap, state));
-    if heap.blocks.is_none() {
-        notes.push("Only totals are known of this heap: its allocator's list is not one that is understood.".into());
+    if let Some(unwalked) = &heap.unwalked {
+        notes.push(unwalked_sentence(&heap.name, heap.used.is_some(), &unwalked.to_string()));
+    } else if heap.blocks.is_none() {
+        notes.push("Its blocks are told by a running target.".into());
     } else if heap.owners.is_none() {
         notes.push("Nobody keeps account of the blocks: the agent's Owned allocator does, for 8 B a block.".into());
     } else if heap.owners_trust != Trust::Exact {

@@ -228,7 +228,22 @@ fn heaps(out: &mut String, report: &Report) -> std::fmt::Result {
             count(heap.failures),
         )?;
     }
+    for heap in &report.heaps {
+        if let Some(why) = &heap.not_walked {
+            writeln!(out, "{}", unwalked_sentence(&units::printable(&heap.name, 40), heap.used.is_some(), why))?;
+        }
+    }
     Ok(())
+}
+
+/// Why of a heap nothing is known but its place, or its totals, in a sentence.
+#[must_use]
+pub fn unwalked_sentence(heap: &str, is_counted: bool, why: &str) -> String {
+    if is_counted {
+        format!("Of {heap} only totals are known, as they were counted: {why}.")
+    } else {
+        format!("How much of {heap} is in use is not known: {why}.")
+    }
 }
 
 /// Who holds each heap, and whether what was asked about would fit.
@@ -292,6 +307,7 @@ pub fn fit_sentence(heap: &str, fit: &FitReport) -> String {
         (Some(true), Some(at), ..) => {
             format!("{size} would fit into {heap} now, at {}.{left}", units::address(at.into()))
         }
+        (Some(true), None, ..) => format!("{size} would fit into {heap} now, by its allocator's rule."),
         (Some(_), _, Some(block), _) => format!(
             "{size} would not fit into {heap} now: {} at {}, {}, is in the way.",
             units::printable(&block.name, 40),
@@ -302,9 +318,11 @@ pub fn fit_sentence(heap: &str, fit: &FitReport) -> String {
             "{size} would not fit into {heap} now: it needs {} in one piece, and no single block is in the way.",
             units::bytes(needs.into())
         ),
-        _ => format!(
-            "{size} may fit into {heap} now: so much is free, and nobody knows in which pieces or by which rule it is given out."
-        ),
+        _ => {
+            let why = fit.not_known.as_deref().map_or_else(String::new, |why| format!(": {why}"));
+            let size = size.strip_prefix("A ").map_or_else(|| size.clone(), |rest| format!("a {rest}"));
+            format!("It is not known whether {size} would fit into {heap} now{why}.")
+        }
     }
 }
 

@@ -113,8 +113,10 @@ pub(crate) fn keeps_the_contract(report: &Value) {
         has_keys(
             heap,
             "name start size used peak free largest_free blocks overhead failures allocations allocations_per_second \
-             fragmentation trust age_s owners",
+             fragmentation trust age_s owners allocator linked_allocators not_walked",
         );
+        assert!(heap["allocator"].is_null() || heap["not_walked"].is_null(), "{heap}");
+        assert!(list(heap, "linked_allocators").is_empty() || heap["not_walked"].is_string(), "{heap}");
         if let (Some(used), Some(free)) = (heap["used"].as_u64(), heap["free"].as_u64()) {
             assert_eq!(used + free, number(heap, "size"), "{heap}");
             assert!(heap["peak"].as_u64().is_none_or(|peak| peak >= used), "{heap}");

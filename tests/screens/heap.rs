@@ -7,7 +7,8 @@ use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
 use highwater::model::Model;
 use highwater::model::baseline::Baseline;
 use highwater::model::snapshot::{
-    Block, BlockState, CallSite, Excerpt, Heap, LiveBlock, Measured, MemoryKind, Owner, Part, PartKind, Trust,
+    Block, BlockState, CallSite, Excerpt, Heap, LiveBlock, Measured, MemoryKind, Obstacle, Owner, Part, PartKind,
+    Trust, Unwalked,
 };
 use highwater::region::Region;
 use highwater::tui::heap::{HeapState, Order};
@@ -64,6 +65,8 @@ pub(crate) fn leaking() -> Model {
         live: Some(live),
         owners: Some(owners),
         owners_trust: Trust::Exact,
+        allocator: Some("linked_list_allocator"),
+        unwalked: None,
         ..Heap::unknown("heap", range)
     }];
     model
@@ -109,6 +112,17 @@ look!(heap_200x60, leaking(), on(Screen::Heap), (200, 60));
 look!(heap_80x24, leaking(), asking("14000"), (80, 24));
 look!(heap_40x12, leaking(), on(Screen::Heap), (40, 12));
 look!(heap_totals_only, fixtures::calm(), asking("2048"), (120, 36));
+look!(
+    heap_of_an_allocator_that_nobody_walks,
+    {
+        let mut model = fixtures::calm();
+        let unwalked = Some(Unwalked::By("talc", Obstacle::Foreign));
+        model.snapshot.heaps = vec![Heap { unwalked, ..Heap::unknown("heap", model.snapshot.heaps[0].range) }];
+        model
+    },
+    asking("2048"),
+    (120, 36)
+);
 look!(heap_none, fixtures::nothing(), on(Screen::Heap), (120, 36));
 look!(
     heap_without_owners,

@@ -39,6 +39,7 @@ use crate::tui::state::State;
 use crate::tui::theme::Theme;
 use crate::tui::verdict;
 use crate::units;
+use crate::view::text::unwalked_sentence;
 
 /// How far the history reaches back.
 const SPAN: Duration = Duration::from_secs(60);
@@ -236,6 +237,9 @@ impl Paper<'_> {
         }
         if let Some(heap) = lookup::heap(snapshot, part) {
             blocks.push(Block { rank: 1, lines: self.heap_numbers(heap) });
+            blocks.extend(heap.unwalked.as_ref().map(|unwalked| {
+                self.sentence(1, &unwalked_sentence(&heap.name, heap.used.is_some(), &unwalked.to_string()))
+            }));
             blocks.push(self.history(self.model.history.series(Quantity::Used, &heap.id()), heap.range.size().into()));
         }
         blocks.extend(self.heap_blocks(part));

@@ -89,7 +89,7 @@ pub(crate) fn part_sentence(part: &Part, is_flash: bool) -> &'static str {
         PartKind::Heap => "Blocks are taken from its low end up, so that it grows into the free part at its top.",
         PartKind::Block => "Given out by the heap at run time; its owner writes it.",
         PartKind::Free => "The heap can hand this out again.",
-        PartKind::Blocks => "The allocator tells totals only: blocks and free parts are not told apart.",
+        PartKind::Blocks => "Blocks and free parts are not told apart here.",
         PartKind::Buffer => "The program registered this buffer by name.",
         PartKind::Other => "The ELF or the agent names this range.",
         PartKind::Unclaimed if is_flash => "Room for more code and constants.",

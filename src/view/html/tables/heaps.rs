@@ -31,8 +31,9 @@ pub(super) fn heaps(report: &Report) -> String {
 
 fn heap(heap: &HeapReport) -> Vec<String> {
     let age = heap.age_s.filter(|age| *age > 0.5).map(|age| format!(", {age:.1} s old")).unwrap_or_default();
+    let walked = heap.allocator.or(heap.not_walked.as_deref()).unwrap_or("no allocator was walked");
     vec![
-        format!("{} <small>{}{age}</small>", text(&heap.name), heap.allocator.unwrap_or("no allocator was walked")),
+        format!("{} <small>{}{age}</small>", text(&heap.name), text(walked)),
         size(heap.size),
         measured(heap.used, Some(heap.size), Some(heap.trust)),
         measured(heap.peak, Some(heap.size), heap.peak_trust),
