@@ -186,7 +186,7 @@ mod tests {
         let low = at("a", 0x2000_3000, true);
         let cases: [(&[Stack], u32, _); 5] = [
             (&[low.clone(), at("b", 0x2000_4008, true), at("c", 0x2000_5000, true)], 0x2000_4000, &accused),
-            (&[low.clone(), at("b", 0x2000_4008, false), at("c", 0x2000_5000, true)], 0x2000_4000, &block),
+            (&[low.clone(), at("b", 0x2000_4008, false), at("c", 0x2000_4200, true)], 0x2000_4000, &block),
             (std::slice::from_ref(&low), 0x2000_4000, &block),
             (&[at("b", 0x2000_4008, true)], 0x2000_3e08, &accused),
             (&[at("b", 0x2000_4008, true)], 0x2000_3e04, &block),
