@@ -213,18 +213,114 @@ pub fn detect(image: &Image) -> Vec<Box<dyn Walker>> {
     let mut walkers: Vec<Box<dyn Walker>> = Vec::new();
     walkers.extend(linked_list::LinkedList::find(image).into_iter().map(boxed));
     walkers.extend(tlsf::Tlsf::find(image).into_iter().map(boxed));
-    walkers.extend(heap1::Heap1::find(image).map(boxed));
-    walkers.extend(heap2::Heap2::find(image).map(boxed));
-    walkers.extend(heap4::Heap4::find(image).map(boxed));
-    walkers.extend(newlib::DlMalloc::find(image).map(boxed));
-    walkers.extend(newlib::Nano::find(image).map(boxed));
-    walkers.extend(picolibc::Picolibc::find(image).map(boxed));
+    // A program has one of FreeRTOS's heaps and one malloc: where the names of two are there, neither is known for certain.
+    let heap1 = heap1::Heap1::find(image).map(boxed);
+    let heap2 = heap2::Heap2::find(image).map(boxed);
+    let heap4 = heap4::Heap4::find(image).map(boxed);
+    walkers.extend(only([heap1, heap2, heap4]));
+    let newlib = newlib::DlMalloc::find(image).map(boxed);
+    let nano = newlib::Nano::find(image).map(boxed);
+    let picolibc = picolibc::Picolibc::find(image).map(boxed);
+    walkers.extend(only([newlib, nano, picolibc]));
     walkers.extend(rtx_memory::RtxMemory::find(image).into_iter().map(boxed));
     walkers.extend(sys_heap::SysHeap::find(image).into_iter().map(boxed));
     walkers.extend(byte_pool::BytePool::find(image).into_iter().map(boxed));
     walkers
 }
 
+/// The one that is there, when it is the only one.
+fn only(found: [Option<Box<dyn Walker>>; 3]) -> Option<Box<dyn Walker>> {
+    let mut found = found.into_iter().flatten();
+    let first = found.next();
+    first.filter(|_| found.next().is_none())
+}
+
+/// The address of a static of `size` bytes, when it is the only object of that name. Some linkers tell no sizes.
+fn static_of(image: &Image, name: &str, size: u32) -> Option<u32> {
+    let symbol = image.symbols.only(name)?;
+    let range = symbol.range;
+    (!symbol.is_code && (range.size() == size || range.is_empty())).then_some(range.start())
+}
+
 fn boxed<W: Walker + 'static>(walker: W) -> Box<dyn Walker> {
     Box::new(walker)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::{code, image_with, object};
+    use super::*;
+    use crate::image::symbols::Symbol;
+
+    #[test]
+    fn a_heap_that_is_not_known_for_certain_is_not_walked() {
+        // In bytes, each behind the one before.
+        let place = |statics: &[(&str, u32)]| -> Vec<Symbol> {
+            let mut at = 0x2000_0000;
+            let mut next = |(name, size): &(&str, u32)| {
+                at += 0x1000;
+                object(name, Region::new(at, *size))
+            };
+            statics.iter().map(&mut next).collect()
+        };
+        let check = |what: &str, symbols: Vec<Symbol>, expected: &[&str]| {
+            let image = image_with(symbols);
+            let walkers = detect(&image);
+            let names: Vec<&str> = walkers.iter().map(|walker| walker.name()).collect();
+            assert_eq!(names, expected, "{what}");
+            // What is linked and not walked is told.
+            let linked = linked::find(&image, &walkers);
+            assert!(linked.is_empty() || expected.is_empty(), "{what}: {linked:?}");
+        };
+        const HEAP: (&str, u32) = ("ucHeap", 0x1000);
+        const HEAP_1: [(&str, u32); 2] = [HEAP, ("xNextFreeByte", 4)];
+        const HEAP_2: [(&str, u32); 4] = [HEAP, ("xStart", 8), ("xEnd", 8), ("xFreeBytesRemaining", 4)];
+        const HEAP_4: [(&str, u32); 5] =
+            [HEAP, ("xStart", 8), ("pxEnd", 4), ("xFreeBytesRemaining", 4), ("xMinimumEverFreeBytesRemaining", 4)];
+        const NANO: [(&str, u32); 3] = [("__malloc_sbrk_start", 4), ("__malloc_free_list", 4), ("heap_end.0", 4)];
+        const LARGE: [(&str, u32); 2] = [("__malloc_sbrk_base", 4), ("__malloc_av_", 1032)];
+        const PICOLIBC: [(&str, u32); 3] =
+            [("__malloc_sbrk_start", 4), ("__malloc_sbrk_top", 4), ("__malloc_free_list", 4)];
+        let with = |statics: &[(&str, u32)], more: &[(&str, u32)]| place(&[statics, more].concat());
+        let without = |statics: &[(&str, u32)], name: &str| place(&all_but(statics, name));
+        check("nothing", vec![], &[]);
+        check("other objects of usual names", place(&[("HEAP", 64), ("heap", 8), ("heap_end", 4), ("xEnd", 8)]), &[]);
+        check("heap_1", place(&HEAP_1), &["heap_1"]);
+        check("heap_2", place(&HEAP_2), &["heap_2"]);
+        check("heap_4", place(&HEAP_4), &["heap_4"]);
+        check(
+            "no sizes are told",
+            place(&HEAP_4.map(|(name, size)| (name, if name == "ucHeap" { size } else { 0 }))),
+            &["heap_4"],
+        );
+        for (name, size) in HEAP_4 {
+            check(&format!("two are called {name}"), with(&HEAP_4, &[(name, size)]), &[]);
+            check(&format!("there is no {name}"), without(&HEAP_4, name), &[]);
+            if name != "ucHeap" {
+                check(&format!("{name} is another thing"), with(&all_but(&HEAP_4, name), &[(name, size + 4)]), &[]);
+                let mut function = without(&HEAP_4, name);
+                function.push(code(name, 0x100));
+                check(&format!("{name} is a function"), function, &[]);
+            }
+        }
+        check("heap_1 beside heap_4", with(&HEAP_4, &[("xNextFreeByte", 4)]), &[]);
+        check("heap_2 beside heap_4", with(&HEAP_4, &[("xEnd", 8)]), &[]);
+        check("an index of two queues", with(&HEAP_1, &[("xNextFreeByte", 4)]), &[]);
+        check("newlib", place(&LARGE), &["newlib malloc"]);
+        check("another dlmalloc", place(&[("__malloc_sbrk_base", 4), ("__malloc_av_", 512)]), &[]);
+        check("newlib-nano", place(&NANO), &["newlib-nano malloc"]);
+        check("its break is nowhere", place(&NANO[..2]), &[]);
+        check("its break may be either", with(&NANO, &[("heap_ptr", 4)]), &[]);
+        check("what is called so is no word", place(&[NANO[0], NANO[1], ("heap_end", 64)]), &[]);
+        check("picolibc", place(&PICOLIBC), &["picolibc malloc"]);
+        check("another picolibc", with(&PICOLIBC, &[("__malloc_bucket_list", 64)]), &[]);
+        check("newlib and newlib-nano", with(&NANO, &LARGE), &[]);
+        check("newlib and picolibc", with(&PICOLIBC, &LARGE), &[]);
+        check("a kernel without its types", place(&[("osRtxInfo", 164), ("_tx_byte_pool_created_ptr", 4)]), &[]);
+        check("FreeRTOS over newlib", with(&LARGE, &HEAP_4), &["heap_4", "newlib malloc"]);
+    }
+
+    fn all_but<'a>(statics: &[(&'a str, u32)], name: &str) -> Vec<(&'a str, u32)> {
+        statics.iter().copied().filter(|(other, _)| *other != name).collect()
+    }
 }

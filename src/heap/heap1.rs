@@ -6,7 +6,7 @@
 //! ```
 
 use super::chain::{self, Step};
-use super::{Place, Walk, Walker};
+use super::{Place, Walk, Walker, static_of};
 use crate::image::Image;
 use crate::memory::Memory;
 use crate::model::snapshot::{Block, BlockState};
@@ -28,8 +28,8 @@ impl Heap1 {
     /// The heap of this firmware, when it is that one.
     #[must_use]
     pub fn find(image: &Image) -> Option<Self> {
-        let next = image.symbols.address("xNextFreeByte")?;
-        let array = image.symbols.get("ucHeap")?.range;
+        let next = static_of(image, "xNextFreeByte", 4)?;
+        let array = image.symbols.only("ucHeap")?.range;
         // A static of a function: compilers add a number to its name.
         let is_aligned = |name: &str| name.split('.').next() == Some("pucAlignedHeap");
         let aligned = image.symbols.iter().find(|symbol| symbol.range.size() == 4 && is_aligned(&symbol.name));

@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 
 use super::chain::{self, Step};
-use super::{MAX_BLOCKS, Place, Walk, Walker};
+use super::{MAX_BLOCKS, Place, Walk, Walker, static_of};
 use crate::image::Image;
 use crate::memory::Memory;
 use crate::model::snapshot::{Block, BlockState};
@@ -34,10 +34,11 @@ impl Heap2 {
     /// The heap of this firmware, when it is that one.
     #[must_use]
     pub fn find(image: &Image) -> Option<Self> {
-        let address = |name: &str| image.symbols.address(name);
+        let address = |name: &str, size| static_of(image, name, size);
         // heap_4 has a pointer `pxEnd` into the array.
-        let (start, end, free) = (address("xStart")?, address("xEnd")?, address("xFreeBytesRemaining")?);
-        let array = image.symbols.get("ucHeap")?.range;
+        let (start, end) = (address("xStart", HEADER)?, address("xEnd", HEADER)?);
+        let free = address("xFreeBytesRemaining", 4)?;
+        let array = image.symbols.only("ucHeap")?.range;
         (array.size() > 2 * HEADER).then_some(Self { array, start, end, free })
     }
 

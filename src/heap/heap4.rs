@@ -9,7 +9,7 @@
 //! `HeapRegion_t`. With configENABLE_HEAP_PROTECTOR every link is stored XOR `xHeapCanary`.
 
 use super::chain::{self, Step};
-use super::{MAX_BLOCKS, Walk, Walker};
+use super::{MAX_BLOCKS, Walk, Walker, static_of};
 use crate::image::Image;
 use crate::memory::Memory;
 use crate::model::snapshot::{Block, BlockState, Damage};
@@ -49,11 +49,14 @@ impl Heap4 {
     /// The heap of this firmware.
     #[must_use]
     pub fn find(image: &Image) -> Option<Self> {
-        let address = |name: &str| image.symbols.get(name).map(|symbol| symbol.range.start());
-        let (start, free) = (address("xStart")?, address("xFreeBytesRemaining")?);
+        let address = |name: &str| static_of(image, name, 4);
+        let (start, free) = (static_of(image, "xStart", HEADER)?, address("xFreeBytesRemaining")?);
         // heap_2 has a static xEnd, and blocks in the order of their sizes.
         let (lowest, _) = (address("xMinimumEverFreeBytesRemaining")?, address("pxEnd")?);
-        let array = image.symbols.get("ucHeap").map(|symbol| Place::Array(symbol.range));
+        let array = match image.symbols.get("ucHeap") {
+            Some(_) => Some(Place::Array(image.symbols.only("ucHeap")?.range)),
+            None => None,
+        };
         let table = || {
             image.types().variables().find_map(|variable| {
                 let array = variable.kind.array()?;

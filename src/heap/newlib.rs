@@ -35,6 +35,8 @@ const PREVIOUS_IN_USE: u32 = 1;
 const FLAGS: u32 = 7;
 /// What dlmalloc writes into two words where it leaves the break that it had: a size of one word, in use or not.
 const FENCES: [u32; 2] = [4, 5];
+/// `__malloc_av_`: a pair of links for each of 128 bins, and two words more.
+const BINS: u32 = (2 * 128 + 2) * 4;
 /// `MINSIZE`: what dlmalloc keeps of the top chunk.
 const LEAST: u32 = 16;
 /// `malloc_getpagesize`: dlmalloc takes whole pages, but for the first time.
@@ -67,7 +69,7 @@ impl DlMalloc {
     pub fn find(image: &Image) -> Option<Self> {
         let base = image.symbols.get("__malloc_sbrk_base")?.range.start();
         let bins = image.symbols.get("__malloc_av_")?.range;
-        (bins.size() >= 16).then_some(Self { base, bins, end: sbrk::kept_at(image), room: layout::heap(image) })
+        (bins.size() == BINS).then_some(Self { base, bins, end: sbrk::kept_at(image), room: layout::heap(image) })
     }
 }
 

@@ -20,10 +20,12 @@ const LOCAL_BREAKS: &[&str] = &["heap", "brk", "current_break", "curbrk", "heap_
 const MOVERS: &[&str] = &["sbrk", "_sbrk", "_sbrk_r"];
 /// What the names of the functions begin with that may call those: the C library's.
 const OWN: &[&str] = &["sbrk", "_sbrk", "malloc", "_malloc", "__malloc", "nano_malloc", "_mallinfo", "_free_r"];
+/// How far from such a constant a static may lie, in bytes: what an offset of Thumb-2 has bits for.
+const REACH: u32 = 4096;
 /// What the walk over a gap reads at once, in bytes.
 const LINE: u32 = 64;
 
-/// The word in which `_sbrk` keeps the break; `None` when no symbol is known to be it.
+/// The word in which `_sbrk` keeps the break; `None` when no symbol is known to be it, or several may.
 pub(super) fn kept_at(image: &Image) -> Option<u32> {
     let plain = |name: &str| name.trim_end_matches(|letter: char| letter.is_ascii_digit() || letter == '.').to_owned();
     let is_break = |name: &str| {
@@ -33,8 +35,37 @@ pub(super) fn kept_at(image: &Image) -> Option<u32> {
         let is_local = name.contains('.') && LOCAL_BREAKS.contains(&plain.as_str());
         is_local || is_picolibc || BREAKS.contains(&plain.as_str())
     };
-    let mut words = image.symbols.iter().filter(|symbol| !symbol.is_code && symbol.range.size() == 4);
-    Some(words.find(|symbol| is_break(&symbol.name))?.range.start())
+    let words = image.symbols.iter().filter(|symbol| !symbol.is_code && symbol.range.size() == 4);
+    let mut named: Vec<u32> =
+        words.filter(|symbol| is_break(&symbol.name)).map(|symbol| symbol.range.start()).collect();
+    named.sort_unstable();
+    named.dedup();
+    let constants = constants(image);
+    let is_used = |word: &&u32| constants.contains(word);
+    match (named.as_slice(), named.iter().filter(is_used).collect::<Vec<_>>().as_slice()) {
+        (_, [used]) => Some(**used),
+        // Compilers address neighbours by one constant.
+        ([only], []) if constants.is_empty() || constants.iter().any(|near| near.abs_diff(*only) < REACH) => {
+            Some(*only)
+        }
+        _ => None,
+    }
+}
+
+/// The addresses of objects among the constants of `_sbrk`.
+fn constants(image: &Image) -> Vec<u32> {
+    let movers = ["_sbrk", "sbrk"].into_iter().filter_map(|name| image.symbols.get(name));
+    let code = movers.filter(|_| image.machine == Machine::Arm).filter_map(|symbol| {
+        let start = symbol.range.start() & !1;
+        Some((start, image.bytes(Region::new(start, symbol.range.size()))?))
+    });
+    let words = code.flat_map(|(start, code)| {
+        let aligned = (start.next_multiple_of(4) - start) as usize;
+        let words = code.get(aligned..).unwrap_or_default().chunks_exact(4);
+        words.map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]])).collect::<Vec<_>>()
+    });
+    let is_object = |word: &u32| image.symbols.at(*word).is_some_and(|symbol| !symbol.is_code);
+    words.filter(is_object).collect()
 }
 
 /// Whether something besides the C library may move the break: what lies between two blocks may be somebody else's then.

@@ -130,6 +130,18 @@ impl Symbols {
         named.min_by_key(|symbol| (symbol.name != *name, symbol.range.is_empty()))
     }
 
+    /// The symbol of that name, when nothing else at another address has it: statics of several files may share one.
+    #[must_use]
+    pub fn only(&self, name: &str) -> Option<&Symbol> {
+        let found = self.get(name)?;
+        let hash = hash(as_written(name));
+        let index = self.by_name.get()?;
+        let first = index.partition_point(|(other, _)| *other < hash);
+        let same = index[first..].iter().take_while(|(other, _)| *other == hash).map(|(_, at)| self.symbol(*at));
+        let mut others = same.filter(|other| as_written(&other.name) == as_written(name));
+        others.all(|other| other.range.start() == found.range.start()).then_some(found)
+    }
+
     /// The address of that symbol.
     #[must_use]
     pub fn address(&self, name: &str) -> Option<u32> {

@@ -340,7 +340,7 @@ impl Types {
         Some(Variable { name: &held.name, address: held.address, kind: Type { types: self, id: held.kind? }, declared })
     }
 
-    /// The statics that hold, at any depth and in arrays, a structure whose name ends with `name`: the address of each such
+    /// The statics that hold, at any depth and in arrays, a structure of that name, with its scopes or the last of them: the address of each such
     /// structure, and the structure.
     #[must_use]
     pub fn holders(&self, name: &str) -> Vec<(u32, &Struct)> {
@@ -447,7 +447,8 @@ impl Search<'_, '_> {
         }
         let Some(held) = self.types.held(kind) else { return };
         self.budget = budget;
-        if held.name.ends_with(self.name) {
+        let is_it = |rest: &str| rest.is_empty() || rest.ends_with("::");
+        if held.name.strip_suffix(self.name).is_some_and(is_it) {
             self.found.push((address, held));
         } else if depth < MAX_FIELDS {
             for member in &held.members {
