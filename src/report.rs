@@ -169,6 +169,9 @@ pub struct StackReport {
     pub victim_is: Option<String>,
     /// The guard is broken.
     pub overflowed: bool,
+    /// The word at the limit was read, and is as its kernel or the paint left it: where it is not, that nothing overflowed is not
+    /// known.
+    pub limit_whole: bool,
     /// The thread's priority as its kernel counts it.
     pub priority: Option<i32>,
     /// What the thread does, in a word.
@@ -624,6 +627,7 @@ fn stack(stack: &Stack, suggestion: Suggestion) -> StackReport {
         victim: stack.victim.as_ref().map(|victim: &Victim| victim.name.clone()),
         victim_is: stack.victim.as_ref().and_then(|victim| victim.is.clone()),
         overflowed: stack.overflowed,
+        limit_whole: stack.limit_whole,
         priority: stack.priority,
         state: stack.state.clone(),
         cpu_percent: stack.cpu.map(|share| share * 100.0),

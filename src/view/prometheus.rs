@@ -6,6 +6,7 @@
 use std::fmt::Write;
 
 use crate::report::{HeapReport, Report, StackReport};
+use crate::sizing::Basis;
 
 /// The `Content-Type` of this format.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -126,7 +127,7 @@ fn report_families<'a>() -> [Family<'a, Report>; 8] {
     ]
 }
 
-fn stack_families<'a>() -> [Family<'a, StackReport>; 9] {
+fn stack_families<'a>() -> [Family<'a, StackReport>; 10] {
     [
         gauge("highwater_stack_size_bytes", "Bytes of a stack.", |stack| Some(stack.size as f64)),
         gauge("highwater_stack_used_bytes", "Bytes in use, or at the last switch out.", |stack| {
@@ -143,8 +144,12 @@ fn stack_families<'a>() -> [Family<'a, StackReport>; 9] {
             stack.worst_case.filter(|_| stack.worst_case_trust == Some("estimated")).map(f64::from)
         }),
         gauge("highwater_stack_suggested_bytes", "The size to choose.", |stack| stack.suggested.map(f64::from)),
-        gauge("highwater_stack_overflowed", "1 when the guard at its limit is broken.", |stack| {
-            Some(f64::from(u8::from(stack.overflowed)))
+        gauge("highwater_stack_suggested_floor", "1 when the size to choose is a floor: it may need more.", |stack| {
+            let basis = stack.suggested_trust.and_then(Basis::named)?;
+            Some(f64::from(u8::from(basis.is_floor())))
+        }),
+        gauge("highwater_stack_overflowed", "1 when the guard at its limit is broken, 0 when it is whole.", |stack| {
+            (stack.overflowed || stack.limit_whole).then(|| f64::from(u8::from(stack.overflowed)))
         }),
         gauge("highwater_thread_cpu_ratio", "The share of the time in which the thread ran lately.", |stack| {
             stack.cpu_percent.map(|percent| f64::from(percent) / 100.0)
@@ -152,19 +157,24 @@ fn stack_families<'a>() -> [Family<'a, StackReport>; 9] {
     ]
 }
 
-fn heap_families<'a>() -> [Family<'a, HeapReport>; 9] {
+fn heap_families<'a>() -> [Family<'a, HeapReport>; 10] {
     [
         gauge("highwater_heap_size_bytes", "Bytes of a heap.", |heap| Some(heap.size as f64)),
         gauge("highwater_heap_used_bytes", "Bytes in use.", |heap| heap.used.map(f64::from)),
         gauge("highwater_heap_peak_bytes", "The most bytes ever in use.", |heap| heap.peak.map(f64::from)),
+        gauge("highwater_heap_peak_exact", "1 when the peak is exact, 0 when it is a lower bound or older.", |heap| {
+            heap.peak.map(|_| f64::from(u8::from(heap.peak_trust == Some("exact"))))
+        }),
         gauge("highwater_heap_free_bytes", "Bytes not in use.", |heap| heap.free.map(f64::from)),
         gauge("highwater_heap_largest_free_bytes", "The largest free block.", |heap| heap.largest_free.map(f64::from)),
         gauge("highwater_heap_fragmentation_ratio", "1 - largest free / free.", |heap| heap.fragmentation),
         gauge("highwater_heap_blocks", "Blocks in use.", |heap| heap.blocks.map(f64::from)),
         counter("highwater_heap_failures_total", "Allocations that failed.", |heap| heap.failures.map(f64::from)),
-        gauge("highwater_heap_damaged", "1 when its structures make no sense.", |heap| {
-            Some(f64::from(u8::from(heap.damage.is_some())))
-        }),
+        gauge(
+            "highwater_heap_damaged",
+            "1 when its structures make no sense, 0 when they were walked and do.",
+            |heap| heap.allocator.map(|_| f64::from(u8::from(heap.damage.is_some()))),
+        ),
     ]
 }
 
@@ -214,13 +224,13 @@ mod tests {
     use super::*;
     use crate::model::Model;
     use crate::model::heap::Heap;
-    use crate::model::snapshot::{Measured, Snapshot, Stack, Trust};
+    use crate::model::snapshot::{Damage, Health, Measured, Snapshot, Stack, Trust};
     use crate::model::testing::{live, stack};
     use crate::region::Region;
     use crate::sampler::observation::{Facts, Observation};
 
     fn export(stacks: Vec<Stack>, heaps: Vec<Heap>) -> String {
-        let mut model = Model::new(live(0));
+        let mut model = Model::new(Snapshot { health: Health::Static, ..live(0) });
         let snapshot = Snapshot { stacks, heaps, ..live(3) };
         model.ingest(Observation { snapshot, facts: Facts::default() });
         text(&Report::new(&model))
@@ -229,19 +239,46 @@ mod tests {
     #[test]
     fn what_is_known_has_a_sample_and_what_is_not_has_none() {
         let at_least = Stack { peak: Some(Measured { bytes: 40, trust: Trust::AtLeast }), ..stack("b", 0) };
-        let out = export(vec![stack("a", 800), at_least], vec![Heap::unknown("heap", Region::new(0x2000_0000, 64))]);
+        let bare = Stack { peak: None, limit_whole: false, ..stack("c", 0) };
+        let broken = Stack { overflowed: true, limit_whole: false, ..stack("d", 1000) };
+        let place = Region::new(0x2000_0000, 64);
+        let peak = Some(Measured { bytes: 32, trust: Trust::AtLeast });
+        let damage = Some(Damage { address: 0x2000_1010, what: "a block of 3 B".into(), suspect: None });
+        let walked = |start, damage| Heap {
+            allocator: Some("heap_4"),
+            peak,
+            damage,
+            ..Heap::unknown("walked", Region::new(start, 64))
+        };
+        let heaps = vec![Heap::unknown("heap", place), walked(0x2000_0040, None), walked(0x2000_1000, damage)];
+        let out = export(vec![stack("a", 800), at_least, bare, broken], heaps);
         for line in [
             "# TYPE highwater_stack_peak_bytes gauge",
             r#"highwater_stack_peak_bytes{stack="a",kind="user",id="a"} 800"#,
             r#"highwater_stack_peak_exact{stack="a",kind="user",id="a"} 1"#,
             r#"highwater_stack_peak_exact{stack="b",kind="user",id="b"} 0"#,
+            r#"highwater_stack_suggested_floor{stack="a",kind="user",id="a"} 0"#,
+            r#"highwater_stack_suggested_floor{stack="b",kind="user",id="b"} 1"#,
+            r#"highwater_stack_overflowed{stack="a",kind="user",id="a"} 0"#,
+            r#"highwater_stack_overflowed{stack="d",kind="user",id="d"} 1"#,
             r#"highwater_heap_size_bytes{heap="heap",id="20000000"} 64"#,
+            r#"highwater_heap_peak_exact{heap="walked",id="20000040"} 0"#,
+            r#"highwater_heap_damaged{heap="walked",id="20000040"} 0"#,
+            r#"highwater_heap_damaged{heap="walked",id="20001000"} 1"#,
             "highwater_up 1",
             "# TYPE highwater_resets_total counter",
         ] {
             assert!(out.lines().any(|told| told == line), "no `{line}` in\n{out}");
         }
-        assert!(!out.contains("highwater_heap_used_bytes{") && !out.contains("highwater_thread_cpu_ratio{"), "{out}");
+        for unknown in [
+            "highwater_heap_used_bytes{",
+            "highwater_thread_cpu_ratio{",
+            // Nothing tells whether it overflowed, and nobody looked whether it is damaged.
+            r#"highwater_stack_overflowed{stack="c""#,
+            r#"highwater_heap_damaged{heap="heap""#,
+        ] {
+            assert!(!out.contains(unknown), "`{unknown}` in\n{out}");
+        }
         assert!(out.ends_with('\n'));
     }
 
