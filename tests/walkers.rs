@@ -161,7 +161,8 @@ proptest! {
         // Neither end is where the allocator wants it.
         let given = NonNull::from(&mut arena.0[1..BYTES / 8 - 1]);
         let given = NonNull::slice_from_raw_parts(given.cast::<u8>(), BYTES - 16);
-        let mut heap: Tlsf<'static, usize, usize, 64, 64> = Tlsf::new();
+        // As many lists of each order as on a target, where a word has 32 bits.
+        let mut heap: Tlsf<'static, usize, usize, 64, 32> = Tlsf::new();
         // SAFETY: the arena is leaked and nobody else's.
         let taken = unsafe { heap.insert_free_block_ptr(given) }.expect("it is large enough");
         let pool = NonNull::slice_from_raw_parts(given.cast::<u8>(), taken.get());
@@ -179,6 +180,16 @@ proptest! {
             let walk = image.walk(&TlsfWalker { pointer: STATICS, length: STATICS + 4 }).expect("it is set up");
             prop_assert_eq!(&walk.damage, &None);
             assert_tiles(&walk);
+            let largest = 2 * walk.largest_free.expect("its rule is known") as usize;
+            for (size, is_granted) in [(largest, true), (largest + 1, false)] {
+                let layout = Layout::from_size_align(size, 8).expect("it is a layout");
+                let got = if size == 0 { None } else { heap.borrow_mut().allocate(layout) };
+                prop_assert_eq!(got.is_some(), is_granted && size > 0, "{} B of {:?}", size, walk.blocks);
+                if let Some(block) = got {
+                    // SAFETY: it came from this heap with this alignment, and is given back once.
+                    unsafe { heap.borrow_mut().deallocate(block, layout.align()) }
+                }
+            }
             let heap = heap.borrow();
             // SAFETY: this is the pool that it was given, without what it could not use.
             let truth: Vec<(Region, bool)> = unsafe { heap.iter_blocks(pool) }

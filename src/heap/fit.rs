@@ -6,7 +6,9 @@
 //! and what is left of it is one again when it is larger than two headers. picolibc 1.8 (`nano-mallocr.c`) rounds up to 8 and
 //! adds 8 bytes; the first free chunk wins, and the last one grows.
 
-use super::{heap4, linked_list, picolibc};
+use super::{heap1, heap2, heap4, linked_list, picolibc, tlsf};
+use crate::model::heap::free_runs;
+use crate::model::snapshot::{Block, BlockState};
 use crate::region::Region;
 
 /// How an allocator places a block.
@@ -163,6 +165,19 @@ impl Rule {
             self.place(joined, needs, align).is_some()
         };
         Fit::No { needs, in_the_way: blocks.iter().filter(would_do).min_by_key(|block| block.size()).copied() }
+    }
+}
+
+/// The largest request that may be granted by an allocator whose rule is none of those: more than `granted`, which surely is,
+/// where versions differ.
+#[must_use]
+pub fn most(allocator: Option<&str>, blocks: &[Block], granted: Option<u32>) -> u32 {
+    let free = || blocks.iter().filter(|block| block.state == BlockState::Free).map(|block| block.range.size());
+    match (allocator, granted) {
+        (Some(heap1::NAME | tlsf::NAME), Some(granted)) => granted,
+        (Some(heap2::NAME), _) => free().max().unwrap_or(0).saturating_sub(8),
+        // The others join neighbours, at the latest when they need to.
+        _ => free_runs(blocks).map(Region::size).max().unwrap_or(0).max(granted.unwrap_or(0)),
     }
 }
 

@@ -41,9 +41,12 @@ impl Heap1 {
     }
 }
 
+/// The allocator's name.
+pub const NAME: &str = "heap_1";
+
 impl Walker for Heap1 {
     fn name(&self) -> &'static str {
-        "heap_1"
+        NAME
     }
 
     fn place(&self) -> Place {
@@ -83,7 +86,10 @@ impl Walker for Heap1 {
                 own(self.array.from(at))
             })
         })?;
-        walk.lowest_free = walk.damage.is_none().then(|| given.size().saturating_sub(next));
+        let free = walk.damage.is_none().then(|| given.size().saturating_sub(next));
+        walk.lowest_free = free;
+        // A request is rounded up, and has to leave something.
+        walk.largest_free = free.map(|free| free.saturating_sub(1) & !(ALIGNMENT - 1));
         Some(walk)
     }
 }
@@ -102,14 +108,18 @@ mod tests {
         let heap = Heap1 { array: ARRAY, next: 0x2000_0000, aligned: Some(0x2000_0004) };
         assert_eq!(walk(&heap, &mut bytes), None, "nobody asked it yet");
         bytes.poke(0x2000_0004, 0x2000_0108);
-        for (next, expected) in [
-            (0, vec![(BlockState::Free, 0x1fc)]),
-            (0x40, vec![(BlockState::Stretch, 0x40), (BlockState::Free, 0x1bc)]),
-            (0x1fc, vec![(BlockState::Stretch, 0x1fc)]),
+        for (next, largest, expected) in [
+            (0, 0x1f8, vec![(BlockState::Free, 0x1fc)]),
+            (0x40, 0x1b8, vec![(BlockState::Stretch, 0x40), (BlockState::Free, 0x1bc)]),
+            (0x1f0, 8, vec![(BlockState::Stretch, 0x1f0), (BlockState::Free, 12)]),
+            // It has to leave something.
+            (0x1f4, 0, vec![(BlockState::Stretch, 0x1f4), (BlockState::Free, 8)]),
+            (0x1fc, 0, vec![(BlockState::Stretch, 0x1fc)]),
         ] {
             bytes.poke(0x2000_0000, next);
             let found = walk(&heap, &mut bytes).expect("it is set up");
             assert_eq!((told(&found), found.lowest_free, found.damage), (expected, Some(0x1fc - next), None), "{next}");
+            assert_eq!(found.largest_free, Some(largest), "{next}");
         }
         bytes.poke(0x2000_0000, 1 << 20);
         assert!(walk(&heap, &mut bytes).is_some_and(|walk| walk.damage.is_some() && walk.lowest_free.is_none()));

@@ -108,9 +108,12 @@ impl Heap2 {
     }
 }
 
+/// The allocator's name.
+pub const NAME: &str = "heap_2";
+
 impl Walker for Heap2 {
     fn name(&self) -> &'static str {
-        "heap_2"
+        NAME
     }
 
     fn place(&self) -> Place {
@@ -134,6 +137,11 @@ impl Walker for Heap2 {
         {
             walk = other;
         }
+        // Neighbours stay apart. A request for all that there is was refused before V10.5.
+        let free = walk.blocks.iter().filter(|block| block.state == BlockState::Free).map(|block| block.range.size());
+        let largest = free.max().unwrap_or(0);
+        let kept = if largest + HEADER >= self.array.size() { 2 * HEADER } else { HEADER };
+        walk.largest_free = walk.damage.is_none().then(|| largest.saturating_sub(kept));
         let told = memory.word(self.free)?;
         let counted: u32 =
             walk.blocks.iter().filter(|block| block.state == BlockState::Free).map(|block| block.range.size()).sum();
@@ -193,6 +201,8 @@ mod tests {
             let heap = Heap2 { array, start: STATICS, end: STATICS + 8, free: STATICS + 0x10 };
             let found = walk(&heap, &mut bytes).expect("it is set up");
             assert_eq!((found.damage.as_ref(), found.lowest_free), (None, None), "{array:?}");
+            // The last two touch, and are two all the same.
+            assert_eq!(found.largest_free, Some(0xd8 - 8), "{array:?}");
             let expected = SIZES.map(|(size, used)| (if used { BlockState::Used } else { BlockState::Free }, size));
             assert_eq!(told(&found), expected, "{array:?}");
             damage_is_found(&heap, &mut bytes, &words);

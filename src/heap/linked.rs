@@ -9,7 +9,7 @@
 
 use rustc_demangle::try_demangle;
 
-use super::{HeapLook, Place, Walker, heap4, linked_list, newlib, picolibc, tlsf};
+use super::{HeapLook, Place, Walker, heap1, heap2, heap4, linked_list, newlib, picolibc, tlsf};
 use crate::image::Image;
 use crate::image::symbols::as_written;
 use crate::model::snapshot::{Obstacle, Unwalked};
@@ -139,7 +139,7 @@ const KNOWN: &[Known] = &[
         name: "FreeRTOS heap",
         signs: &[Function("pvPortMalloc")],
         obstacle: NO_STATICS,
-        walked_as: &["heap_1", "heap_2", heap4::NAME],
+        walked_as: &[heap1::NAME, heap2::NAME, heap4::NAME],
         own: Some("ucHeap"),
         ..FOREIGN
     },

@@ -24,6 +24,8 @@ pub const NAME: &str = "rlsf";
 const UNIT: u32 = 16;
 /// `size_of::<UsedBlockHdr>()`.
 const HEADER: u32 = 8;
+/// `SLI`: embedded-alloc has as many lists of each order of size as a word has bits, 32.
+const SLI: u32 = 5;
 /// `SIZE_USED`, and with it `SIZE_SENTINEL`.
 const USED: u32 = 1;
 const LAST_FLAGS: u32 = USED | 2;
@@ -130,8 +132,18 @@ impl Walker for Tlsf {
         {
             walk.damage = Some(chain::damaged(&walk.blocks, address, what));
         }
+        let free = walk.blocks.iter().filter(|block| block.state == BlockState::Free).map(|block| block.range.size());
+        walk.largest_free = Some(granted(free.max().unwrap_or(0)));
         Some(walk)
     }
+}
+
+/// The largest request that a free block of that size is sure to be found for: it is in a list of blocks down to a size with
+/// no more than `SLI` bits behind the first, and only lists are looked at all of whose blocks are large enough (`map_floor`,
+/// `map_ceil`).
+fn granted(size: u32) -> u32 {
+    let shift = size.checked_ilog2().unwrap_or(0).saturating_sub(SLI);
+    (size >> shift << shift).saturating_sub(HEADER)
 }
 
 /// The first link of a free block that leads to where no free block answers it. Which block is the first of its list is

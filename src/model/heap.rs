@@ -12,7 +12,7 @@ use highwater_agent::layout::owner;
 
 use super::question::Demand;
 use super::snapshot::{Measured, Trust};
-use crate::heap::fit::{Fit, Rule, Unsure};
+use crate::heap::fit::{self, Fit, Rule, Unsure};
 use crate::region::Region;
 
 /// The alignment of a stack, in bytes (AAPCS32, 6.2.1.2).
@@ -411,9 +411,7 @@ impl Heap {
             return Fit::Unknown(unsure);
         }
         let Some(rule) = self.allocator.and_then(Rule::of) else {
-            // Versions differ in what they join, so that more than they grant for sure may still be granted.
-            let joined = self.free_runs().map(Region::size).max().unwrap_or(0);
-            let most = self.largest_free.map_or(joined, |largest| largest.bytes.max(joined));
+            let most = fit::most(self.allocator, self.blocks.as_deref().unwrap_or_default(), self.granted);
             return match (wholes.iter().find(|whole| **whole > most), self.granted) {
                 (Some(needs), _) => Fit::No { needs: *needs, in_the_way: None },
                 (None, Some(granted)) if wholes.len() == 1 && needs <= granted => Fit::Granted,
@@ -657,6 +655,23 @@ mod tests {
             &told("so much is free, and which free block newlib malloc takes is not known"),
         );
         check("more than there is in one piece", &granted(Some(0xf0)), 0x101, &no);
+        let by_rule = |allocator, granted| Heap {
+            granted: Some(granted),
+            ..walked(&[(0x40, Used), (0x80, Free), (0xc0, Free), (0x280, Used)], allocator)
+        };
+        let of_heap_2 = told("so much is free, and which free block heap_2 takes is not known");
+        for (allocator, granted, size, expected) in [
+            ("rlsf", 0xb8, 0xb8, &yes),
+            ("rlsf", 0xb0, 0xb1, &no),
+            ("heap_1", 0x138, 0x138, &yes),
+            ("heap_1", 0x138, 0x139, &no),
+            // It does not join the two.
+            ("heap_2", 0xb8, 0xb8, &yes),
+            ("heap_2", 0xb8, 0xb9, &no),
+            ("heap_2", 0xb0, 0xb1, &of_heap_2),
+        ] {
+            check(allocator, &by_rule(allocator, granted), size, expected);
+        }
     }
 
     #[test]
