@@ -134,6 +134,24 @@ pub struct Counted {
     pub torn: bool,
 }
 
+impl Counted {
+    /// Whether a heap of so many bytes can have counted this: no more was given back than handed out, and no more is in use than
+    /// ever was at once.
+    #[must_use]
+    pub fn is_sound(&self, size: u32) -> bool {
+        let (requested, blocks) = (self.allocated.wrapping_sub(self.freed), self.allocs.wrapping_sub(self.frees));
+        requested <= self.peak && self.peak <= size && blocks <= size
+    }
+
+    /// Whether it can have been counted after `before`: everything that is counted goes up, modulo 2^32.
+    #[must_use]
+    pub fn follows(&self, before: &Self) -> bool {
+        let counts = |counted: &Self| [counted.allocated, counted.freed, counted.allocs, counted.frees];
+        let went_up = |(now, before): (u32, u32)| now.wrapping_sub(before) < 1 << 31;
+        self.peak >= before.peak && counts(self).into_iter().zip(counts(before)).all(went_up)
+    }
+}
+
 /// What one walk over an allocator's structures found.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Walk {

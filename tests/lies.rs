@@ -19,7 +19,7 @@ use highwater::image::Image;
 use highwater::image::layout::{self, Memory};
 use highwater::model::Model;
 use highwater::model::alert::AlertKind;
-use highwater::model::snapshot::{Health, Snapshot, Trust};
+use highwater::model::snapshot::{Health, Measured, Snapshot, Trust};
 use highwater::region::Region;
 use highwater::sampler::{Options, Sampler, static_snapshot};
 use highwater::source::{CoreStatus, Counters, Description, Reach, ReadError, Source};
@@ -38,6 +38,8 @@ struct Moment {
     /// The deepest use of each stack in bytes, by its first address.
     peaks: HashMap<u32, u32>,
     heap_used: u32,
+    /// What its agent counts: bytes asked for and the most of them, blocks in use, allocations.
+    counted: [u32; 4],
 }
 
 /// A run of the board, moment by moment.
@@ -74,6 +76,12 @@ impl Run {
                 memories: ranges.filter_map(held).collect(),
                 peaks,
                 heap_used: peek(truth::HEAP_OCCUPIED),
+                counted: [
+                    peek(truth::HEAP_USED),
+                    peek(truth::HEAP_PEAK),
+                    peek(truth::HEAP_ALLOCS) - peek(truth::HEAP_FREES),
+                    peek(truth::HEAP_ALLOCS),
+                ],
             });
         }
         Self { image: Arc::clone(&demo.image), memories, moments }
@@ -231,6 +239,14 @@ fn wrong(run: &Run, case: Case, moment: usize, snapshot: &Snapshot) -> Vec<Strin
     // An old word in a list of free parts can be as sound as the right one: nothing tells them apart.
     let judged = if matches!(case.lie, Lie::Stale | Lie::Swapped) { &[][..] } else { &snapshot.heaps[..] };
     for heap in judged {
+        let exact = |told: Option<Measured>| told.filter(|told| told.trust == Trust::Exact).map(|told| told.bytes);
+        let counted = [exact(heap.requested), exact(heap.requested_peak), heap.in_use, heap.allocations];
+        let is_so = |truth: &Moment| {
+            counted.iter().zip(truth.counted).all(|(told, truth)| told.is_none_or(|told| told == truth))
+        };
+        if !moments.iter().any(is_so) {
+            wrong.push(format!("{} counted {counted:?} is {:?}", heap.name, run.moments[moment].counted));
+        }
         let Some(used) = heap.used.filter(|used| used.trust == Trust::Exact) else { continue };
         if !moments.iter().any(|moment| moment.heap_used == used.bytes) {
             wrong.push(format!("{} used {} is {}", heap.name, used.bytes, run.moments[moment].heap_used));

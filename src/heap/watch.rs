@@ -297,7 +297,9 @@ fn stayed(memory: &mut Memory<'_>, look: &mut HeapLook, walk: &Walk, rounding: O
     memory.forget_within(witness.at);
     let Some(now) = memory.words(witness.at) else { return false };
     let same = before.as_ref() == Some(&now);
-    let Some(counted) = (witness.count)(&now) else { return false };
+    let Some(counted) = (witness.count)(&now).filter(|counted| counted.is_sound(look.heap.range.size())) else {
+        return false;
+    };
     if !same {
         let told = HeapLook::counted(&look.heap.name, look.heap.range, &counted, look.witness);
         *look = told.with_rows(look.rows);
@@ -627,7 +629,7 @@ mod tests {
             allocated: 32 + 8 * calls,
             allocs: 1,
             failures: 0,
-            peak: 0,
+            peak: 32 + 8 * calls,
             failed_size: None,
             callers: 0,
             torn: false,

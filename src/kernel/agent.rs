@@ -4,6 +4,8 @@
 //! count is held against the block's size before it is used. A frame whose two counters differ was read while it
 //! changed: it is read again, and after the third time its numbers are called torn.
 
+use std::collections::BTreeMap;
+
 use highwater_agent::layout::{self, ThreadKind, ThreadState};
 
 use super::{Kernel, Look, Sign, StackLook};
@@ -11,7 +13,7 @@ use crate::heap::rows::Table as OwnerTable;
 use crate::heap::{Counted, HeapLook, Witness};
 use crate::image::Image;
 use crate::image::layout::{Memory as Chip, Placed, ram as reach};
-use crate::memory::Memory;
+use crate::memory::{LOOKS, Memory};
 use crate::model::snapshot::{Measured, Trust};
 use crate::model::snapshot::{PartKind, StackKind};
 use crate::region::Region;
@@ -49,6 +51,8 @@ pub struct Agent {
     looks: u32,
     /// The words of the header as they were last believed.
     header: Option<Vec<u32>>,
+    /// What each heap has counted, by the heap's first address.
+    counted: BTreeMap<u32, Counted>,
 }
 
 /// Where the parts of the block are, checked against its size.
@@ -139,6 +143,7 @@ impl Agent {
             regions: Vec::new(),
             looks: 0,
             header: None,
+            counted: BTreeMap::new(),
         })
     }
 
@@ -265,9 +270,11 @@ impl Agent {
         stacks
     }
 
-    fn heaps(&self, memory: &mut Memory<'_>, table: Table, image: &Image) -> Vec<HeapLook> {
+    fn heaps(&mut self, memory: &mut Memory<'_>, table: Table, image: &Image) -> Vec<HeapLook> {
         use layout::region;
         let mut heaps = Vec::new();
+        let before = std::mem::take(&mut self.counted);
+        let mut counted = BTreeMap::new();
         for slot in self.live_regions(layout::RegionKind::Heap) {
             let range = Region::new(slot[region::BASE], slot[region::SIZE]);
             let index = slot[region::INFO] >> 8 & 0xff;
@@ -275,7 +282,9 @@ impl Agent {
                 continue;
             }
             let name = name_of(image, slot[region::NAME]).unwrap_or_else(|| "heap".into());
-            let counters = (index < table.count).then(|| heap_counters(memory, table.slot(index))).flatten();
+            let slot = (index < table.count).then(|| table.slot(index));
+            let counters = slot.and_then(|slot| believed_counters(memory, slot, range, before.get(&range.start())));
+            counted.extend(counters.map(|(counters, _)| (range.start(), counters)));
             let owners = self.live_regions(layout::RegionKind::Owners);
             let mut rows = owners.filter(|slot| slot[region::INFO] >> 8 & 0xff == index).filter_map(|slot| {
                 let range = Region::new(slot[region::BASE], slot[region::SIZE]);
@@ -290,6 +299,7 @@ impl Agent {
                 None => HeapLook::unknown(&name, range),
             });
         }
+        self.counted = counted;
         heaps
     }
 
@@ -395,6 +405,26 @@ fn frame(memory: &mut Memory<'_>, range: Region) -> Option<(Vec<u32>, bool)> {
         let torn = words.first() != words.last();
         (words, torn)
     })
+}
+
+/// The counters of the heap at `range`, and where they lie. What they cannot say after `before` is one wrong answer of a link or of
+/// a server: it is believed only when each of several looks says the like.
+fn believed_counters(
+    memory: &mut Memory<'_>,
+    slot: Region,
+    range: Region,
+    before: Option<&Counted>,
+) -> Option<(Counted, Region)> {
+    let mut told = heap_counters(memory, slot)?;
+    for _ in 1..LOOKS {
+        let (counted, at) = told;
+        if counted.torn || counted.is_sound(range.size()) && before.is_some_and(|before| counted.follows(before)) {
+            break;
+        }
+        memory.forget_within(at);
+        told = heap_counters(memory, slot)?;
+    }
+    Some(told)
 }
 
 /// The counters of one heap, and where they lie.
@@ -536,6 +566,35 @@ mod tests {
 
     fn look(agent: &mut Agent, ram: &mut Bytes, image: &Image) -> Option<Look> {
         agent.look(&mut Memory::new(ram, LinkCost::default(), 1 << 20), image)
+    }
+
+    #[test]
+    fn one_wrong_answer_among_the_counters_of_a_heap_is_no_count() {
+        use layout::heap;
+        let (image, mut agent) = demo();
+        let mut ram = ram(&agent);
+        let heap_of = |look: Option<Look>| look.expect("the block is sound").heaps.swap_remove(0).heap;
+        let right = heap_of(look(&mut agent, &mut ram, &image));
+        assert_eq!(
+            (right.requested.map(|told| told.bytes), right.in_use, right.allocations),
+            (Some(200), Some(3), Some(5))
+        );
+        for word in [heap::FREED, heap::FREES, heap::ALLOCATED, heap::ALLOCS, heap::PEAK] {
+            let at = agent.block.slice(64 + 4 * word as u32, 4);
+            let truth: u32 = [7, 100, 2, 300, 5, 1, 250, 7][word];
+            for lie in [0, u32::MAX, truth.wrapping_sub(1)] {
+                // Right behind the first look it answers right again.
+                ram.poke(at.start(), lie);
+                ram.after.push((at, at.start(), truth));
+                assert_eq!(heap_of(look(&mut agent, &mut ram, &image)), right, "word {word} as {lie:#x}");
+            }
+            // What each look says is so: a firmware that was begun anew, or that counts like that.
+            ram.poke(at.start(), 0);
+            let told = heap_of(look(&mut agent, &mut ram, &image));
+            assert_ne!(told, right, "word {word}");
+            ram.poke(at.start(), truth);
+            look(&mut agent, &mut ram, &image);
+        }
     }
 
     #[test]
