@@ -297,9 +297,11 @@ fn stayed(memory: &mut Memory<'_>, look: &mut HeapLook, walk: &Walk, rounding: O
     memory.forget_within(witness.at);
     let Some(now) = memory.words(witness.at) else { return false };
     let same = before.as_ref() == Some(&now);
-    let Some(counted) = (witness.count)(&now).filter(|counted| counted.is_sound(look.heap.range.size())) else {
+    let Some(counted) = (witness.count)(&now) else { return false };
+    let earlier = before.as_ref().and_then(|before| (witness.count)(before));
+    if !counted.is_sound(look.heap.range.size()) || earlier.is_none_or(|earlier| !counted.follows(&earlier)) {
         return false;
-    };
+    }
     if !same {
         let told = HeapLook::counted(&look.heap.name, look.heap.range, &counted, look.witness);
         *look = told.with_rows(look.rows);

@@ -284,7 +284,8 @@ impl Agent {
             let name = name_of(image, slot[region::NAME]).unwrap_or_else(|| "heap".into());
             let slot = (index < table.count).then(|| table.slot(index));
             let counters = slot.and_then(|slot| believed_counters(memory, slot, range, before.get(&range.start())));
-            counted.extend(counters.map(|(counters, _)| (range.start(), counters)));
+            let sure = counters.map(|(counters, _)| counters).filter(|counters| !counters.torn);
+            counted.extend(sure.or_else(|| before.get(&range.start()).copied()).map(|known| (range.start(), known)));
             let owners = self.live_regions(layout::RegionKind::Owners);
             let mut rows = owners.filter(|slot| slot[region::INFO] >> 8 & 0xff == index).filter_map(|slot| {
                 let range = Region::new(slot[region::BASE], slot[region::SIZE]);
@@ -407,24 +408,37 @@ fn frame(memory: &mut Memory<'_>, range: Region) -> Option<(Vec<u32>, bool)> {
     })
 }
 
-/// The counters of the heap at `range`, and where they lie. What they cannot say after `before` is one wrong answer of a link or of
-/// a server: it is believed only when each of several looks says the like.
+/// The counters of the heap at `range`, and where they lie. One wrong answer of a link or of a server is none: counters are taken
+/// over that can follow those `before`, or the last of several looks of which each can follow the one before it.
 fn believed_counters(
     memory: &mut Memory<'_>,
     slot: Region,
     range: Region,
     before: Option<&Counted>,
 ) -> Option<(Counted, Region)> {
-    let mut told = heap_counters(memory, slot)?;
-    for _ in 1..LOOKS {
-        let (counted, at) = told;
-        if counted.torn || counted.is_sound(range.size()) && before.is_some_and(|before| counted.follows(before)) {
-            break;
+    let is_sound = |counted: &Counted| counted.is_sound(range.size());
+    let goes_on = |from: &Counted, to: &Counted| is_sound(from) == is_sound(to) && to.follows(from);
+    let (mut last, at) = heap_counters(memory, slot)?;
+    for look in 1..=LOOKS {
+        if last.torn || before.is_some_and(|before| goes_on(before, &last)) || look == LOOKS {
+            return Some((last, at));
         }
         memory.forget_within(at);
-        told = heap_counters(memory, slot)?;
+        let (next, _) = heap_counters(memory, slot)?;
+        if before.is_some_and(|before| goes_on(before, &next)) {
+            return Some((next, at));
+        }
+        // One of the two is wrong, and nothing says which.
+        if next.torn || !goes_on(&last, &next) {
+            return None;
+        }
+        last = next;
+        // A heap that nothing is known of yet has counted what two looks say, when it can be so.
+        if before.is_none() && is_sound(&last) {
+            return Some((last, at));
+        }
     }
-    Some(told)
+    None
 }
 
 /// The counters of one heap, and where they lie.
