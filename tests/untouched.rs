@@ -4,6 +4,7 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
 use std::sync::Arc;
 
 use common::{INSTANT, emulation, image};
@@ -259,6 +260,32 @@ fn a_debug_port_that_was_kept_awake_is_as_it_was_found() {
         drop(awake);
         assert_eq!(board.peek_word(address), Some(before), "{name}");
         assert_eq!((board.counters().halts, board.counters().resets), (0, 0), "{name}");
+    }
+}
+
+#[test]
+fn a_signal_that_ends_the_process_puts_the_register_back() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for signal in ["INT", "TERM", "HUP"] {
+        let log = folder.path().join(signal);
+        let flags = ["--probe", "sim", "--chip", "STM32H743ZI", "--debug-in-sleep", "--format", "jsonl", "--log-file"];
+        let mut process = std::process::Command::new(env!("CARGO_BIN_EXE_highwater"))
+            .args(["attach", common::DEMO])
+            .args(flags)
+            .arg(&log)
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .expect("the binary runs");
+        let mut reports = BufReader::new(process.stdout.take().expect("it is piped")).lines();
+        let first = reports.next().expect("a report comes").expect("it is text");
+        assert!(first.contains("DBGMCU_CR at 0x5c001004 keeps the debug port awake (1 write so far)"), "{first}");
+        let pid = process.id().to_string();
+        let sent = std::process::Command::new("sh").args(["-c", r#"kill -s "$0" "$1""#, signal, &pid]).status();
+        assert!(sent.expect("a shell is there").success());
+        reports.for_each(drop);
+        process.wait().expect("it ends");
+        let log = std::fs::read_to_string(&log).expect("there is a log");
+        assert!(log.contains("DBGMCU_CR was put back as it was found"), "{signal}: {log}");
     }
 }
 

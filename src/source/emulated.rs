@@ -10,9 +10,13 @@ use super::chip::Chip;
 use super::probe::{Instruments, OpenError, ProbeOptions, ProbeSource};
 use crate::image::layout::Memory;
 use crate::model::snapshot::MemoryKind;
+use crate::region::{Region, merge};
 use crate::simulator::{
     Board, BoardError, Clock, CoreKind, Fault, Image, ImageError, LinkModel, MemoryKind as Kind, Options,
 };
+
+/// Where a core's private peripherals begin (ARM DDI 0403E B3.1).
+const PRIVATE_PERIPHERALS: u32 = 0xE000_0000;
 
 /// How to emulate a board.
 #[derive(Clone, Debug)]
@@ -86,12 +90,27 @@ pub fn power_on(emulation: &Emulation) -> Result<Arc<Board>, EmulationError> {
     options.pokes.clone_from(&emulation.pokes);
     if emulation.memories.iter().all(|memory| memory.size_known) {
         options.memory = emulation.memories.iter().map(|memory| (kind(memory.kind), memory.range)).collect();
+        let registers = emulation.chip.as_ref().map(sleep_registers).unwrap_or_default();
+        for range in registers {
+            if !options.memory.iter().any(|(_, memory)| memory.overlaps(range)) {
+                options.memory.push((Kind::Ram, range));
+            }
+        }
     }
     let board = Board::create(options)?;
     for (at, fault) in &emulation.faults {
         board.inject_at(*at, *fault);
     }
     Ok(board)
+}
+
+/// Where a chip has the register that keeps its debug port awake, and the one that clocks it: what a flag writes must be there. The
+/// private peripherals are the core's own.
+fn sleep_registers(chip: &Chip) -> Vec<Region> {
+    let register = chip.sleep_debug();
+    let places = register.iter().flat_map(|found| [Some(found.address), found.clock.map(|(clock, _)| clock)]);
+    let outside = places.flatten().filter(|address| *address < PRIVATE_PERIPHERALS);
+    merge(&outside.map(|address| Region::new(address & !0x3ff, 0x400)).collect::<Vec<_>>(), 0)
 }
 
 /// The board as a chip that can be flashed, on its probe.

@@ -141,9 +141,10 @@ impl Awake {
 
 impl Drop for Awake {
     fn drop(&mut self) {
-        if let Err(error) = self.restore() {
+        match self.restore() {
+            Ok(()) => tracing::info!("DBGMCU_CR was put back as it was found"),
             // The file says what was there, and the next run with the flag puts it back.
-            tracing::warn!("DBGMCU_CR is not as it was found: {error}");
+            Err(error) => tracing::warn!("DBGMCU_CR is not as it was found: {error}"),
         }
     }
 }
