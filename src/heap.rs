@@ -164,6 +164,8 @@ pub struct Walk {
     /// The largest request in bytes that would be granted now, where that is not the largest free part by the allocator's
     /// rule.
     pub largest_free: Option<u32>,
+    /// The allocator asks for more memory behind that when it needs to, and nothing tells how much there is.
+    pub may_grow: bool,
     /// The fewest bytes that were ever free, where the allocator keeps that.
     pub lowest_free: Option<u32>,
     /// The most bytes ever in use with the allocator's own, where it keeps that.

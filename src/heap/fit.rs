@@ -68,6 +68,8 @@ pub enum Unsure {
     Torn,
     /// It is not known which free block its allocator takes.
     Rule,
+    /// Its allocator asks for more memory when it needs to, and how much it gets is not known.
+    Growth,
     /// What is asked about is not there.
     Question,
 }

@@ -127,6 +127,7 @@ impl Walker for DlMalloc {
         let is_odd = kept.and_then(|kept| kept.checked_sub(top_end)).is_some_and(|cut| cut < 4);
         let top_end = kept.filter(|_| is_odd).unwrap_or(top_end);
         let end = kept.map_or(top_end, |kept| kept.max(top_end));
+        let may_grow = is_open(Region::between(base, end), self.room);
         let range = widened(Region::between(base, end), self.room);
         let tail = Region::between(top.checked_add(4)?, top_end);
         let cut = range.below(first.checked_add(4)?);
@@ -193,6 +194,7 @@ impl Walker for DlMalloc {
             let whole = chunk.max(top_size.max(grown).saturating_sub(LEAST) & !FLAGS);
             walk.largest_free = Some(whole.saturating_sub(4));
         }
+        walk.may_grow = may_grow;
         Some(walk)
     }
 }
@@ -292,6 +294,7 @@ impl Walker for Nano {
         // The first chunk begins at the next word.
         let first = start.checked_next_multiple_of(4)?;
         let taken = Region::between(start, end);
+        let may_grow = is_open(taken, self.room);
         let range = widened(taken, self.room);
         let (mut free, broken) = match self.free(memory, taken)? {
             Ok(free) => (free, None),
@@ -337,6 +340,7 @@ impl Walker for Nano {
             let grown = range.from(end).size().saturating_sub(end.next_multiple_of(4) - end);
             walk.largest_free = Some((chunk.max(grown) & !3).saturating_sub(MOST_OVERHEAD));
         }
+        walk.may_grow = may_grow;
         Some(walk)
     }
 }
@@ -365,7 +369,12 @@ fn chunk(memory: &mut Memory<'_>, at: u32, end: u32, free: &HashMap<u32, u32>) -
 
 /// The heap up to where it may grow, when the linker script says that.
 pub(super) fn widened(range: Region, room: Option<Region>) -> Region {
-    room.filter(|room| room.covers(range)).map_or(range, |room| range.hull(room))
+    if is_open(range, room) { range } else { room.map_or(range, |room| range.hull(room)) }
+}
+
+/// Whether nothing tells how far the heap may grow.
+pub(super) fn is_open(range: Region, room: Option<Region>) -> bool {
+    !room.is_some_and(|room| room.covers(range))
 }
 
 #[cfg(test)]
@@ -413,6 +422,11 @@ mod tests {
         bytes.poke(malloc.bins.start() + 8, at);
         let found = walk(&malloc, &mut bytes).expect("it is set up");
         assert_eq!(found.damage, None);
+        // Nothing tells how far sbrk goes, or the linker does.
+        let within = |room| DlMalloc { room: Some(room), ..malloc };
+        let may_grow = |malloc: &DlMalloc, bytes: &mut Bytes| walk(malloc, bytes).map(|walk| walk.may_grow);
+        let told_so = [malloc, within(RAM), within(RAM.bottom(0x140))].map(|malloc| may_grow(&malloc, &mut bytes));
+        assert_eq!(told_so, [Some(true), Some(false), Some(true)]);
         let mut expected = SIZES.map(|(size, used)| (state(used), size)).to_vec();
         expected.push((BlockState::Free, 0x50 - 4));
         assert_eq!(told(&found), expected);
@@ -444,6 +458,8 @@ mod tests {
         let found = walk(&malloc, &mut bytes).expect("it is set up");
         assert_eq!(found.damage, None);
         assert_eq!(told(&found), SIZES.map(|(size, used)| (state(used), size)));
+        let bounded = Nano { room: Some(RAM), ..malloc };
+        assert_eq!((found.may_grow, walk(&bounded, &mut bytes).map(|walk| walk.may_grow)), (true, Some(false)));
         no_flip_goes_unseen(&malloc, &mut bytes, &words);
         // A list that leads to another block, or ends too soon, only makes another heap.
         let sizes: Vec<u32> = words.iter().copied().filter(|word| *word > START && word % 8 == 4).collect();

@@ -105,6 +105,7 @@ impl Walker for Picolibc {
             None => top,
         };
         let taken = Region::between(start, top);
+        let may_grow = newlib::is_open(Region::between(start, end), self.room);
         let range = newlib::widened(Region::between(start, end), self.room);
         let (free, broken) = match self.free(memory, taken)? {
             Ok(free) => (free, None),
@@ -162,6 +163,7 @@ impl Walker for Picolibc {
             let grown = last.map_or(room.saturating_sub(cut), |last| last + room);
             walk.largest_free = Some((largest.max(grown) & !(ALIGN - 1)).saturating_sub(ALIGN));
         }
+        walk.may_grow = may_grow;
         Some(walk)
     }
 }
@@ -208,6 +210,8 @@ mod tests {
         let (mut bytes, sizes, links, _) = lay();
         let found = walk(&malloc(false), &mut bytes).expect("it is set up");
         assert_eq!((found.damage.as_ref(), found.largest_free), (None, Some(56)));
+        let bounded = Picolibc { room: Some(RAM), ..malloc(false) };
+        assert_eq!((found.may_grow, walk(&bounded, &mut bytes).map(|walk| walk.may_grow)), (true, Some(false)));
         assert_eq!(
             told(&found),
             SIZES.map(|(size, used)| (if used { BlockState::Used } else { BlockState::Free }, size))

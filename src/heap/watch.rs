@@ -378,6 +378,10 @@ fn tell(seen: &Seen, allocator: &'static str, object: Option<&str>, began: Durat
             largest.bytes = bytes;
             heap.granted = Some(bytes);
         }
+        if let Some(largest) = heap.largest_free.as_mut().filter(|_| seen.walk.may_grow) {
+            largest.trust = largest.trust.max(Trust::AtLeast);
+        }
+        heap.may_grow = seen.walk.may_grow;
     }
 }
 

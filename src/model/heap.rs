@@ -41,6 +41,8 @@ pub struct Heap {
     pub largest_free: Option<Measured>,
     /// The largest request that would be granted now, where the allocator's rule tells that.
     pub granted: Option<u32>,
+    /// The allocator asks for more memory behind it when it needs to, and nothing tells how much there is.
+    pub may_grow: bool,
     /// Blocks in use.
     pub in_use: Option<u32>,
     /// Allocator's own bytes within `used`: headers, and rounding as far as it is known.
@@ -295,6 +297,7 @@ impl Heap {
             requested_peak: None,
             largest_free: None,
             granted: None,
+            may_grow: false,
             in_use: None,
             overhead: None,
             failures: None,
@@ -400,6 +403,14 @@ impl Heap {
     /// Whether all that is asked for, aligned to `align`, could be allocated now, by the holes as they were last seen.
     #[must_use]
     pub fn fit(&self, demand: Demand, align: u32) -> Fit {
+        match self.fit_within(demand, align) {
+            Fit::No { .. } | Fit::TooLarge { .. } if self.may_grow => Fit::Unknown(Unsure::Growth),
+            fit => fit,
+        }
+    }
+
+    /// The same by its range as it is now.
+    fn fit_within(&self, demand: Demand, align: u32) -> Fit {
         let front = if self.callers > 0 { owner::front(self.callers as usize, align as usize) } else { 0 };
         let front = u32::try_from(front).unwrap_or(u32::MAX);
         let wholes: Vec<u32> = demand.sizes().map(|size| size.saturating_add(front)).collect();
@@ -456,6 +467,7 @@ impl Heap {
                 Some(allocator) => format!("so much is free, and which free block {allocator} takes is not known"),
                 None => "by which rule it is given out is not known".into(),
             },
+            Unsure::Growth => "its allocator would ask for more memory, and how much there is is not known".into(),
             Unsure::Question => "what is asked about is not there".into(),
         }
     }
@@ -655,6 +667,14 @@ mod tests {
             &told("so much is free, and which free block newlib malloc takes is not known"),
         );
         check("more than there is in one piece", &granted(Some(0xf0)), 0x101, &no);
+        // Behind it may be more.
+        let open = |allocator| Heap { may_grow: true, granted: Some(0xf0), ..walked(whole, allocator) };
+        let growth = told("its allocator would ask for more memory, and how much there is is not known");
+        for allocator in ["newlib malloc", "newlib-nano malloc", "picolibc malloc"] {
+            check(allocator, &open(allocator), 0xf0, &yes);
+            check(allocator, &open(allocator), 0x101, &growth);
+            check(allocator, &open(allocator), 0x401, &growth);
+        }
         let by_rule = |allocator, granted| Heap {
             granted: Some(granted),
             ..walked(&[(0x40, Used), (0x80, Free), (0xc0, Free), (0x280, Used)], allocator)
