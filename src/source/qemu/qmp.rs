@@ -1,6 +1,6 @@
 //! QEMU's machine protocol: one JSON object a line (QEMU documentation, "QEMU Machine Protocol Specification").
 
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use crate::source::{ReadError, ending};
 use crate::units::printable;
 
 /// The longest line that is taken: what 64 KiB of memory are as text, and as much again.
-const LONGEST: u64 = 1 << 20;
+const LONGEST: usize = 1 << 20;
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// Events that are taken in while one answer is waited for, at the most.
@@ -93,11 +93,21 @@ impl Qmp {
             }
             // A timeout of zero would be none at all.
             let _ = self.stream.get_ref().patience(ending::look(left).max(Duration::from_millis(1)));
-            let room = LONGEST.saturating_sub(line.len() as u64);
-            match (&mut self.stream).take(room).read_until(b'\n', &mut line) {
-                Ok(_) if line.ends_with(b"\n") => break,
-                Ok(_) if line.len() as u64 >= LONGEST => return Err(gone("QEMU sent a line without an end")),
-                Ok(_) => return Err(gone("QEMU closed its monitor")),
+            // One piece at a time: who sends byte after byte and never an end is given up all the same.
+            match self.stream.fill_buf() {
+                Ok([]) => return Err(gone("QEMU closed its monitor")),
+                Ok(piece) => {
+                    let end = piece.iter().position(|byte| *byte == b'\n').map(|at| at + 1);
+                    let taken = end.unwrap_or(piece.len());
+                    line.extend_from_slice(&piece[..taken]);
+                    self.stream.consume(taken);
+                    if line.len() > LONGEST {
+                        return Err(gone("QEMU sent a line without an end"));
+                    }
+                    if end.is_some() {
+                        break;
+                    }
+                }
                 Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(gone(format!("QEMU is gone: {error}"))),
