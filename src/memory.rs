@@ -39,8 +39,8 @@ const PERIPHERALS: u32 = 0xE000_0000;
 const SYSTEM_CONTROL: Region = Region::new(0xE000_ED00, 0x90);
 
 /// How often a word is read that says what nobody expected, before it counts: a link that answers one read in twenty wrongly
-/// does so four times in a row once in 160,000.
-pub const LOOKS: usize = 4;
+/// does so six times in a row once in 64 million.
+pub const LOOKS: usize = 6;
 
 /// Reads outside of the bounds that are remembered.
 const MAX_STRAYS: usize = 16;

@@ -72,9 +72,10 @@ fn deaf(mut client: TcpStream) -> std::io::Result<()> {
 
 /// Never reads what it is sent.
 fn shut(client: TcpStream) -> std::io::Result<()> {
+    let held = client;
     loop {
         std::thread::sleep(Duration::from_secs(1));
-        client.peer_addr()?;
+        held.peer_addr()?;
     }
 }
 

@@ -340,8 +340,8 @@ impl Types {
         Some(Variable { name: &held.name, address: held.address, kind: Type { types: self, id: held.kind? }, declared })
     }
 
-    /// The statics that hold, at any depth and in arrays, a structure of that name, with its scopes or the last of them: the address of each such
-    /// structure, and the structure.
+    /// The statics that hold, at any depth and in arrays, a structure of that name, with its scopes or the last of them: the address
+    /// of each such structure, and the structure.
     #[must_use]
     pub fn holders(&self, name: &str) -> Vec<(u32, &Struct)> {
         let mut search = Search { types: self, name, found: Vec::new(), budget: MAX_STRUCTURES };

@@ -284,7 +284,7 @@ impl Agent {
             let name = name_of(image, slot[region::NAME]).unwrap_or_else(|| "heap".into());
             let slot = (index < table.count).then(|| table.slot(index));
             let counters = slot.and_then(|slot| believed_counters(memory, slot, range, before.get(&range.start())));
-            let sure = counters.map(|(counters, _)| counters).filter(|counters| !counters.torn);
+            let sure = counters.filter(|counters| !counters.torn);
             counted.extend(sure.or_else(|| before.get(&range.start()).copied()).map(|known| (range.start(), known)));
             let owners = self.live_regions(layout::RegionKind::Owners);
             let mut rows = owners.filter(|slot| slot[region::INFO] >> 8 & 0xff == index).filter_map(|slot| {
@@ -292,12 +292,11 @@ impl Agent {
                 if self.in_ram(range) { OwnerTable::read(memory, range) } else { None }
             });
             let rows = rows.next();
+            // What cannot be believed now is counted all the same: no walk is right without it.
+            let witness = slot.map(|slot| Witness { at: counters_in(slot), count: untorn_counters });
             heaps.push(match counters {
-                Some((counters, at)) => {
-                    let witness = Witness { at, count: untorn_counters };
-                    HeapLook::counted(&name, range, &counters, Some(witness)).with_rows(rows)
-                }
-                None => HeapLook::unknown(&name, range),
+                Some(counters) => HeapLook::counted(&name, range, &counters, witness).with_rows(rows),
+                None => HeapLook { witness, ..HeapLook::unknown(&name, range) },
             });
         }
         self.counted = counted;
@@ -408,25 +407,25 @@ fn frame(memory: &mut Memory<'_>, range: Region) -> Option<(Vec<u32>, bool)> {
     })
 }
 
-/// The counters of the heap at `range`, and where they lie. One wrong answer of a link or of a server is none: counters are taken
-/// over that can follow those `before`, or the last of several looks of which each can follow the one before it.
+/// The counters of the heap at `range`. One wrong answer of a link or of a server is none: counters are taken over that can follow
+/// those `before`, or the last of several looks of which each can follow the one before it.
 fn believed_counters(
     memory: &mut Memory<'_>,
     slot: Region,
     range: Region,
     before: Option<&Counted>,
-) -> Option<(Counted, Region)> {
+) -> Option<Counted> {
     let is_sound = |counted: &Counted| counted.is_sound(range.size());
     let goes_on = |from: &Counted, to: &Counted| is_sound(from) == is_sound(to) && to.follows(from);
-    let (mut last, at) = heap_counters(memory, slot)?;
-    for look in 1..=LOOKS {
-        if last.torn || before.is_some_and(|before| goes_on(before, &last)) || look == LOOKS {
-            return Some((last, at));
-        }
-        memory.forget_within(at);
-        let (next, _) = heap_counters(memory, slot)?;
+    let mut last = heap_counters(memory, slot)?;
+    if last.torn || before.is_some_and(|before| goes_on(before, &last)) {
+        return Some(last);
+    }
+    for _ in 1..LOOKS {
+        memory.forget_within(counters_in(slot));
+        let next = heap_counters(memory, slot)?;
         if before.is_some_and(|before| goes_on(before, &next)) {
-            return Some((next, at));
+            return Some(next);
         }
         // One of the two is wrong, and nothing says which.
         if next.torn || !goes_on(&last, &next) {
@@ -435,19 +434,24 @@ fn believed_counters(
         last = next;
         // A heap that nothing is known of yet has counted what two looks say, when it can be so.
         if before.is_none() && is_sound(&last) {
-            return Some((last, at));
+            break;
         }
     }
-    None
+    Some(last)
 }
 
-/// The counters of one heap, and where they lie.
-fn heap_counters(memory: &mut Memory<'_>, range: Region) -> Option<(Counted, Region)> {
-    let at = range.bottom(4 * layout::heap::WORDS as u32);
+/// Where a slot of the table has the counters of its heap.
+fn counters_in(slot: Region) -> Region {
+    slot.bottom(4 * layout::heap::WORDS as u32)
+}
+
+/// The counters of one heap.
+fn heap_counters(memory: &mut Memory<'_>, slot: Region) -> Option<Counted> {
+    let at = counters_in(slot);
     let (mut words, torn) = frame(memory, at.bottom(4 * layout::heap::FRAME as u32))?;
     // What lies behind the frame is single words: an older block has none.
     words.extend(memory.words(at.from(at.start() + 4 * layout::heap::FRAME as u32)).unwrap_or_default());
-    Some((counters(&words, torn), at))
+    Some(counters(&words, torn))
 }
 
 /// The counters in the words of their frame and behind it, unless they were read while they changed.

@@ -139,7 +139,8 @@ fn leak(heap: &Heap, owner: &Owner) -> Option<String> {
     let place = site.place().map_or_else(String::new, |place| format!(" ({place})"));
     let full = growth::until_full(heap, rate)
         .map_or_else(String::new, |time| format!(": {} is full in about {}", heap.name, units::duration(time)));
-    let (blocks, rate) = (owner.blocks, units::bytes(rate as u64));
+    // As the table of the owners has it.
+    let (blocks, rate) = (owner.blocks, units::bytes(rate.round() as u64));
     Some(format!("{}{place} keeps {blocks} blocks and adds {rate} each minute{full}.", site.short()))
 }
 
