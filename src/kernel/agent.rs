@@ -174,21 +174,23 @@ impl Agent {
         if first == self.threads_frame && self.threads_frame.is_some() && !slow {
             return true;
         }
-        match frame(memory, table.range) {
-            Some((words, torn)) => {
-                self.threads = table.slots(&words);
-                self.threads_frame = (!torn).then(|| words[0]);
+        match believed_slots(memory, table, &self.threads) {
+            Some((slots, frame)) => {
+                (self.threads, self.threads_frame) = (slots, frame);
                 true
             }
-            None => false,
+            None => {
+                self.threads_frame = None;
+                false
+            }
         }
     }
 
     fn look_at_regions(&mut self, memory: &mut Memory<'_>, table: Table, threads_changed: bool) {
         if (threads_changed || self.looks % SLOW == 1)
-            && let Some((words, _)) = frame(memory, table.range)
+            && let Some((slots, _)) = believed_slots(memory, table, &self.regions)
         {
-            self.regions = table.slots(&words);
+            self.regions = slots;
         }
     }
 
@@ -407,6 +409,18 @@ fn frame(memory: &mut Memory<'_>, range: Region) -> Option<(Vec<u32>, bool)> {
     })
 }
 
+/// The slots of a table and its frame counter, `None` where that never settled. What is new counts when several looks say the same:
+/// one wrong answer would be another stack.
+fn believed_slots(memory: &mut Memory<'_>, table: Table, known: &[Vec<u32>]) -> Option<(Vec<Vec<u32>>, Option<u32>)> {
+    let (words, torn) = frame(memory, table.range)?;
+    let slots = table.slots(&words);
+    if torn {
+        return known.is_empty().then_some((slots, None));
+    }
+    let is_so = slots == known || memory.confirms(table.range, |again| again == words);
+    is_so.then(|| (slots, words.first().copied()))
+}
+
 /// The counters of the heap at `range`. One wrong answer of a link or of a server is none: counters are taken over that can follow
 /// those `before`, or the last of several looks of which each can follow the one before it.
 fn believed_counters(
@@ -584,6 +598,31 @@ mod tests {
 
     fn look(agent: &mut Agent, ram: &mut Bytes, image: &Image) -> Option<Look> {
         agent.look(&mut Memory::new(ram, LinkCost::default(), 1 << 20), image)
+    }
+
+    #[test]
+    fn one_wrong_answer_in_the_table_of_threads_is_no_other_stack() {
+        let (image, mut agent) = demo();
+        let mut ram = ram(&agent);
+        let ranges = |look: Option<Look>| {
+            let stacks = look.expect("the block is sound").stacks;
+            stacks.iter().map(|stack| (stack.id.clone(), stack.range)).collect::<Vec<_>>()
+        };
+        let right = ranges(look(&mut agent, &mut ram, &image));
+        // The tag, the base and the size of the first slot, while the table has another frame counter.
+        for word in 1..4 {
+            let at = agent.block.slice(112 + 4 * word, 4);
+            let truth = [layout::LIVE | 3, 0x2000_8000, 0x200][word as usize - 1];
+            for (frame, lie) in (2..).zip([0x2000_8100, 0x40, truth ^ 0x100]) {
+                for counter in [112, 164] {
+                    ram.poke(agent.block.slice(counter, 4).start(), frame);
+                }
+                ram.poke(at.start(), lie);
+                ram.after.push((at, at.start(), truth));
+                assert_eq!(ranges(look(&mut agent, &mut ram, &image)), right, "word {word} as {lie:#x}");
+                assert_eq!(ranges(look(&mut agent, &mut ram, &image)), right, "word {word} after {lie:#x}");
+            }
+        }
     }
 
     #[test]
