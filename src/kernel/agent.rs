@@ -48,6 +48,7 @@ pub struct Agent {
     tags: Vec<u32>,
     threads_frame: Option<u32>,
     regions: Vec<Vec<u32>>,
+    regions_frame: Option<u32>,
     looks: u32,
     /// The words of the header as they were last believed.
     header: Option<Vec<u32>>,
@@ -141,6 +142,7 @@ impl Agent {
             tags: Vec::new(),
             threads_frame: None,
             regions: Vec::new(),
+            regions_frame: None,
             looks: 0,
             header: None,
             counted: BTreeMap::new(),
@@ -187,9 +189,13 @@ impl Agent {
     }
 
     fn look_at_regions(&mut self, memory: &mut Memory<'_>, table: Table, threads_changed: bool) {
-        if (threads_changed || self.looks % SLOW == 1)
-            && let Some((slots, _)) = believed_slots(memory, table, &self.regions)
-        {
+        if !threads_changed && self.regions_frame.is_some() && self.looks % SLOW != 1 {
+            return;
+        }
+        let told = believed_slots(memory, table, &self.regions);
+        // What was not believed is asked for again in the next look.
+        self.regions_frame = told.as_ref().and_then(|(_, frame)| *frame);
+        if let Some((slots, _)) = told {
             self.regions = slots;
         }
     }
@@ -360,7 +366,7 @@ impl Kernel for Agent {
         self.version = Some(header[h::ABI]);
         if self.tables != Some(tables) {
             self.tables = Some(tables);
-            self.threads_frame = None;
+            (self.threads_frame, self.regions_frame) = (None, None);
             self.looks = 0;
         }
         self.looks = self.looks.wrapping_add(1);
